@@ -1,0 +1,73 @@
+//! What the stack needs from whoever drives it.
+
+/// A receive buffer, by its index in the driver's pool. Owning the value is owning the buffer: it is neither `Clone`
+/// nor `Copy`, and ends in [`Env::free_rx`] or in an event.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BufId(pub u32);
+
+/// A piece of memory the stack sends from but never reads: the driver's own address of it (guest-physical in the
+/// kernel) and its length in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Address in the driver's terms.
+    pub address: u64,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// What is known of a received frame's TCP/UDP checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RxChecksum {
+    /// Nothing: the stack verifies it.
+    Unknown,
+    /// The device (or the trusted host that sent it) vouches for it.
+    Good,
+}
+
+/// What the device does about a transmitted frame's TCP/UDP checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumOffload {
+    /// The frame is complete as it is.
+    #[default]
+    Complete,
+    /// The field at `start + offset` holds the pseudo-header sum; the device adds the bytes from `start` to the end of
+    /// the frame and stores the complement there (virtio 1.2 section 5.1.6.2, `VIRTIO_NET_HDR_F_NEEDS_CSUM`).
+    Partial {
+        /// Offset of the TCP or UDP header in the frame.
+        start: u16,
+        /// Offset of the checksum field in that header.
+        offset: u16,
+    },
+}
+
+/// Place of a frame in the transmit order; counts up and wraps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TxTicket(pub u32);
+
+/// Room for headers that [`Env::begin_tx`] gives at least, in bytes. Frames the stack composes whole (ARP, ICMP) may
+/// use all of what it gives, up to the MTU.
+pub const HEADER_ROOM: usize = 256;
+
+/// The driver's side of the stack; statically dispatched.
+pub trait Env {
+    /// Memory for the headers of the next frame, at least [`HEADER_ROOM`] long (the kernel gives a whole 2 KiB buffer);
+    /// `None` while the transmit ring or the pool is full. Calling it again before [`Env::commit_tx`] starts over.
+    fn begin_tx(&mut self) -> Option<&mut [u8]>;
+
+    /// Sends the frame begun: the first `header_len` bytes of its memory, then `payload` (at most [`MAX_TX_SPANS`]) by
+    /// scatter-gather.
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket;
+
+    /// `true` once the device no longer reads the payload of the frame with this ticket.
+    fn tx_done(&self, ticket: TxTicket) -> bool;
+
+    /// Gives a receive buffer back to the pool.
+    fn free_rx(&mut self, buf: BufId);
+
+    /// The bytes of a payload span, for checksums in software; only called when [`crate::Config`] says that the device
+    /// computes none.
+    fn bytes(&self, span: Span) -> &[u8];
+}
+
+/// Most payload spans of one frame; a segment that would need more is cut short.
+pub const MAX_TX_SPANS: usize = 8;

@@ -1,0 +1,21 @@
+//! A sans-IO TCP/IP stack: received frames, app memory spans and the time go in; frames to transmit and events come
+//! out. It never reads a clock, never touches a device and never copies a payload.
+//!
+//! One [`Stack`] belongs to one core and shares nothing. Its driver (the kernel's dataplane, a test, a fuzzer, a bench)
+//! calls, in a cycle: [`Stack::receive`] for each frame, [`Stack::on_timer`] once, [`Stack::poll_event`] until `None` or
+//! its event array is full, then the commands (`tcp_send`, `udp_send`, ...), then [`Stack::flush`].
+//!
+//! What cannot be delivered now (the event array is full) simply stays in the stack and holds the peer's window.
+//! No call allocates: every table is sized by [`Config`] in [`Stack::new`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod env;
+pub use env::{BufId, ChecksumOffload, Env, HEADER_ROOM, MAX_TX_SPANS, RxChecksum, Span, TxTicket};
+
+mod event;
+pub use event::{Error, Event, Id};

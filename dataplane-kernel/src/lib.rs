@@ -1,0 +1,2 @@
+//! The dataplane kernel.
+#![no_std]

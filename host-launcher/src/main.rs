@@ -1,0 +1,2 @@
+//! The command `ix`.
+fn main() {}

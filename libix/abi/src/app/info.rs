@@ -1,0 +1,33 @@
+use super::Endpoint;
+
+/// What a dataplane thread is told once, at `io_setup`; read-only to ring 3.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(64))]
+pub struct IoInfo {
+    /// Size of this struct as the kernel knows it, in bytes; a larger one has more fields behind these.
+    pub size: u32,
+    /// Packets taken from the NIC per cycle, at most (IX: B).
+    pub batch: u32,
+    /// Address of the command array, writable.
+    pub commands: u64,
+    /// Its capacity, in entries.
+    pub commands_capacity: u32,
+    /// Capacity of the event array, in entries.
+    pub events_capacity: u32,
+    /// Address of the event array, read-only.
+    pub events: u64,
+    /// Start of the receive window, read-only: every `Recv` address lies in it.
+    pub rx_window: u64,
+    /// Its length in bytes.
+    pub rx_window_len: u64,
+    /// Ticks of the time-stamp counter per second.
+    pub tsc_hz: u64,
+    /// The dataplane's own address; port 0.
+    pub local: Endpoint,
+    /// Its Ethernet address.
+    pub mac: [u8; 6],
+    /// Index of the core, from 0.
+    pub core: u16,
+}
+
+const _: () = assert!(size_of::<IoInfo>() == 128);

@@ -1,0 +1,79 @@
+//! The kernel command line: words `key=value` separated by blanks, then ` -- ` and the app's arguments. In values and
+//! arguments, bytes that are not graphic ASCII, and `%`, stand as `%XX`.
+//!
+//! | key | value | meaning |
+//! |---|---|---|
+//! | `host` | hexadecimal guest-physical address | where the [`super::HostArea`] lies |
+//! | `ip` | CIDR | IPv4 address and prefix of the (first) NIC |
+//! | `gw` | IPv4 address | gateway |
+//! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
+//! | `batch` | 1..=1024 | packets per cycle (64) |
+//! | `env` | `K=V` | one environment variable of the app; may stand more than once |
+//! | `watchdog` | seconds | ring 3 is late when it computes longer than this between two `run_io` (1) |
+
+/// Key of the host area's address.
+pub const HOST: &str = "host";
+/// Key of the IPv4 address.
+pub const IP: &str = "ip";
+/// Key of the gateway.
+pub const GATEWAY: &str = "gw";
+/// Key of the log level.
+pub const LOG: &str = "log";
+/// Key of the batch bound.
+pub const BATCH: &str = "batch";
+/// Key of an environment variable.
+pub const ENV: &str = "env";
+/// Key of the watchdog limit.
+pub const WATCHDOG: &str = "watchdog";
+/// The word between settings and arguments. The first argument is `argv[0]`.
+pub const END: &str = "--";
+
+/// Escapes one value; the inverse of [`unescape`].
+pub fn escape(value: &[u8]) -> impl Iterator<Item = char> + '_ {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    value.iter().flat_map(|&byte| {
+        let plain = byte.is_ascii_graphic() && byte != b'%';
+        let escaped = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        let (bytes, count) = if plain { ([byte, 0, 0], 1) } else { (escaped, 3) };
+        bytes.into_iter().take(count).map(char::from)
+    })
+}
+
+/// Decodes one value; a malformed escape stands for itself.
+pub fn unescape(value: &str) -> impl Iterator<Item = u8> + '_ {
+    let bytes = value.as_bytes();
+    let mut at = 0;
+    core::iter::from_fn(move || {
+        let byte = *bytes.get(at)?;
+        let digits = bytes
+            .get(at + 1..at + 3)
+            .and_then(|d| core::str::from_utf8(d).ok());
+        match digits.filter(|d| byte == b'%' && d.bytes().all(|b| b.is_ascii_hexdigit())) {
+            Some(digits) => {
+                at += 3;
+                u8::from_str_radix(digits, 16).ok()
+            }
+            None => {
+                at += 1;
+                Some(byte)
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, unescape};
+    use std::string::String;
+    use std::vec::Vec;
+
+    #[test]
+    fn escaping_is_undone() {
+        let all: Vec<u8> = (0..=255).collect();
+        let escaped: String = escape(&all).collect();
+        assert!(escaped.bytes().all(|b| b.is_ascii_graphic()));
+        assert_eq!(unescape(&escaped).collect::<Vec<_>>(), all);
+        assert_eq!(unescape("100%").collect::<Vec<_>>(), b"100%");
+        assert_eq!(unescape("%zz%+1").collect::<Vec<_>>(), b"%zz%+1");
+    }
+}

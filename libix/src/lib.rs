@@ -1,0 +1,1 @@
+//! Event loop and buffers for ring-3 programs.
