@@ -19,3 +19,9 @@ pub use env::{BufId, ChecksumOffload, Env, HEADER_ROOM, MAX_TX_SPANS, RxChecksum
 
 mod event;
 pub use event::{Error, Event, Id};
+
+mod instant;
+pub use instant::Instant;
+
+/// TCP sequence numbers.
+pub mod seq;
