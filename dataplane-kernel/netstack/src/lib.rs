@@ -25,3 +25,9 @@ pub use instant::Instant;
 
 /// TCP sequence numbers.
 pub mod seq;
+
+/// The Internet checksum.
+pub mod checksum;
+
+/// Timers in slots, on a hierarchical wheel.
+pub mod timer_wheel;
