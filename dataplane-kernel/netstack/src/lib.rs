@@ -31,3 +31,6 @@ pub mod checksum;
 
 /// Timers in slots, on a hierarchical wheel.
 pub mod timer_wheel;
+
+/// Frame formats.
+pub mod wire;

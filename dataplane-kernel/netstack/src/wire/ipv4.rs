@@ -1,0 +1,198 @@
+//! IPv4 packets (RFC 791).
+
+use super::{be16, put};
+use crate::checksum::{Sum, checksum};
+use core::net::Ipv4Addr;
+
+/// Bytes of a header without options, the only kind that is sent.
+pub const HEADER_LEN: usize = 20;
+
+/// What a packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// 1.
+    Icmp,
+    /// 6.
+    Tcp,
+    /// 17.
+    Udp,
+    /// Any other number.
+    Other(u8),
+}
+
+impl From<u8> for Protocol {
+    #[inline]
+    fn from(number: u8) -> Self {
+        match number {
+            1 => Protocol::Icmp,
+            6 => Protocol::Tcp,
+            17 => Protocol::Udp,
+            _ => Protocol::Other(number),
+        }
+    }
+}
+
+impl From<Protocol> for u8 {
+    #[inline]
+    fn from(protocol: Protocol) -> Self {
+        match protocol {
+            Protocol::Icmp => 1,
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+            Protocol::Other(number) => number,
+        }
+    }
+}
+
+/// Why bytes are not a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// Too short, of another version, or with lengths that contradict each other.
+    Header,
+    /// The header's checksum is wrong.
+    Checksum,
+}
+
+/// A packet whose header has been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    fixed: &'a [u8; HEADER_LEN],
+    /// From the first header byte to the last of the payload; what the link padded is cut off.
+    bytes: &'a [u8],
+    header_len: usize,
+}
+
+impl<'a> Packet<'a> {
+    /// Checks version, lengths and header checksum. Options are skipped, not read.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Packet<'a>, Malformed> {
+        let fixed = bytes.first_chunk::<HEADER_LEN>().ok_or(Malformed::Header)?;
+        let total_len = usize::from(be16(fixed, 2));
+        let bytes = bytes.get(..total_len).ok_or(Malformed::Header)?;
+        if fixed[0] == 0x45 {
+            // Without options: a sum over a length known to the compiler.
+            if checksum(fixed) != 0 {
+                return Err(Malformed::Checksum);
+            }
+            if total_len < HEADER_LEN {
+                return Err(Malformed::Header);
+            }
+            return Ok(Packet {
+                fixed,
+                bytes,
+                header_len: HEADER_LEN,
+            });
+        }
+        let header_len = usize::from(fixed[0] & 0x0f) * 4;
+        if fixed[0] >> 4 != 4 || header_len < HEADER_LEN {
+            return Err(Malformed::Header);
+        }
+        let header = bytes.get(..header_len).ok_or(Malformed::Header)?;
+        if checksum(header) != 0 {
+            return Err(Malformed::Checksum);
+        }
+        Ok(Packet {
+            fixed,
+            bytes,
+            header_len,
+        })
+    }
+
+    /// Source address.
+    #[inline]
+    #[must_use]
+    pub fn src(&self) -> Ipv4Addr {
+        let h = self.fixed;
+        Ipv4Addr::new(h[12], h[13], h[14], h[15])
+    }
+
+    /// Destination address.
+    #[inline]
+    #[must_use]
+    pub fn dst(&self) -> Ipv4Addr {
+        let h = self.fixed;
+        Ipv4Addr::new(h[16], h[17], h[18], h[19])
+    }
+
+    /// What it carries.
+    #[inline]
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.fixed[9].into()
+    }
+
+    /// Hops left.
+    #[inline]
+    #[must_use]
+    pub fn ttl(&self) -> u8 {
+        self.fixed[8]
+    }
+
+    /// `true` for a part of a larger packet: an offset other than 0, or more fragments to come.
+    #[inline]
+    #[must_use]
+    pub fn is_fragment(&self) -> bool {
+        be16(self.fixed, 6) & 0x3fff != 0
+    }
+
+    /// Bytes of the header, options included.
+    #[inline]
+    #[must_use]
+    pub fn header_len(&self) -> usize {
+        self.header_len
+    }
+
+    /// What follows the header.
+    #[inline]
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.bytes.get(self.header_len..).unwrap_or_default()
+    }
+
+    /// Header and payload: what an ICMP error quotes.
+    #[inline]
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// The header of a packet that is sent: no options, never to be fragmented (RFC 6864: the identification then means
+/// nothing and is 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Source address.
+    pub src: Ipv4Addr,
+    /// Destination address.
+    pub dst: Ipv4Addr,
+    /// What the packet carries.
+    pub protocol: Protocol,
+    /// Hops it may go.
+    pub ttl: u8,
+    /// Bytes after the header; at most 65515.
+    pub payload_len: u16,
+}
+
+impl Header {
+    /// Writes the header, checksum included.
+    #[inline]
+    pub fn emit(&self, out: &mut [u8; HEADER_LEN]) {
+        let total_len = self.payload_len.saturating_add(20);
+        put(out, 0, [0x45, 0]);
+        put(out, 2, total_len.to_be_bytes());
+        put(out, 4, [0, 0, 0x40, 0, self.ttl, self.protocol.into(), 0, 0]);
+        put(out, 12, self.src.octets());
+        put(out, 16, self.dst.octets());
+        put(out, 10, checksum(out).to_be_bytes());
+    }
+
+    /// The sum that TCP and UDP checksums start from.
+    #[inline]
+    #[must_use]
+    pub fn pseudo_header(&self) -> Sum {
+        Sum::pseudo_header(self.src, self.dst, self.protocol.into(), self.payload_len)
+    }
+}

@@ -1,0 +1,41 @@
+//! The formats on the wire. Each module has a checked view of received bytes, whose accessors cannot fail any more, and
+//! a header of only legal values that is emitted into an array of its size. Nothing here keeps state, and no input can
+//! make it panic.
+//!
+//! In the order in which a frame is taken apart: [`ethernet`]; [`arp`], or [`ipv4`] and in it [`icmpv4`], [`udp`] or
+//! [`tcp`] with [`tcp_options`].
+
+pub mod ethernet;
+
+pub mod arp;
+
+pub mod ipv4;
+
+pub mod icmpv4;
+
+pub mod udp;
+
+pub mod tcp;
+
+pub mod tcp_options;
+
+/// Big-endian fields at fixed offsets of arrays: the compiler sees that they are inside.
+#[inline]
+fn be16<const N: usize>(bytes: &[u8; N], offset: usize) -> u16 {
+    u16::from_be_bytes([bytes[offset], bytes[offset + 1]])
+}
+
+#[inline]
+fn be32<const N: usize>(bytes: &[u8; N], offset: usize) -> u32 {
+    u32::from_be_bytes([
+        bytes[offset],
+        bytes[offset + 1],
+        bytes[offset + 2],
+        bytes[offset + 3],
+    ])
+}
+
+#[inline]
+fn put<const N: usize, const M: usize>(bytes: &mut [u8; N], offset: usize, value: [u8; M]) {
+    bytes[offset..offset + M].copy_from_slice(&value);
+}
