@@ -34,3 +34,18 @@ pub mod timer_wheel;
 
 /// Frame formats.
 pub mod wire;
+
+/// The interface and its addresses.
+pub mod interface;
+
+/// The way to a destination.
+pub mod route;
+
+/// ARP.
+pub mod neighbor;
+
+/// ICMP.
+pub mod icmp;
+
+/// UDP.
+pub mod udp;

@@ -1,0 +1,182 @@
+//! One interface, one subnet, perhaps a gateway: where a packet goes next, and which addresses may stand in one.
+
+use core::net::Ipv4Addr;
+
+/// The addresses of the interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    address: Ipv4Addr,
+    /// Ones for the network part.
+    mask: u32,
+    gateway: Option<Ipv4Addr>,
+}
+
+/// What a destination address is to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Our own address.
+    Us,
+    /// The limited broadcast, or that of our subnet.
+    Broadcast,
+    /// A group.
+    Multicast,
+    /// Another host, or nothing that can be a destination.
+    Other,
+}
+
+/// To whom the link has to carry a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextHop {
+    /// The neighbour with this address: the destination itself, or the gateway.
+    Neighbor(Ipv4Addr),
+    /// All stations.
+    Broadcast,
+    /// Nobody: off the subnet without a gateway, our own address (there is no loopback), a group, or no address that a
+    /// host can have.
+    Unreachable,
+}
+
+impl Route {
+    /// `prefix_len` above 32 counts as 32. A gateway that is not on the subnet is never asked for.
+    #[must_use]
+    pub fn new(address: Ipv4Addr, prefix_len: u8, gateway: Option<Ipv4Addr>) -> Self {
+        let host_bits = 32 - u32::from(prefix_len.min(32));
+        let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+        let mut route = Route {
+            address,
+            mask,
+            gateway: None,
+        };
+        route.gateway = gateway.filter(|gateway| *gateway != address && route.is_on_link(*gateway));
+        route
+    }
+
+    /// Our address.
+    #[inline]
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// What `dst` is to us.
+    #[inline]
+    #[must_use]
+    pub fn classify(&self, dst: Ipv4Addr) -> Destination {
+        if dst == self.address {
+            Destination::Us
+        } else if self.is_broadcast(dst) {
+            Destination::Broadcast
+        } else if dst.is_multicast() {
+            Destination::Multicast
+        } else {
+            Destination::Other
+        }
+    }
+
+    /// Who takes a packet to `dst` on.
+    #[inline]
+    #[must_use]
+    pub fn next_hop(&self, dst: Ipv4Addr) -> NextHop {
+        if self.is_broadcast(dst) {
+            return NextHop::Broadcast;
+        }
+        if dst == self.address || !is_host(dst) {
+            return NextHop::Unreachable;
+        }
+        if self.is_on_link(dst) {
+            return NextHop::Neighbor(dst);
+        }
+        self.gateway.map_or(NextHop::Unreachable, NextHop::Neighbor)
+    }
+
+    /// Whether a packet to us may come from `src`: RFC 1122 section 3.2.1.3 wants a host's address, and ours would make
+    /// us answer ourselves.
+    #[inline]
+    #[must_use]
+    pub fn is_legal_source(&self, src: Ipv4Addr) -> bool {
+        is_host(src) && src != self.address && !self.is_broadcast(src)
+    }
+
+    /// `true` for a host's address on our subnet that is not ours.
+    #[inline]
+    #[must_use]
+    pub fn is_neighbor(&self, address: Ipv4Addr) -> bool {
+        self.is_on_link(address) && self.is_legal_source(address)
+    }
+
+    #[inline]
+    fn is_on_link(&self, address: Ipv4Addr) -> bool {
+        (address.to_bits() ^ self.address.to_bits()) & self.mask == 0
+    }
+
+    /// Subnets of one or two addresses (RFC 3021) have no broadcast address of their own.
+    #[inline]
+    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+        let host = !self.mask;
+        let directed = host > 1
+            && self.is_on_link(address)
+            && matches!(address.to_bits() & host, bits if bits == host || bits == 0);
+        directed || address.is_broadcast()
+    }
+}
+
+/// `true` for an address of classes A to C that is neither "this network" (0/8) nor loopback (127/8).
+#[inline]
+fn is_host(address: Ipv4Addr) -> bool {
+    !matches!(address.octets()[0], 0 | 127 | 224..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Destination, NextHop, Route};
+    use core::net::Ipv4Addr;
+
+    const US: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 2);
+    const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+
+    #[test]
+    fn on_link_or_by_the_gateway() {
+        let route = Route::new(US, 24, Some(GATEWAY));
+        let peer = Ipv4Addr::new(10, 0, 1, 9);
+        let far = Ipv4Addr::new(10, 0, 2, 9);
+        assert_eq!(route.next_hop(peer), NextHop::Neighbor(peer));
+        assert_eq!(route.next_hop(far), NextHop::Neighbor(GATEWAY));
+        assert_eq!(Route::new(US, 24, None).next_hop(far), NextHop::Unreachable);
+        assert_eq!(Route::new(US, 24, Some(far)).next_hop(far), NextHop::Unreachable);
+        assert_eq!(Route::new(US, 0, None).next_hop(far), NextHop::Neighbor(far));
+    }
+
+    #[test]
+    fn broadcasts_of_all_kinds() {
+        let route = Route::new(US, 24, None);
+        for address in [
+            Ipv4Addr::BROADCAST,
+            Ipv4Addr::new(10, 0, 1, 255),
+            Ipv4Addr::new(10, 0, 1, 0),
+        ] {
+            assert_eq!(route.classify(address), Destination::Broadcast);
+            assert_eq!(route.next_hop(address), NextHop::Broadcast);
+            assert!(!route.is_legal_source(address));
+        }
+        let pair = Route::new(US, 31, None);
+        assert_eq!(
+            pair.next_hop(Ipv4Addr::new(10, 0, 1, 3)),
+            NextHop::Neighbor(Ipv4Addr::new(10, 0, 1, 3))
+        );
+    }
+
+    #[test]
+    fn no_packet_goes_to_or_comes_from_what_is_no_host() {
+        let route = Route::new(US, 24, Some(GATEWAY));
+        for address in [
+            [0, 0, 0, 0],
+            [127, 0, 0, 1],
+            [224, 0, 0, 1],
+            [240, 1, 2, 3],
+            US.octets(),
+        ] {
+            assert_eq!(route.next_hop(address.into()), NextHop::Unreachable);
+            assert!(!route.is_legal_source(address.into()));
+        }
+    }
+}

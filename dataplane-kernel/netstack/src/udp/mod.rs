@@ -1,0 +1,273 @@
+//! UDP (RFC 768): bound ports, datagrams waiting for the app, and datagrams on their way out ([`sends`]).
+//!
+//! A received datagram stays in its receive buffer, which the app holds from the `UdpRecv` event until it returns it. How
+//! many buffers UDP may hold in all is bounded, so that datagrams nobody reads cannot take TCP's.
+
+mod sends;
+
+use crate::interface::Interface;
+use crate::neighbor::Neighbors;
+use crate::route::NextHop;
+use crate::{BufId, Env, Error, Event, Id, Instant, Span};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use sends::{Datagram, Sends};
+
+/// Ports given out where the app asks for any (RFC 6335 section 6).
+const FIRST_DYNAMIC_PORT: u16 = 49152;
+/// Generations wrap at 2^28, as handles do.
+const GENERATION_MASK: u32 = (1 << 28) - 1;
+
+/// Sizes of the tables.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bound ports; at most 65535.
+    pub sockets: u16,
+    /// Datagrams on their way out.
+    pub sends: u32,
+    /// Receive buffers that wait for the app or are held by it.
+    pub held_buffers: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Socket {
+    /// 0: free.
+    port: u16,
+    generation: u32,
+    cookie: u64,
+}
+
+struct Waiting {
+    socket: Id,
+    cookie: u64,
+    peer: SocketAddrV4,
+    buf: BufId,
+    offset: u16,
+    len: u16,
+}
+
+/// Why a datagram is not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No socket has the port.
+    PortClosed,
+    /// The app holds, or has still to fetch, as many buffers as it may.
+    QueueFull,
+}
+
+/// The sockets of a core.
+pub struct Udp {
+    sockets: Box<[Socket]>,
+    free: VecDeque<u16>,
+    /// For each port its socket plus one; 0: closed.
+    by_port: Box<[u16]>,
+    next_dynamic: u16,
+    received: VecDeque<Waiting>,
+    held_buffers: u32,
+    max_held_buffers: u32,
+    sends: Sends,
+}
+
+impl Udp {
+    /// No port bound. It allocates here and never again. `random` chooses the first dynamic port.
+    #[must_use]
+    pub fn new(limits: Limits, random: u16) -> Self {
+        let sockets = limits.sockets.min(u16::MAX - 1);
+        Udp {
+            sockets: vec![Socket::default(); usize::from(sockets)].into_boxed_slice(),
+            free: (0..sockets).collect(),
+            by_port: vec![0; 1 << 16].into_boxed_slice(),
+            next_dynamic: random | FIRST_DYNAMIC_PORT,
+            received: VecDeque::with_capacity(limits.held_buffers as usize),
+            held_buffers: 0,
+            max_held_buffers: limits.held_buffers,
+            sends: Sends::new(limits.sends),
+        }
+    }
+
+    /// Binds `port`, or any free one for 0.
+    ///
+    /// # Errors
+    /// `AddressInUse`; `AddressNotAvailable` if all dynamic ports are in use; `NoMemory` if all sockets are.
+    pub fn bind(&mut self, port: u16, cookie: u64) -> Result<Id, Error> {
+        let port = match port {
+            0 => self.pick_port()?,
+            port if self.by_port[usize::from(port)] != 0 => return Err(Error::AddressInUse),
+            port => port,
+        };
+        let index = self.free.pop_front().ok_or(Error::NoMemory)?;
+        let socket = &mut self.sockets[usize::from(index)];
+        socket.port = port;
+        socket.cookie = cookie;
+        self.by_port[usize::from(port)] = index + 1;
+        Ok(Id {
+            index: index.into(),
+            generation: socket.generation,
+        })
+    }
+
+    fn pick_port(&mut self) -> Result<u16, Error> {
+        for _ in FIRST_DYNAMIC_PORT..=u16::MAX {
+            let port = self.next_dynamic;
+            self.next_dynamic = port.checked_add(1).unwrap_or(FIRST_DYNAMIC_PORT);
+            if self.by_port[usize::from(port)] == 0 {
+                return Ok(port);
+            }
+        }
+        Err(Error::AddressNotAvailable)
+    }
+
+    /// Closes a port. Datagrams not yet fetched are dropped; those on their way out go on, and are told of.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn unbind(&mut self, id: Id) -> Result<(), Error> {
+        let port = self.local_port(id)?;
+        let index = self.by_port[usize::from(port)] - 1;
+        self.by_port[usize::from(port)] = 0;
+        let socket = &mut self.sockets[usize::from(index)];
+        socket.port = 0;
+        socket.generation = (socket.generation + 1) & GENERATION_MASK;
+        self.free.push_back(index);
+        Ok(())
+    }
+
+    /// The port of a socket.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn local_port(&self, id: Id) -> Result<u16, Error> {
+        match self.sockets.get(id.index as usize) {
+            Some(socket) if socket.port != 0 && socket.generation == id.generation => Ok(socket.port),
+            _ => Err(Error::BadHandle),
+        }
+    }
+
+    /// Takes in `len` bytes at `offset` of `buf` for `port`.
+    ///
+    /// # Errors
+    /// Gives the buffer back, with the reason.
+    #[inline]
+    pub fn receive(
+        &mut self,
+        port: u16,
+        peer: SocketAddrV4,
+        buf: BufId,
+        offset: u16,
+        len: u16,
+    ) -> Result<(), (Refused, BufId)> {
+        let Some(index) = self.by_port[usize::from(port)].checked_sub(1) else {
+            return Err((Refused::PortClosed, buf));
+        };
+        if self.held_buffers >= self.max_held_buffers {
+            return Err((Refused::QueueFull, buf));
+        }
+        let socket = &self.sockets[usize::from(index)];
+        self.held_buffers += 1;
+        self.received.push_back(Waiting {
+            socket: Id {
+                index: index.into(),
+                generation: socket.generation,
+            },
+            cookie: socket.cookie,
+            peer,
+            buf,
+            offset,
+            len,
+        });
+        Ok(())
+    }
+
+    /// The app has returned the buffer of a `UdpRecv`.
+    #[inline]
+    pub fn on_returned(&mut self) {
+        self.held_buffers = self.held_buffers.saturating_sub(1);
+    }
+
+    /// Buffers that wait for the app or are held by it.
+    #[must_use]
+    pub fn held_buffers(&self) -> u32 {
+        self.held_buffers
+    }
+
+    /// Takes a datagram of `spans` to `remote` from the socket `id`; [`Udp::flush`] sends it, and a `UdpSent` with
+    /// `cookie` follows.
+    ///
+    /// # Errors
+    /// `BadHandle`, `Invalid` (port 0), `NotSupported` (IPv6), `Unreachable`, `MessageTooLong` (for one packet, or in
+    /// too many pieces), `Again` (too many on their way).
+    pub fn send(
+        &mut self,
+        id: Id,
+        remote: SocketAddr,
+        spans: &[Span],
+        cookie: u64,
+        interface: &Interface,
+    ) -> Result<(), Error> {
+        let src_port = self.local_port(id)?;
+        let SocketAddr::V4(remote) = remote else {
+            return Err(Error::NotSupported);
+        };
+        if remote.port() == 0 {
+            return Err(Error::Invalid);
+        }
+        let next_hop = interface.route.next_hop(*remote.ip());
+        if next_hop == NextHop::Unreachable {
+            return Err(Error::Unreachable);
+        }
+        let datagram = Datagram::new(id, cookie, src_port, remote, next_hop, spans, interface.mtu)?;
+        self.sends.push(datagram)
+    }
+
+    /// Sends what is ready to be sent, as far as the transmit ring takes it; begins to ask for neighbours not known.
+    #[inline]
+    pub fn flush<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        interface: &Interface,
+        neighbors: &mut Neighbors,
+    ) -> u32 {
+        self.sends.flush(env, now, interface, neighbors)
+    }
+
+    /// `neighbor` has become known: what waited for it can go with the next [`Udp::flush`].
+    pub fn on_resolved(&mut self, neighbor: Ipv4Addr) {
+        self.sends.on_resolved(neighbor);
+    }
+
+    /// Nobody answers for `neighbor`: what waited for it fails.
+    pub fn on_unreachable(&mut self, neighbor: Ipv4Addr) {
+        self.sends.on_unreachable(neighbor);
+    }
+
+    /// The next `UdpSent` or `UdpRecv`.
+    #[inline]
+    pub fn poll_event<E: Env>(&mut self, env: &mut E) -> Option<Event> {
+        if let Some((socket, cookie, result)) = self.sends.poll_done(env) {
+            return Some(Event::UdpSent {
+                socket,
+                cookie,
+                result,
+            });
+        }
+        while let Some(waiting) = self.received.pop_front() {
+            if self.local_port(waiting.socket).is_err() {
+                self.held_buffers -= 1;
+                env.free_rx(waiting.buf);
+                continue;
+            }
+            return Some(Event::UdpRecv {
+                socket: waiting.socket,
+                cookie: waiting.cookie,
+                peer: SocketAddr::V4(waiting.peer),
+                buf: waiting.buf,
+                offset: waiting.offset,
+                len: waiting.len,
+            });
+        }
+        None
+    }
+}

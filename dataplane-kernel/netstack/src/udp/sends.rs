@@ -1,0 +1,330 @@
+//! Datagrams on their way out. Each is a slot in one list after the other: *ready* to be sent, perhaps *waiting* for
+//! ARP, *in flight* (the device still reads its payload), *done* (the app has to be told), free.
+
+use crate::checksum::Sum;
+use crate::interface::{Interface, TTL, TxChecksum, add_spans};
+use crate::neighbor::{Lookup, Neighbors};
+use crate::route::NextHop;
+use crate::wire::ethernet::{self, EtherType, MacAddr};
+use crate::wire::ipv4::{self, Protocol};
+use crate::wire::udp;
+use crate::{ChecksumOffload, Env, Error, Id, Instant, MAX_TX_SPANS, Span, TxTicket};
+use alloc::boxed::Box;
+use alloc::vec;
+use core::mem;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+const NONE: u32 = u32::MAX;
+/// Most datagrams that wait for ARP answers; RFC 1122 section 2.3.2.2 wants at least the latest for each destination.
+const MAX_WAITING: u32 = 256;
+
+/// Ethernet, IPv4 and UDP headers.
+const HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
+const UDP_OFFSET: u16 = 34;
+const _: () = assert!(UDP_OFFSET as usize + udp::HEADER_LEN == HEADERS_LEN);
+
+/// A datagram to send, and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Datagram {
+    socket: Id,
+    cookie: u64,
+    src_port: u16,
+    /// Header and data.
+    udp_len: u16,
+    remote: SocketAddrV4,
+    next_hop: NextHop,
+    spans: [Span; MAX_TX_SPANS],
+    span_count: u8,
+}
+
+impl Datagram {
+    /// Checks that it fits into one packet; spans that touch become one.
+    pub(super) fn new(
+        socket: Id,
+        cookie: u64,
+        src_port: u16,
+        remote: SocketAddrV4,
+        next_hop: NextHop,
+        spans: &[Span],
+        mtu: u16,
+    ) -> Result<Self, Error> {
+        let mut datagram = Datagram {
+            socket,
+            cookie,
+            src_port,
+            udp_len: 8,
+            remote,
+            next_hop,
+            spans: [Span::default(); MAX_TX_SPANS],
+            span_count: 0,
+        };
+        for span in spans.iter().filter(|span| span.len != 0) {
+            datagram.push(*span, mtu.saturating_sub(20))?;
+        }
+        Ok(datagram)
+    }
+
+    fn push(&mut self, span: Span, max_len: u16) -> Result<(), Error> {
+        let len = u16::try_from(span.len).map_err(|_| Error::MessageTooLong)?;
+        let udp_len = self.udp_len.checked_add(len).filter(|len| *len <= max_len);
+        self.udp_len = udp_len.ok_or(Error::MessageTooLong)?;
+        let count = usize::from(self.span_count);
+        if let Some(last) = self.spans[..count].last_mut()
+            && last.address.checked_add(last.len.into()) == Some(span.address)
+        {
+            last.len += span.len;
+            return Ok(());
+        }
+        *self.spans.get_mut(count).ok_or(Error::MessageTooLong)? = span;
+        self.span_count += 1;
+        Ok(())
+    }
+
+    fn spans(&self) -> &[Span] {
+        self.spans.get(..usize::from(self.span_count)).unwrap_or_default()
+    }
+
+    /// Sends it to the station `dst`; `None` if the transmit ring is full.
+    fn transmit<E: Env>(&self, env: &mut E, dst: MacAddr, interface: &Interface) -> Option<TxTicket> {
+        let ip = ipv4::Header {
+            src: interface.route.address(),
+            dst: *self.remote.ip(),
+            protocol: Protocol::Udp,
+            ttl: TTL,
+            payload_len: self.udp_len,
+        };
+        let header = udp::Header {
+            src_port: self.src_port,
+            dst_port: self.remote.port(),
+            len: self.udp_len,
+        };
+        let mut header_bytes = [0; udp::HEADER_LEN];
+        header.emit(&mut header_bytes);
+        let (checksum, offload) = match interface.tx_checksum {
+            TxChecksum::Device => {
+                let offload = ChecksumOffload::Partial {
+                    start: UDP_OFFSET,
+                    offset: udp::CHECKSUM_OFFSET,
+                };
+                (ip.pseudo_header().folded(), offload)
+            }
+            TxChecksum::Software => {
+                let sum = self.full_sum(env, ip.pseudo_header(), &header_bytes);
+                (sum.finish_nonzero(), ChecksumOffload::Complete)
+            }
+        };
+        udp::set_checksum(&mut header_bytes, checksum);
+
+        let out = env.begin_tx()?.first_chunk_mut::<HEADERS_LEN>()?;
+        let (link, rest) = out.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()?;
+        let (ip_out, udp_out) = rest.split_first_chunk_mut::<{ ipv4::HEADER_LEN }>()?;
+        ethernet::Header {
+            dst,
+            src: interface.mac,
+            ether_type: EtherType::Ipv4,
+        }
+        .emit(link);
+        ip.emit(ip_out);
+        udp_out.copy_from_slice(&header_bytes);
+        Some(env.commit_tx(HEADERS_LEN, self.spans(), offload))
+    }
+
+    fn full_sum<E: Env>(&self, env: &E, mut sum: Sum, header: &[u8]) -> Sum {
+        sum.add_bytes(header);
+        add_spans(env, &mut sum, self.spans());
+        sum
+    }
+}
+
+/// How a slot's way ends, once that is known.
+#[derive(Clone, Copy, Debug)]
+enum Outcome {
+    Unknown,
+    Sent(TxTicket),
+    Failed(Error),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    datagram: Datagram,
+    outcome: Outcome,
+    next: u32,
+}
+
+/// A list of slots, first in first out.
+#[derive(Clone, Copy, Debug)]
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+impl List {
+    const EMPTY: List = List {
+        head: NONE,
+        tail: NONE,
+    };
+}
+
+/// All slots.
+pub(super) struct Sends {
+    slots: Box<[Slot]>,
+    free: List,
+    ready: List,
+    waiting: List,
+    waiting_len: u32,
+    in_flight: List,
+    failed: List,
+}
+
+impl Sends {
+    pub(super) fn new(slots: u32) -> Self {
+        let nowhere = Slot {
+            datagram: Datagram {
+                socket: Id {
+                    index: 0,
+                    generation: 0,
+                },
+                cookie: 0,
+                src_port: 0,
+                udp_len: 0,
+                remote: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+                next_hop: NextHop::Unreachable,
+                spans: [Span::default(); MAX_TX_SPANS],
+                span_count: 0,
+            },
+            outcome: Outcome::Unknown,
+            next: NONE,
+        };
+        let mut sends = Sends {
+            slots: vec![nowhere; slots as usize].into_boxed_slice(),
+            free: List::EMPTY,
+            ready: List::EMPTY,
+            waiting: List::EMPTY,
+            waiting_len: 0,
+            in_flight: List::EMPTY,
+            failed: List::EMPTY,
+        };
+        for slot in 0..slots {
+            append(&mut sends.slots, &mut sends.free, slot);
+        }
+        sends
+    }
+
+    pub(super) fn push(&mut self, datagram: Datagram) -> Result<(), Error> {
+        let slot = take_first(&mut self.slots, &mut self.free).ok_or(Error::Again)?;
+        self.slots[slot as usize].datagram = datagram;
+        self.slots[slot as usize].outcome = Outcome::Unknown;
+        append(&mut self.slots, &mut self.ready, slot);
+        Ok(())
+    }
+
+    /// Gives the number of frames sent.
+    pub(super) fn flush<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        interface: &Interface,
+        neighbors: &mut Neighbors,
+    ) -> u32 {
+        let mut frames = 0;
+        while self.ready.head != NONE {
+            let slot = self.ready.head;
+            let datagram = &self.slots[slot as usize].datagram;
+            let station = match datagram.next_hop {
+                NextHop::Broadcast => Lookup::Known(MacAddr::BROADCAST),
+                NextHop::Neighbor(ip) => neighbors.lookup(ip, now),
+                NextHop::Unreachable => Lookup::Full,
+            };
+            match station {
+                Lookup::Known(mac) => {
+                    let Some(ticket) = datagram.transmit(env, mac, interface) else {
+                        break;
+                    };
+                    self.slots[slot as usize].outcome = Outcome::Sent(ticket);
+                    take_first(&mut self.slots, &mut self.ready);
+                    append(&mut self.slots, &mut self.in_flight, slot);
+                    frames += 1;
+                }
+                Lookup::Pending if self.waiting_len < MAX_WAITING => {
+                    take_first(&mut self.slots, &mut self.ready);
+                    append(&mut self.slots, &mut self.waiting, slot);
+                    self.waiting_len += 1;
+                }
+                Lookup::Pending | Lookup::Full => {
+                    take_first(&mut self.slots, &mut self.ready);
+                    self.fail(slot);
+                }
+            }
+        }
+        frames
+    }
+
+    pub(super) fn on_resolved(&mut self, neighbor: Ipv4Addr) {
+        self.sift_waiting(neighbor, |sends, slot| {
+            append(&mut sends.slots, &mut sends.ready, slot)
+        });
+    }
+
+    pub(super) fn on_unreachable(&mut self, neighbor: Ipv4Addr) {
+        self.sift_waiting(neighbor, Self::fail);
+    }
+
+    fn fail(&mut self, slot: u32) {
+        self.slots[slot as usize].outcome = Outcome::Failed(Error::Unreachable);
+        append(&mut self.slots, &mut self.failed, slot);
+    }
+
+    /// Passes what waits for `neighbor` to `then`, and keeps the rest waiting, in order.
+    fn sift_waiting(&mut self, neighbor: Ipv4Addr, then: fn(&mut Self, u32)) {
+        let mut all = mem::replace(&mut self.waiting, List::EMPTY);
+        while let Some(slot) = take_first(&mut self.slots, &mut all) {
+            if self.slots[slot as usize].datagram.next_hop == NextHop::Neighbor(neighbor) {
+                self.waiting_len -= 1;
+                then(self, slot);
+            } else {
+                append(&mut self.slots, &mut self.waiting, slot);
+            }
+        }
+    }
+
+    /// A datagram whose memory is the app's again.
+    #[inline]
+    pub(super) fn poll_done<E: Env>(&mut self, env: &E) -> Option<(Id, u64, Result<(), Error>)> {
+        let first = self.slots.get(self.in_flight.head as usize);
+        let left =
+            first.is_some_and(|slot| matches!(slot.outcome, Outcome::Sent(ticket) if env.tx_done(ticket)));
+        let list = if left {
+            &mut self.in_flight
+        } else {
+            &mut self.failed
+        };
+        let slot = take_first(&mut self.slots, list)?;
+        let Slot {
+            datagram, outcome, ..
+        } = self.slots[slot as usize];
+        append(&mut self.slots, &mut self.free, slot);
+        let result = match outcome {
+            Outcome::Failed(error) => Err(error),
+            Outcome::Sent(_) | Outcome::Unknown => Ok(()),
+        };
+        Some((datagram.socket, datagram.cookie, result))
+    }
+}
+
+fn append(slots: &mut [Slot], list: &mut List, slot: u32) {
+    slots[slot as usize].next = NONE;
+    match slots.get_mut(list.tail as usize) {
+        Some(last) => last.next = slot,
+        None => list.head = slot,
+    }
+    list.tail = slot;
+}
+
+fn take_first(slots: &mut [Slot], list: &mut List) -> Option<u32> {
+    let slot = list.head;
+    list.head = slots.get(slot as usize)?.next;
+    if list.head == NONE {
+        list.tail = NONE;
+    }
+    Some(slot)
+}
