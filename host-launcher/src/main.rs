@@ -1,2 +1,113 @@
 //! The command `ix`.
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+
+mod show;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::{Cli, Command, RunArgs};
+use host_launcher::config::{FileError, Options, Plan};
+use host_launcher::control::{self, ClientError, Stats};
+use host_launcher::run::{self, RunError};
+use ix_abi::host::exit::status;
+use std::error::Error as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match obey(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read our list has seen enough of it.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes = std::iter::successors(error.source(), |&cause| cause.source());
+            let causes: String = causes.map(|cause| format!(" [{cause}]")).collect();
+            eprintln!("ix: {error}{causes}");
+            let code = if let Error::Run(error) = &error {
+                error.status()
+            } else {
+                status::LAUNCHER
+            };
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn obey(command: Command) -> Result<u8, Error> {
+    let mut out = io::stdout().lock();
+    match command {
+        Command::Run(args) => {
+            drop(out);
+            return run(*args);
+        }
+        Command::Ps { json: true } => writeln!(out, "{}", to_json(&control::list()))?,
+        Command::Ps { json: false } => show::runs(&control::list(), &mut out)?,
+        Command::Stats {
+            name,
+            json,
+            watch: true,
+        } => {
+            drop(out);
+            show::watch(&name, |stats| json.then(|| to_json(&stats.counters)))??;
+        }
+        Command::Stats {
+            name,
+            json,
+            watch: false,
+        } => {
+            let stats: Stats = control::stats(&name)?;
+            if json {
+                writeln!(out, "{}", to_json(&stats.counters))?;
+            } else {
+                show::counters(&stats, None, &mut out)?;
+            }
+        }
+        Command::Stop { name } => control::stop(&name)?,
+    }
+    Ok(0)
+}
+
+fn run(args: RunArgs) -> Result<u8, Error> {
+    let file = args.config.as_deref().map(Options::from_file).transpose()?;
+    let plan = Plan::new(args.options.over(file.unwrap_or_default())).map_err(RunError::from)?;
+    Ok(run::run(&plan)?)
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
+}
+
+/// Help and version are no failure. A bad value is one line; what is wrong with the words themselves needs the usage.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            print!("{error}");
+            return ExitCode::SUCCESS;
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            eprintln!("ix: {}", line.strip_prefix("error: ").unwrap_or(line));
+        }
+        _ => eprint!("{error}"),
+    }
+    ExitCode::from(status::LAUNCHER)
+}

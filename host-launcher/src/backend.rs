@@ -1,0 +1,246 @@
+//! The machine as QEMU makes it: its command line, and its complaints in our words.
+
+use crate::config::{Link, Plan, host_number};
+use ix_abi::host::exit;
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+/// Why there is no QEMU.
+#[derive(Debug, thiserror::Error)]
+pub enum QemuMissing {
+    /// The program was not found.
+    #[error(
+        "qemu-system-x86_64 not found; install it (Debian: apt-get install qemu-system-x86) or name it in $IX_QEMU"
+    )]
+    NotInPath,
+    /// `IX_QEMU` leads nowhere.
+    #[error("$IX_QEMU is {0}, which is no file; correct or unset it")]
+    NotThere(PathBuf),
+}
+
+/// Finds QEMU: `IX_QEMU`, or in the search path.
+pub fn find_qemu() -> Result<PathBuf, QemuMissing> {
+    if let Some(named) = std::env::var_os("IX_QEMU").map(PathBuf::from) {
+        return if named.is_file() {
+            Ok(named)
+        } else {
+            Err(QemuMissing::NotThere(named))
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("qemu-system-x86_64"))
+        .find(|file| file.is_file())
+        .ok_or(QemuMissing::NotInPath)
+}
+
+/// Descriptors the machine inherits.
+#[derive(Clone, Copy, Debug)]
+pub struct Wires {
+    /// The memory file.
+    pub ram: RawFd,
+    /// Socket of COM1, the kernel's log.
+    pub log: RawFd,
+    /// Socket of COM2, the doorbell.
+    pub doorbell: RawFd,
+    /// The tap, if there is one.
+    pub tap: Option<RawFd>,
+}
+
+/// QEMU's arguments for this plan. The machine has one core, memory we share, two serial lines, one NIC, a way to
+/// exit, and nothing else.
+#[must_use]
+pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let mut option = |name: &str, value: OsString| args.extend([format!("-{name}").into(), value]);
+    option("machine", "q35,accel=tcg,memory-backend=ram".into());
+    option("cpu", "max".into());
+    option("m", plan.mem.to_string().into());
+    let ram = wires.ram;
+    let backend = format!(
+        "memory-backend-file,id=ram,size={},mem-path=/proc/self/fd/{ram},share=on",
+        plan.mem
+    );
+    option("object", backend.into());
+    option("display", "none".into());
+    option("kernel", kernel.into());
+    option("initrd", plan.app.clone().into());
+    option("append", plan.cmdline.clone().into());
+    for (line, fd) in [("log", wires.log), ("doorbell", wires.doorbell)] {
+        option("chardev", format!("socket,id={line},fd={fd}").into());
+        option("serial", format!("chardev:{line}").into());
+    }
+    option(
+        "device",
+        format!("isa-debug-exit,iobase={:#x},iosize=1", exit::PORT).into(),
+    );
+    option("netdev", netdev(plan, wires.tap).into());
+    // Without its option ROM, the card costs no time at boot.
+    let mac = plan.network.mac();
+    option(
+        "device",
+        format!("virtio-net-pci,netdev=net0,disable-legacy=on,mac={mac},romfile=").into(),
+    );
+    args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
+    args.extend(plan.qemu_args.iter().map(OsString::from));
+    args
+}
+
+fn netdev(plan: &Plan, tap: Option<RawFd>) -> String {
+    if let Some(fd) = tap {
+        return format!("tap,id=net0,fd={fd}");
+    }
+    let network = &plan.network;
+    let forwards = match &network.link {
+        Link::User(forwards) => forwards.as_slice(),
+        Link::Tap(_) => &[],
+    };
+    let gateway = network.gateway.unwrap_or_else(|| host_number(network.ip, 2));
+    // QEMU's name server and first lease need addresses of their own, next to the gateway's.
+    let mut free = (1..)
+        .map(|n| host_number(network.ip, n))
+        .filter(|&ip| ip != gateway && ip != network.ip.addr());
+    let mut user = format!("user,id=net0,net={},host={gateway}", network.ip.trunc());
+    for role in ["dns", "dhcpstart"] {
+        user.extend(free.next().map(|address| format!(",{role}={address}")));
+    }
+    for forward in forwards {
+        let (transport, host, guest) = (forward.transport, forward.host, network.ip.addr());
+        user += &format!(",hostfwd={transport}:{host}-{guest}:{}", forward.port);
+    }
+    user
+}
+
+/// What QEMU's complaint means and what helps, in one line.
+#[must_use]
+pub fn explain(complaint: &str) -> String {
+    let line = complaint
+        .lines()
+        .find(|line| !line.contains("warning:"))
+        .unwrap_or_default()
+        .trim();
+    let line = line.split_once(": ").map_or(line, |(_program, rest)| rest);
+    let cure = [
+        (
+            "host forwarding rule",
+            "a forwarded port is in use, or needs root (below 1024)",
+        ),
+        (
+            "'user' is not compiled",
+            "this QEMU lacks user networking; use --net tap:NAME",
+        ),
+        (
+            "not a valid netdev type",
+            "this QEMU lacks user networking; use --net tap:NAME",
+        ),
+        (
+            "annot allocate memory",
+            "not enough memory on this host; give less with --mem",
+        ),
+        (
+            "annot set up guest memory",
+            "not enough memory on this host; give less with --mem",
+        ),
+        (
+            "could not load kernel",
+            "the kernel image is broken; build it again with make build",
+        ),
+        (
+            "without PVH ELF Note",
+            "this is no Ixion kernel; build it with make build",
+        ),
+        ("could not load initrd", "the app cannot be read"),
+        (
+            "initrd is too large",
+            "the app does not fit; give more with --mem",
+        ),
+    ];
+    match cure.iter().find(|(words, _)| line.contains(words)) {
+        Some((_, cure)) => format!("{cure} (QEMU says: {line})"),
+        None if line.is_empty() => "it gave no reason".to_owned(),
+        None => format!("QEMU says: {line}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Wires, arguments, explain};
+    use crate::config::{Options, Plan};
+    use std::path::Path;
+
+    fn command(options: Options, tap: Option<i32>) -> String {
+        let plan = Plan::new(Options {
+            app: Some("echo".into()),
+            ..options
+        })
+        .unwrap();
+        let wires = Wires {
+            ram: 5,
+            log: 6,
+            doorbell: 7,
+            tap,
+        };
+        let words = arguments(&plan, Path::new("/k"), wires);
+        words
+            .iter()
+            .map(|word| word.to_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn the_machine_is_what_the_kernel_expects() {
+        let line = command(Options::default(), None);
+        for part in [
+            "-machine q35,accel=tcg,memory-backend=ram -cpu max -m 256M",
+            "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/5,share=on",
+            "-kernel /k -initrd echo -append host=0xf00000 ip=10.0.2.15/24 gw=10.0.2.2 log=warn -- echo ",
+            "-chardev socket,id=log,fd=6 -serial chardev:log -chardev socket,id=doorbell,fd=7 -serial chardev:doorbell",
+            "isa-debug-exit,iobase=0xf4,iosize=1",
+            "virtio-net-pci,netdev=net0,disable-legacy=on,mac=02:49:0a:00:02:0f",
+            "-netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.1,dhcpstart=10.0.2.3 ",
+            "-nodefaults -no-user-config -no-reboot",
+        ] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+
+    #[test]
+    fn networks_become_netdevs() {
+        let forward = ["8080:80", "udp:0.0.0.0:53:5353"]
+            .map(|text| text.parse().unwrap())
+            .into();
+        let line = command(
+            Options {
+                forward,
+                ..Options::default()
+            },
+            None,
+        );
+        assert!(
+            line.contains(",hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,hostfwd=udp:0.0.0.0:53-10.0.2.15:5353 ")
+        );
+        let net = "tap:t0".parse().ok();
+        let ip = "10.1.0.2/24".parse().ok();
+        let line = command(
+            Options {
+                net,
+                ip,
+                ..Options::default()
+            },
+            Some(9),
+        );
+        assert!(line.contains("-netdev tap,id=net0,fd=9 "), "{line}");
+    }
+
+    #[test]
+    fn complaints_are_translated() {
+        let said =
+            "qemu-system-x86_64: -netdev user,id=net0: Could not set up host forwarding rule 'tcp::80-:80'\n";
+        assert!(explain(said).starts_with("a forwarded port is in use"));
+        assert_eq!(explain("qemu: something new\n"), "QEMU says: something new");
+        assert_eq!(explain(""), "it gave no reason");
+        assert_eq!(explain("qemu: warning: hm\nqemu: real\n"), "QEMU says: real");
+    }
+}

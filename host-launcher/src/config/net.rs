@@ -1,0 +1,258 @@
+//! The machine's network: what it hangs on, and its IPv4 settings.
+
+use super::Forward;
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+/// `--net`: what the NIC hangs on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum NetChoice {
+    /// QEMU's user networking: no rights needed; the guest reaches out, the host comes in through forwards.
+    User,
+    /// A tap interface: a real link to the host.
+    Tap(String),
+}
+
+/// `--ip`: address and prefix, such as 10.0.2.15/24.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Cidr(pub Ipv4Net);
+
+/// Why the network settings do not go together.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetError {
+    /// `--net` is something else.
+    #[error("`{0}` is no network; write user, or tap:NAME (at most 15 characters, no blank or slash)")]
+    Choice(String),
+    /// `--ip` is something else.
+    #[error("`{0}` is no address with prefix length; write it as 10.0.2.15/24")]
+    Cidr(String),
+    /// The address is the network itself or its broadcast address.
+    #[error("{0} is the network's own or its broadcast address; choose one in between")]
+    NotAHost(Ipv4Net),
+    /// The gateway is not a neighbour.
+    #[error("gateway {gateway} is no other host in {net}; give one with --gateway")]
+    Gateway {
+        /// The gateway.
+        gateway: Ipv4Addr,
+        /// The guest's address.
+        net: Ipv4Net,
+    },
+    /// A tap tells nothing of addresses.
+    #[error("a tap needs --ip, an address for the guest in the tap's network, such as --ip 192.168.7.2/24")]
+    TapNeedsIp,
+    /// A forward is a thing of user networking.
+    #[error("--forward goes with --net user only; over a tap the app is reached at its own address")]
+    TapNeedsNoForward,
+    /// QEMU's network needs room for its own addresses.
+    #[error("{0} is too small for user networking; it needs a prefix of 28 bits or less")]
+    UserNetTooSmall(Ipv4Net),
+}
+
+/// The network, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// What the NIC hangs on.
+    pub link: Link,
+    /// The guest's address.
+    pub ip: Ipv4Net,
+    /// Its gateway.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+/// What the NIC hangs on, with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// User networking with these forwards.
+    User(Vec<Forward>),
+    /// The tap of this name.
+    Tap(String),
+}
+
+impl Network {
+    /// Fills in what was not said and checks the rest.
+    pub(super) fn new(
+        choice: &NetChoice,
+        ip: Option<Cidr>,
+        gateway: Option<Ipv4Addr>,
+        forwards: Vec<Forward>,
+    ) -> Result<Self, NetError> {
+        let network = match choice {
+            NetChoice::User => {
+                let ip = ip.map_or(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 15), 24), |cidr| {
+                    cidr.0
+                });
+                if ip.prefix_len() > 28 {
+                    return Err(NetError::UserNetTooSmall(ip));
+                }
+                let gateway = gateway.unwrap_or_else(|| host_number(ip, 2));
+                Self {
+                    link: Link::User(forwards),
+                    ip,
+                    gateway: Some(gateway),
+                }
+            }
+            NetChoice::Tap(_) if !forwards.is_empty() => return Err(NetError::TapNeedsNoForward),
+            NetChoice::Tap(name) => {
+                let ip = ip.ok_or(NetError::TapNeedsIp)?.0;
+                Self {
+                    link: Link::Tap(name.clone()),
+                    ip,
+                    gateway,
+                }
+            }
+        };
+        network.check()
+    }
+
+    fn check(self) -> Result<Self, NetError> {
+        let net = self.ip;
+        let is_host =
+            |address| net.prefix_len() >= 31 || (address != net.network() && address != net.broadcast());
+        if !is_host(net.addr()) || net.addr().is_unspecified() {
+            return Err(NetError::NotAHost(net));
+        }
+        match self.gateway {
+            Some(gateway) if !net.contains(&gateway) || gateway == net.addr() || !is_host(gateway) => {
+                Err(NetError::Gateway { gateway, net })
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// Hardware address of the guest: locally administered, and as unique on its link as the IP address, so machines
+    /// on one bridge do not clash and a restarted one keeps its place in its peers' ARP caches.
+    #[must_use]
+    pub fn mac(&self) -> String {
+        let [a, b, c, d] = self.ip.addr().octets();
+        format!("02:49:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+    }
+}
+
+/// The `number`th host of the network.
+#[must_use]
+pub fn host_number(net: Ipv4Net, number: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(net.network().to_bits() | number)
+}
+
+impl FromStr for NetChoice {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        let fit = |name: &str| {
+            let plain = name
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'/' && b != b',');
+            plain && (1..=15).contains(&name.len()) && name != "." && name != ".."
+        };
+        match text.split_once(':') {
+            None if text == "user" => Ok(Self::User),
+            Some(("tap", name)) if fit(name) => Ok(Self::Tap(name.to_owned())),
+            _ => Err(NetError::Choice(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for NetChoice {
+    type Error = NetError;
+
+    fn try_from(text: String) -> Result<Self, NetError> {
+        text.parse()
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        text.parse()
+            .map(Self)
+            .map_err(|_| NetError::Cidr(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = NetError;
+
+    fn try_from(text: String) -> Result<Self, NetError> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cidr, Link, NetChoice, NetError, Network};
+    use std::net::Ipv4Addr;
+
+    fn network(choice: &str, ip: Option<&str>, gateway: Option<&str>) -> Result<Network, NetError> {
+        let ip: Option<Cidr> = ip.map(str::parse).transpose()?;
+        Network::new(
+            &choice.parse()?,
+            ip,
+            gateway.map(|g| g.parse().unwrap()),
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn user_networking_needs_no_word() {
+        let default = network("user", None, None).unwrap();
+        assert_eq!(default.ip.to_string(), "10.0.2.15/24");
+        assert_eq!(default.gateway, Some(Ipv4Addr::new(10, 0, 2, 2)));
+        assert_eq!(default.mac(), "02:49:0a:00:02:0f");
+        let other = network("user", Some("192.168.5.9/16"), None).unwrap();
+        assert_eq!(other.gateway, Some(Ipv4Addr::new(192, 168, 0, 2)));
+    }
+
+    #[test]
+    fn a_tap_needs_an_address_but_no_gateway() {
+        assert_eq!(network("tap:t0", None, None), Err(NetError::TapNeedsIp));
+        let tap = network("tap:t0", Some("10.1.0.2/30"), None).unwrap();
+        assert_eq!((tap.link, tap.gateway), (Link::Tap("t0".to_owned()), None));
+        let forward = vec!["80:80".parse().unwrap()];
+        let refused = Network::new(&NetChoice::Tap("t0".to_owned()), None, None, forward);
+        assert_eq!(refused, Err(NetError::TapNeedsNoForward));
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        for choice in [
+            "",
+            "users",
+            "tap",
+            "tap:",
+            "tap:sixteen-letters.",
+            "tap:a b",
+            "tap:a/b",
+            "tap:a,b",
+        ] {
+            assert_eq!(
+                network(choice, None, None),
+                Err(NetError::Choice(choice.to_owned()))
+            );
+        }
+        for ip in ["10.0.0.300/24", "10.0.0.1", "10.0.0.1/33", "fe80::1/64"] {
+            assert_eq!(
+                network("user", Some(ip), None),
+                Err(NetError::Cidr(ip.to_owned()))
+            );
+        }
+        for ip in ["10.0.2.0/24", "10.0.2.255/24"] {
+            assert!(
+                matches!(network("user", Some(ip), None), Err(NetError::NotAHost(_))),
+                "{ip}"
+            );
+        }
+        for gateway in ["10.0.3.1", "10.0.2.15", "10.0.2.0", "10.0.2.255"] {
+            let refused = network("user", None, Some(gateway));
+            assert!(matches!(refused, Err(NetError::Gateway { .. })), "{gateway}");
+        }
+        assert!(matches!(
+            network("user", Some("10.0.2.2/30"), None),
+            Err(NetError::UserNetTooSmall(_))
+        ));
+    }
+}

@@ -1,0 +1,310 @@
+//! What a user can say about a run, on the command line and in a configuration file alike.
+
+use super::{Cidr, Forward, MemSize, NetChoice};
+use serde::Deserialize;
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// `--backend`: who is the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The best there is here.
+    Auto,
+    /// QEMU, with an emulated CPU.
+    Qemu,
+}
+
+/// `--log`: how much the kernel tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What went wrong.
+    Error,
+    /// What looks wrong.
+    Warn,
+    /// What happens once: boot, devices, link changes.
+    Info,
+    /// What happens often.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The kernel's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// `--env`: one variable of the app's environment.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct EnvVar {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A text without `=`, or without a name in front of it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` sets no variable; write KEY=VALUE")]
+pub struct EnvVarError(String);
+
+impl FromStr for EnvVar {
+    type Err = EnvVarError;
+
+    fn from_str(text: &str) -> Result<Self, EnvVarError> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() && !text.contains('\0') => Ok(Self {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err(EnvVarError(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for EnvVar {
+    type Error = EnvVarError;
+
+    fn try_from(text: String) -> Result<Self, EnvVarError> {
+        text.parse()
+    }
+}
+
+/// What a user said; `None` and empty where nothing was said.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// What the machine is made of [default: auto]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|qemu")]
+    pub backend: Option<Backend>,
+
+    /// What its NIC hangs on [default: user]
+    #[arg(long, value_name = "user|tap:NAME")]
+    pub net: Option<NetChoice>,
+
+    /// IPv4 address and prefix length of the guest [default with user: 10.0.2.15/24]
+    #[arg(long, value_name = "CIDR")]
+    pub ip: Option<Cidr>,
+
+    /// The guest's gateway [default with user: the network's host 2]
+    #[arg(long, value_name = "IP")]
+    pub gateway: Option<Ipv4Addr>,
+
+    /// Guest memory [default: 256M]
+    #[arg(long, value_name = "SIZE")]
+    pub mem: Option<MemSize>,
+
+    /// Lead a port of this host into the guest (user networking; tcp and 127.0.0.1 unless said; repeatable)
+    #[arg(long, value_name = "[udp:][ADDR:]HOSTPORT:PORT")]
+    pub forward: Vec<Forward>,
+
+    /// Set a variable of the app's environment (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub env: Vec<EnvVar>,
+
+    /// How much the kernel tells: off, error, warn, info, debug, trace [default: warn]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LEVEL")]
+    pub log: Option<LogLevel>,
+
+    /// Write the kernel's log into this file instead of standard error
+    #[arg(long, value_name = "FILE")]
+    pub kernel_log: Option<PathBuf>,
+
+    /// Name of this run for `ix ps|stats|stop` [default: the app's file name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Most packets the kernel takes in one cycle [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub batch: Option<u16>,
+
+    /// The kernel calls the app late when it computes for longer than this between two calls [default: 1]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub watchdog: Option<u32>,
+
+    /// How long the app may take to finish when asked to stop [default: 3]
+    #[arg(long, value_name = "SECONDS")]
+    pub grace: Option<u32>,
+
+    /// Kernel image [default: $IX_KERNEL, or `ixion-kernel` beside `ix`]
+    #[arg(long, value_name = "PATH")]
+    pub kernel: Option<PathBuf>,
+
+    /// Hand an argument to QEMU (for measuring and debugging; repeatable)
+    #[arg(long, value_name = "ARG", hide_short_help = true, allow_hyphen_values = true)]
+    pub qemu_arg: Vec<String>,
+
+    /// The program to run: a static x86-64 ELF file
+    #[arg(value_name = "APP")]
+    pub app: Option<PathBuf>,
+
+    /// Its arguments
+    #[arg(last = true, value_name = "ARGS")]
+    #[serde(deserialize_with = "texts")]
+    pub args: Vec<OsString>,
+}
+
+/// A file can only say what is text; the command line can say any bytes.
+fn texts<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<OsString>, D::Error> {
+    Ok(Vec::<String>::deserialize(from)?
+        .into_iter()
+        .map(OsString::from)
+        .collect())
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Its contents are not what they should be.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what, in one line.
+        message: String,
+    },
+}
+
+impl Options {
+    /// Reads a file with the same keys. Paths in it are relative to the file.
+    pub fn from_file(path: &Path) -> Result<Self, FileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut options: Self = toml::from_str(&text).map_err(|error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let message = format!("line {line}: {}", error.message().replace('\n', " "));
+            FileError::Parse {
+                path: path.to_owned(),
+                message,
+            }
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for place in [&mut options.app, &mut options.kernel, &mut options.kernel_log] {
+            *place = place.take().map(|file| folder.join(file));
+        }
+        Ok(options)
+    }
+
+    /// These options where they say something, else `file`'s. Variables add up (ours come last, so they win).
+    #[must_use]
+    pub fn over(self, file: Self) -> Self {
+        fn list<T>(ours: Vec<T>, file: Vec<T>) -> Vec<T> {
+            if ours.is_empty() { file } else { ours }
+        }
+        Self {
+            backend: self.backend.or(file.backend),
+            net: self.net.or(file.net),
+            ip: self.ip.or(file.ip),
+            gateway: self.gateway.or(file.gateway),
+            mem: self.mem.or(file.mem),
+            forward: list(self.forward, file.forward),
+            env: file.env.into_iter().chain(self.env).collect(),
+            log: self.log.or(file.log),
+            kernel_log: self.kernel_log.or(file.kernel_log),
+            name: self.name.or(file.name),
+            batch: self.batch.or(file.batch),
+            watchdog: self.watchdog.or(file.watchdog),
+            grace: self.grace.or(file.grace),
+            kernel: self.kernel.or(file.kernel),
+            qemu_arg: list(self.qemu_arg, file.qemu_arg),
+            app: self.app.or(file.app),
+            args: list(self.args, file.args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EnvVar, FileError, LogLevel, Options};
+    use std::path::{Path, PathBuf};
+
+    fn file(name: &str, text: &str) -> (PathBuf, Result<Options, FileError>) {
+        let path = std::env::temp_dir().join(format!("ix-options-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        let options = Options::from_file(&path);
+        std::fs::remove_file(&path).unwrap();
+        (path, options)
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let text = "app = 'bin/echo'\nargs = ['--port', '7']\nnet = 'tap:t0'\nip = '10.1.0.2/24'\nlog = 'debug'\n\
+                    env = ['A=file', 'B=file']\nforward = ['1:1']\nkernel-log = '/var/log/k'\nbatch = 8\n";
+        let from_file = file("wins", text).1.unwrap();
+        assert_eq!(
+            from_file.app.as_deref(),
+            Some(std::env::temp_dir().join("bin/echo").as_path())
+        );
+        assert_eq!(from_file.kernel_log.as_deref(), Some(Path::new("/var/log/k")));
+        let line = Options {
+            log: Some(LogLevel::Off),
+            env: vec!["A=line".parse().unwrap()],
+            forward: vec!["2:2".parse().unwrap()],
+            ..Options::default()
+        };
+        let both = line.over(from_file);
+        assert_eq!(both.log, Some(LogLevel::Off));
+        assert_eq!(both.forward, ["2:2".parse().unwrap()]);
+        assert_eq!(both.args, ["--port", "7"]);
+        assert_eq!(both.batch, Some(8));
+        let last = both.env.iter().rfind(|variable| variable.key == "A");
+        assert_eq!(
+            last,
+            Some(&EnvVar {
+                key: "A".to_owned(),
+                value: "line".to_owned()
+            })
+        );
+    }
+
+    #[test]
+    fn mistakes_in_the_file_are_located() {
+        for (name, text, part) in [
+            (
+                "key",
+                "app = 'x'\nnett = 'user'\n",
+                "line 2: unknown field `nett`",
+            ),
+            ("mem", "\n\nmem = '1'\n", "line 3: 1 MiB is too little"),
+            ("env", "env = ['X']", "write KEY=VALUE"),
+            ("toml", "app =", "line 1"),
+        ] {
+            let (path, options) = file(name, text);
+            let message = options.unwrap_err().to_string();
+            assert!(
+                message.starts_with(path.to_str().unwrap()) && message.contains(part),
+                "{message}"
+            );
+            assert_eq!(message.lines().count(), 1, "{message}");
+        }
+    }
+}

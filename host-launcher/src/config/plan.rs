@@ -1,0 +1,180 @@
+//! The plan of a run.
+
+use super::{Backend, EnvVar, MemSize, NetChoice, NetError, Network, Options};
+use ix_abi::host::{area, cmdline};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What will be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the user wants the machine to be.
+    pub backend: Backend,
+    /// Name asked for.
+    pub name: Option<String>,
+    /// The program.
+    pub app: PathBuf,
+    /// Kernel image asked for.
+    pub kernel: Option<PathBuf>,
+    /// Guest memory.
+    pub mem: MemSize,
+    /// The network.
+    pub network: Network,
+    /// Where the kernel's log goes, if not to standard error.
+    pub kernel_log: Option<PathBuf>,
+    /// Time the app has to finish when asked to stop.
+    pub grace: Duration,
+    /// Further arguments for QEMU.
+    pub qemu_args: Vec<String>,
+    /// The kernel's command line.
+    pub cmdline: String,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// There is nothing to run.
+    #[error("no app given; write ix run [OPTIONS] APP [-- ARGS], or `app` in the configuration file")]
+    NoApp,
+    /// The name would not do as a file name.
+    #[error("`{0}` is no name for a run; use letters, digits, dots, dashes and underscores, at most 64")]
+    Name(String),
+    /// The network's settings are at odds.
+    #[error(transparent)]
+    Net(#[from] NetError),
+}
+
+impl Plan {
+    /// Fills in and checks.
+    pub fn new(options: Options) -> Result<Self, PlanError> {
+        let app = options.app.clone().ok_or(PlanError::NoApp)?;
+        if let Some(name) = options.name.as_ref().filter(|name| !is_name(name)) {
+            return Err(PlanError::Name(name.clone()));
+        }
+        let net = options.net.clone().unwrap_or(NetChoice::User);
+        let network = Network::new(&net, options.ip, options.gateway, options.forward.clone())?;
+        let cmdline = kernel_cmdline(&options, &network, &app);
+        Ok(Self {
+            backend: options.backend.unwrap_or(Backend::Auto),
+            name: options.name,
+            app,
+            kernel: options.kernel,
+            mem: options.mem.unwrap_or(MemSize::DEFAULT),
+            network,
+            kernel_log: options.kernel_log,
+            grace: Duration::from_secs(options.grace.unwrap_or(3).into()),
+            qemu_args: options.qemu_arg,
+            cmdline,
+        })
+    }
+
+    /// The name to use when none was asked for: the app's file name, in fitting letters.
+    #[must_use]
+    pub fn app_name(&self) -> String {
+        let name = self.app.file_name().unwrap_or_default().to_string_lossy();
+        let fitting = name.chars().map(|c| if is_name_char(c) { c } else { '_' });
+        let name: String = fitting.take(40).collect();
+        if is_name(&name) { name } else { "app".to_owned() }
+    }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-".contains(c)
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=64).contains(&name.len()) && !name.starts_with(['.', '-']) && name.chars().all(is_name_char)
+}
+
+fn kernel_cmdline(options: &Options, network: &Network, app: &Path) -> String {
+    let mut line = format!(
+        "{}={:#x} {}={}",
+        cmdline::HOST,
+        area::HOST_AREA_GPA,
+        cmdline::IP,
+        network.ip
+    );
+    let mut setting = |key, value: &dyn std::fmt::Display| {
+        line.push_str(&format!(" {key}={value}"));
+    };
+    if let Some(gateway) = network.gateway {
+        setting(cmdline::GATEWAY, &gateway);
+    }
+    setting(cmdline::LOG, &options.log.map_or("warn", super::LogLevel::word));
+    if let Some(batch) = options.batch {
+        setting(cmdline::BATCH, &batch);
+    }
+    if let Some(seconds) = options.watchdog {
+        setting(cmdline::WATCHDOG, &seconds);
+    }
+    for EnvVar { key, value } in last_of_each(&options.env) {
+        let escaped: String = cmdline::escape(format!("{key}={value}").as_bytes()).collect();
+        setting(cmdline::ENV, &escaped);
+    }
+    line.push(' ');
+    line.push_str(cmdline::END);
+    let app = OsString::from(app);
+    for arg in std::iter::once(&app).chain(&options.args) {
+        line.push(' ');
+        line.extend(cmdline::escape(arg.as_bytes()));
+    }
+    line
+}
+
+/// The variables in order, each with its last value only.
+fn last_of_each(env: &[EnvVar]) -> impl Iterator<Item = &EnvVar> {
+    let overridden = |at: usize| env[at + 1..].iter().any(|later| later.key == env[at].key);
+    env.iter()
+        .enumerate()
+        .filter(move |&(at, _)| !overridden(at))
+        .map(|(_, variable)| variable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, Plan, PlanError};
+
+    fn options() -> Options {
+        Options {
+            app: Some("dir/my app".into()),
+            ..Options::default()
+        }
+    }
+
+    #[test]
+    fn little_said_means_defaults() {
+        let plan = Plan::new(options()).unwrap();
+        assert_eq!(
+            plan.cmdline,
+            "host=0xf00000 ip=10.0.2.15/24 gw=10.0.2.2 log=warn -- dir/my%20app"
+        );
+        assert_eq!((plan.app_name().as_str(), plan.grace.as_secs()), ("my_app", 3));
+    }
+
+    #[test]
+    fn everything_said_reaches_the_kernel() {
+        let plan = Plan::new(Options {
+            batch: Some(8),
+            watchdog: Some(5),
+            env: ["A=1", "B=x y%", "A=2"].map(|text| text.parse().unwrap()).into(),
+            args: vec!["--port".into(), "7".into(), "".into()],
+            ..options()
+        });
+        let expected = "batch=8 watchdog=5 env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 ";
+        assert!(plan.unwrap().cmdline.ends_with(expected));
+    }
+
+    #[test]
+    fn an_app_is_needed_and_a_name_must_be_one() {
+        assert!(matches!(Plan::new(Options::default()), Err(PlanError::NoApp)));
+        for name in ["", "a/b", "..", "-x", "ä", &"n".repeat(65)] {
+            let plan = Plan::new(Options {
+                name: Some(name.to_owned()),
+                ..options()
+            });
+            assert!(matches!(plan, Err(PlanError::Name(_))), "{name}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The launcher: what `ix` does, apart from reading its command line.
+//!
+//! A run goes this way: [`config`] turns options into a plan, [`images`] checks the app and finds the kernel,
+//! [`backend`] writes the machine's command line, [`run`] starts the machine, carries its output and ends it,
+//! [`control`] answers the other `ix` commands meanwhile. The launcher is never on a packet's way.
+#![deny(unsafe_code)]
+
+pub mod config;
+
+pub mod images;
+
+pub mod backend;
+
+pub mod tap;
+
+pub mod run;
+
+pub mod control;
+
+#[allow(
+    unsafe_code,
+    reason = "memory shared with the machine, fork, and one ioctl; walled in here"
+)]
+pub mod sys;

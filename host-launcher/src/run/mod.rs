@@ -1,0 +1,169 @@
+//! `ix run`, from a [`Plan`] to an exit status.
+
+/// The machine and its wires.
+mod machine;
+pub use machine::MachineError;
+
+/// Output on its way out.
+mod streams;
+
+/// The way to the end.
+mod stopping;
+
+/// What the end means.
+mod verdict;
+
+/// The loop.
+mod session;
+
+use crate::config::{Backend, ForwardError, Link, Plan, PlanError};
+use crate::control::{self, ControlError, Info, Server};
+use crate::images::{self, AppError, KernelError};
+use ix_abi::host::exit::status;
+use machine::Machine;
+use session::{Session, Signals};
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+use stopping::Stopping;
+use streams::{KernelLog, LogSink, Output};
+
+/// Why a run failed. What the app does with its own exit code is no failure of the run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The settings are at odds.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The app cannot be run.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// There is no kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// A forward cannot be had.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
+    /// The name is taken, or there is nowhere to put the control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// There is no machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The file of `--kernel-log` cannot be made.
+    #[error("cannot write the kernel's log to {0}; choose another --kernel-log")]
+    KernelLogFile(PathBuf, #[source] io::Error),
+    /// Or no longer be written.
+    #[error("cannot write the kernel's log; is the disk full?")]
+    KernelLog(#[source] io::Error),
+    /// The host refused what the loop lives on.
+    #[error("cannot watch over the machine")]
+    Watch(#[source] io::Error),
+    /// The app was killed by a signal of its own making.
+    #[error("the app was killed by {}; the kernel's log says where (--log error)", signal_name(*.0))]
+    AppKilled(u8),
+    /// The kernel found the app unfit.
+    #[error("the kernel cannot load the app; its log says why (--log error)")]
+    AppRefused,
+    /// Ring 0 panicked.
+    #[error("the kernel panicked; its log says where. This is a bug in Ixion")]
+    KernelPanic,
+    /// The machine was reset: a fault that not even the panic handler survived.
+    #[error("the machine was reset under the kernel (a triple fault). This is a bug in Ixion")]
+    Reset,
+    /// The kernel found the machine unfit.
+    #[error("the kernel cannot run on this machine; its log says why (--log error)")]
+    BootFailed,
+    /// QEMU gave up by itself.
+    #[error("QEMU ended: {0}")]
+    Qemu(String),
+    /// Someone else killed QEMU.
+    #[error("QEMU was killed by {}; was it the out-of-memory killer? (journalctl -k)", signal_name(u8::try_from(*.0).unwrap_or(0)))]
+    QemuKilled(i32),
+}
+
+impl RunError {
+    /// The exit status of `ix run`.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::App(AppError::NotFound(_)) => status::NOT_FOUND,
+            Self::App(_) | Self::AppRefused => status::NOT_EXECUTABLE,
+            Self::AppKilled(signal) => verdict::by_signal((*signal).into()),
+            Self::KernelPanic | Self::Reset => status::KERNEL_PANIC,
+            Self::BootFailed => status::BOOT_FAILED,
+            _ => status::LAUNCHER,
+        }
+    }
+}
+
+fn signal_name(signal: u8) -> String {
+    signal_hook::low_level::signal_name(signal.into())
+        .map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
+
+/// Runs the plan to its end. The result is the exit status.
+pub fn run(plan: &Plan) -> Result<u8, RunError> {
+    images::check_app(&plan.app)?;
+    let kernel = images::find_kernel(plan.kernel.as_deref())?;
+    if let Link::User(forwards) = &plan.network.link {
+        forwards.iter().try_for_each(|forward| forward.probe())?;
+    }
+    let (control, name) = open_control(plan)?;
+    let log = match &plan.kernel_log {
+        Some(path) => {
+            let file = File::create(path).map_err(|error| RunError::KernelLogFile(path.clone(), error))?;
+            LogSink::File(file)
+        }
+        None => LogSink::Stderr,
+    };
+    // Before the machine starts: from its first instant on, a signal must not leave it alone.
+    let signals = Signals::catch().map_err(RunError::Watch)?;
+    let started = Instant::now();
+    let machine = Machine::start(plan, &kernel)?;
+    if plan.backend == Backend::Auto {
+        eprintln!("ix: backend qemu with an emulated CPU, the only one so far (KVM is not supported yet)");
+    }
+    let session = Session {
+        machine,
+        log: KernelLog::new(log),
+        stdout: Output::new(io::stdout()).map_err(RunError::Watch)?,
+        stderr: Output::new(io::stderr()).map_err(RunError::Watch)?,
+        signals,
+        stopping: Stopping::new(plan.grace),
+        control,
+        info: info(plan, name),
+        started,
+    };
+    session.carry()
+}
+
+/// Listens under the name asked for, or else under the app's, or else under the app's with our process id.
+fn open_control(plan: &Plan) -> Result<(Server, String), ControlError> {
+    let directory = control::directory();
+    let listen = |name: String| Server::listen(&directory, &name).map(|server| (server, name));
+    if let Some(name) = plan.name.clone() {
+        return listen(name);
+    }
+    let name = plan.app_name();
+    match listen(name.clone()) {
+        Err(ControlError::NameTaken(_)) => listen(format!("{name}-{}", std::process::id())),
+        other => other,
+    }
+}
+
+fn info(plan: &Plan, name: String) -> Info {
+    let net = match &plan.network.link {
+        Link::User(_) => "user".to_owned(),
+        Link::Tap(tap) => format!("tap:{tap}"),
+    };
+    Info {
+        name,
+        pid: std::process::id(),
+        state: String::new(),
+        uptime_s: 0,
+        ip: plan.network.ip.to_string(),
+        net,
+        app: plan.app.display().to_string(),
+    }
+}

@@ -1,0 +1,81 @@
+//! What `ix ps` and `ix stats` print.
+
+use host_launcher::control::{self, ClientError, Info, Stats};
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// One row per run.
+pub(crate) fn runs(runs: &[Info], out: &mut impl Write) -> io::Result<()> {
+    let header = ["NAME", "PID", "STATE", "UP", "IP", "NET", "APP"].map(str::to_owned);
+    let rows = runs.iter().map(|run| {
+        let up = format!("{}s", run.uptime_s);
+        [
+            &run.name,
+            &run.pid.to_string(),
+            &run.state,
+            &up,
+            &run.ip,
+            &run.net,
+            &run.app,
+        ]
+        .map(String::clone)
+    });
+    let rows: Vec<[String; 7]> = std::iter::once(header).chain(rows).collect();
+    for row in &rows {
+        let (last, cells) = row.split_last().unwrap_or((&row[0], &[]));
+        for (column, cell) in cells.iter().enumerate() {
+            let width = rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0);
+            write!(out, "{cell:width$}  ")?;
+        }
+        writeln!(out, "{last}")?;
+    }
+    Ok(())
+}
+
+/// The counters that are not zero, with what they grew by since `before`.
+pub(crate) fn counters(now: &Stats, before: Option<&Stats>, out: &mut impl Write) -> io::Result<()> {
+    if !now.fresh {
+        writeln!(out, "(the kernel does not answer; these are older values)")?;
+    }
+    let shown: Vec<_> = now.counters.iter().filter(|(_, value)| **value != 0).collect();
+    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, &value) in shown {
+        write!(out, "{name:width$}  {value:>14}")?;
+        if let Some(before) = before {
+            let grown = value
+                .wrapping_sub(before.counters.get(name).copied().unwrap_or(0))
+                .cast_signed();
+            write!(out, "  {grown:>+12}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Shows counters each second until the run ends.
+pub(crate) fn watch(
+    name: &str,
+    json: impl Fn(&Stats) -> Option<String>,
+) -> Result<io::Result<()>, ClientError> {
+    let mut before: Option<Stats> = None;
+    loop {
+        let now = match control::stats(name) {
+            Err(ClientError::NoSuchRun(_)) if before.is_some() => return Ok(Ok(())),
+            other => other?,
+        };
+        let mut out = io::stdout().lock();
+        let shown = match json(&now) {
+            Some(line) => writeln!(out, "{line}"),
+            None => counters(&now, before.as_ref(), &mut out).and_then(|()| writeln!(out)),
+        };
+        if shown.is_err() {
+            return Ok(shown);
+        }
+        before = Some(now);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,93 @@
+//! The tap of `--net tap:NAME`. One that exists is used as it is; otherwise it is made, brought up, given the gateway's
+//! address, and the host removes it when the machine, its last user, is gone.
+
+use crate::config::Network;
+use crate::sys::attach_tap;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
+use std::os::fd::OwnedFd;
+use std::process::Command;
+
+/// Why the tap cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TapError {
+    /// We may not open or make it.
+    #[error(
+        "no right to use tap {0}; run as root, or let root make it for you once: \
+         ip tuntap add dev {0} mode tap user {user} && ip link set {0} up",
+        user = std::env::var("USER").unwrap_or_else(|_| "YOU".to_owned())
+    )]
+    NoRight(String, #[source] Errno),
+    /// Another program has it open.
+    #[error("tap {0} is in use by another program; stop that one, or choose another name")]
+    Busy(String),
+    /// There is such an interface, but it is no tap (or one with several queues).
+    #[error(
+        "{0} is no plain tap interface; choose another name, or make it with: ip tuntap add dev {0} mode tap"
+    )]
+    NotATap(String),
+    /// This system has no taps.
+    #[error("/dev/net/tun is missing; load it with: modprobe tun (in a container: allow the device)")]
+    NoDriver(#[source] Errno),
+    /// Something else.
+    #[error("cannot attach to tap {0}")]
+    Attach(String, #[source] Errno),
+    /// The new tap could not be configured.
+    #[error("cannot configure tap {0} (ip {1}): {2}; is iproute2 installed?")]
+    Configure(String, String, String),
+}
+
+/// Opens the tap `name`, for the machine to inherit.
+pub fn open(name: &str, network: &Network) -> Result<OwnedFd, TapError> {
+    let existed = exists(name);
+    let tap = attach_tap(name).map_err(|errno| {
+        let name = name.to_owned();
+        match errno {
+            Errno::PERM | Errno::ACCESS => TapError::NoRight(name, errno),
+            Errno::BUSY => TapError::Busy(name),
+            Errno::INVAL => TapError::NotATap(name),
+            Errno::NOENT | Errno::NODEV | Errno::NXIO => TapError::NoDriver(errno),
+            _ => TapError::Attach(name, errno),
+        }
+    })?;
+    if !existed {
+        configure(name, network)?;
+    }
+    Ok(tap)
+}
+
+fn exists(name: &str) -> bool {
+    rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
+        .and_then(|socket| name_to_index(socket, name))
+        .is_ok()
+}
+
+fn configure(name: &str, network: &Network) -> Result<(), TapError> {
+    if let Some(gateway) = network.gateway {
+        ip(
+            name,
+            &[
+                "address",
+                "add",
+                &format!("{gateway}/{}", network.ip.prefix_len()),
+                "dev",
+                name,
+            ],
+        )?;
+    }
+    ip(name, &["link", "set", name, "up"])
+}
+
+fn ip(name: &str, args: &[&str]) -> Result<(), TapError> {
+    let failed = |why: String| TapError::Configure(name.to_owned(), args.join(" "), why);
+    let output = Command::new("ip")
+        .args(args)
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(
+        String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; "),
+    ))
+}
