@@ -1,0 +1,235 @@
+//! Packet buffers. The data lies in one contiguous region of 2 KiB buffers, which ring 3 sees read-only through its
+//! receive window; what is known about the buffers lies apart from it, in [`Pool`].
+//!
+//! A buffer is owned by whoever has its [`BufId`]: the pool, then the NIC, the stack, the app, and the pool again.
+#![allow(unsafe_code, reason = "hands out the bytes of buffers by address")]
+
+use super::{GuestPhys, direct, frames::Frames};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+use netstack::BufId;
+
+/// Bytes of a buffer.
+pub const BUFFER_BYTES: usize = 2048;
+
+const SHIFT: u32 = BUFFER_BYTES.trailing_zeros();
+
+/// The region starts and ends on pages of this size, so that large pages map all of it and nothing else.
+const REGION_ALIGN: u64 = 2 << 20;
+
+/// The data of all buffers. It exists for ever; copies are views of the same bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Region {
+    base: NonNull<u8>,
+    phys: GuestPhys,
+    count: u32,
+}
+
+impl Region {
+    /// # Safety
+    /// `base` must be the start of `count` buffers that are mapped for ever, written by devices only, and at `phys` for
+    /// them.
+    pub unsafe fn new(base: NonNull<u8>, phys: GuestPhys, count: u32) -> Self {
+        Region { base, phys, count }
+    }
+
+    /// `len` bytes at `offset` of a buffer, or as many of them as lie inside it. None at all of a buffer that does not
+    /// exist.
+    #[inline]
+    pub fn bytes(&self, index: u32, offset: u16, len: u16) -> &[u8] {
+        let start = usize::from(offset).min(BUFFER_BYTES);
+        let len = usize::from(len).min(BUFFER_BYTES - start);
+        if index >= self.count {
+            return &[];
+        }
+        // SAFETY: inside an existing buffer. Only a device that was given the buffer writes it; its owner has it back,
+        // and what a hostile device writes late changes bytes, nothing the kernel decides by twice.
+        unsafe {
+            core::slice::from_raw_parts(self.base.add(((index as usize) << SHIFT) + start).as_ptr(), len)
+        }
+    }
+
+    /// Where a device finds a buffer.
+    #[inline]
+    pub fn phys(&self, index: u32) -> GuestPhys {
+        GuestPhys(self.phys.0 + self.window_offset(index))
+    }
+
+    /// Offset of a buffer in the region, and so in ring 3's window on it.
+    #[inline]
+    pub fn window_offset(&self, index: u32) -> u64 {
+        u64::from(index) << SHIFT
+    }
+
+    /// The buffer that the byte at `offset` of the region belongs to.
+    #[inline]
+    pub fn index_of(&self, offset: u64) -> Option<u32> {
+        u32::try_from(offset >> SHIFT)
+            .ok()
+            .filter(|&index| index < self.count)
+    }
+
+    /// Where a device finds the `len` bytes at `offset` of the region; `None` if they are not inside it.
+    #[inline]
+    pub fn translate(&self, offset: u64, len: u64) -> Option<GuestPhys> {
+        let inside = offset.checked_add(len)? <= self.bytes_total();
+        inside.then(|| GuestPhys(self.phys.0 + offset))
+    }
+
+    /// Where the region starts.
+    pub fn start(&self) -> GuestPhys {
+        self.phys
+    }
+
+    /// Length of the region in bytes, a multiple of 2 MiB.
+    pub fn bytes_total(&self) -> u64 {
+        u64::from(self.count) << SHIFT
+    }
+
+    /// Number of buffers.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+}
+
+/// The free buffers of one core. Taking and giving back are a push and a pop; the buffer used last is the next to be
+/// used, while it is still in the cache.
+#[derive(Debug)]
+pub struct Pool {
+    region: Region,
+    free: Vec<u32>,
+    /// Per buffer: somebody has it.
+    taken: Box<[bool]>,
+    bad_frees: u64,
+}
+
+impl Pool {
+    /// Takes memory for at least `buffers` buffers; `None` when there is not that much.
+    pub fn new(frames: &mut Frames, buffers: u32) -> Option<Self> {
+        let bytes = (u64::from(buffers) << SHIFT).next_multiple_of(REGION_ALIGN);
+        let count = u32::try_from(bytes >> SHIFT).ok()?;
+        let phys = frames.alloc(bytes, REGION_ALIGN)?;
+        let base = NonNull::new(direct(phys))?;
+        // SAFETY: the allocator has just given this memory to nobody else, and the direct map holds all of it for ever.
+        Some(Pool::over(unsafe { Region::new(base, phys, count) }))
+    }
+
+    /// A pool of all buffers of a region.
+    pub fn over(region: Region) -> Self {
+        let free = (0..region.count).rev().collect();
+        Pool {
+            region,
+            free,
+            taken: vec![false; region.count as usize].into(),
+            bad_frees: 0,
+        }
+    }
+
+    /// Takes a buffer; `None` while all are in use.
+    #[inline]
+    pub fn alloc(&mut self) -> Option<BufId> {
+        let index = self.free.pop()?;
+        if let Some(taken) = self.taken.get_mut(index as usize) {
+            *taken = true;
+        }
+        Some(BufId(index))
+    }
+
+    /// Takes a buffer back. One that is free already, or that does not exist, is counted and left alone.
+    #[inline]
+    pub fn free(&mut self, buf: BufId) {
+        match self.taken.get_mut(buf.0 as usize) {
+            Some(taken) if *taken => {
+                *taken = false;
+                self.free.push(buf.0);
+            }
+            _ => self.bad_frees += 1,
+        }
+    }
+
+    /// Free buffers.
+    #[inline]
+    pub fn available(&self) -> u32 {
+        u32::try_from(self.free.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The buffers' data.
+    #[inline]
+    pub fn region(&self) -> Region {
+        self.region
+    }
+
+    /// The pool's counters: `pool.free`, buffers nobody has; `pool.bad_frees`, buffers given back twice or never given
+    /// out.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+        [
+            ("pool.free", u64::from(self.available())),
+            ("pool.bad_frees", self.bad_frees),
+        ]
+        .into_iter()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{BUFFER_BYTES, NonNull, Pool, Region};
+    use crate::hw::dma::testing::memory;
+
+    /// A pool of `count` buffers in memory that the devices of tests can reach.
+    pub(crate) fn pool(count: u32) -> Pool {
+        let memory = memory(BUFFER_BYTES * count as usize, 4096);
+        let phys = memory.phys(0);
+        let base = NonNull::new(super::direct(phys)).unwrap();
+        // SAFETY: leaked memory of that size, which only the devices of tests write.
+        Pool::over(unsafe { Region::new(base, phys, count) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::pool;
+    use super::{BUFFER_BYTES, BufId};
+
+    #[test]
+    fn all_buffers_are_given_out_once_and_come_back() {
+        let mut pool = pool(8);
+        let mut taken: std::vec::Vec<_> = core::iter::from_fn(|| pool.alloc()).collect();
+        assert_eq!(pool.available(), 0);
+        taken.sort_by_key(|buf| buf.0);
+        assert_eq!(taken, (0..8).map(BufId).collect::<std::vec::Vec<_>>());
+        for buf in taken {
+            pool.free(buf);
+        }
+        assert_eq!(pool.available(), 8);
+    }
+
+    #[test]
+    fn a_buffer_freed_twice_or_out_of_range_is_counted() {
+        let mut pool = pool(4);
+        let index = pool.alloc().unwrap().0;
+        pool.free(BufId(index));
+        pool.free(BufId(index));
+        pool.free(BufId(4));
+        pool.free(BufId(u32::MAX));
+        assert_eq!(pool.available(), 4);
+        assert!(pool.counters().any(|counter| counter == ("pool.bad_frees", 3)));
+    }
+
+    #[test]
+    fn nothing_outside_a_buffer_is_reachable() {
+        let region = pool(4).region();
+        let size = u16::try_from(BUFFER_BYTES).unwrap();
+        assert_eq!(region.bytes(3, 0, size).len(), BUFFER_BYTES);
+        assert_eq!(region.bytes(3, size - 1, 9).len(), 1);
+        assert_eq!(region.bytes(3, u16::MAX, u16::MAX).len(), 0);
+        assert_eq!(region.bytes(4, 0, 1).len(), 0);
+        assert_eq!(region.index_of(region.bytes_total() - 1), Some(3));
+        assert_eq!(region.index_of(region.bytes_total()), None);
+        assert_eq!(region.index_of(u64::MAX), None);
+        assert!(region.translate(region.bytes_total() - 1, 1).is_some());
+        assert!(region.translate(region.bytes_total() - 1, 2).is_none());
+        assert!(region.translate(u64::MAX, 2).is_none());
+    }
+}

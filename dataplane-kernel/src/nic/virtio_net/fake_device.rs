@@ -1,0 +1,250 @@
+//! A device for tests: registers without hardware behind them, and the device's half of the rings, which it reads and
+//! writes at the addresses it was told, like hardware. It behaves, or lies as a test tells it to.
+
+use super::regs::{Registers, status};
+use super::ring::Addresses;
+use crate::hw::dma::testing::{device_read, device_write};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::vec::Vec;
+
+/// The registers a driver gets, and the device behind them that the test keeps.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FakeDevice(Rc<RefCell<State>>);
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) offered: u64,
+    pub(super) refuse_features: bool,
+    pub(super) accepted: u64,
+    pub(super) status: u8,
+    pub(super) stuck: bool,
+    pub(super) queue_sizes: [u16; 2],
+    pub(super) config: [u8; 12],
+    pub(super) generation: u8,
+    pub(super) queues: HashMap<u16, DeviceQueue>,
+    pub(super) rx_doorbells: u32,
+    pub(super) tx_doorbells: u32,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            offered: 1 << 32,
+            refuse_features: false,
+            accepted: 0,
+            status: 0xff,
+            stuck: false,
+            queue_sizes: [32; 2],
+            config: [0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 5],
+            generation: 0,
+            queues: HashMap::new(),
+            rx_doorbells: 0,
+            tx_doorbells: 0,
+        }
+    }
+}
+
+/// The device's half of a queue.
+#[derive(Clone, Debug)]
+pub(super) struct DeviceQueue {
+    size: u16,
+    at: Addresses,
+    next: u16,
+    used: u16,
+}
+
+/// A chain the driver has posted.
+#[derive(Clone, Debug)]
+pub(super) struct PostedChain {
+    pub(super) head: u16,
+    /// (address, length, the device is to write)
+    pub(super) parts: Vec<(u64, u32, bool)>,
+}
+
+impl PostedChain {
+    /// The bytes of a chain to read.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.parts
+            .iter()
+            .flat_map(|&(address, len, _)| device_read(address, len as usize))
+            .collect()
+    }
+}
+
+fn read_u16(at: u64) -> u16 {
+    u16::from_le_bytes(device_read(at, 2).try_into().unwrap())
+}
+
+impl DeviceQueue {
+    fn slot(&self, index: u16) -> u64 {
+        u64::from(index % self.size)
+    }
+
+    pub(super) fn available_flags(&self) -> u16 {
+        read_u16(self.at.available.0)
+    }
+
+    pub(super) fn used_event(&self) -> u16 {
+        read_u16(self.at.available.0 + 4 + 2 * u64::from(self.size))
+    }
+
+    pub(super) fn set_no_notify(&self, no_notify: u16) {
+        device_write(self.at.used.0, &no_notify.to_le_bytes());
+    }
+
+    pub(super) fn set_available_event(&self, event: u16) {
+        device_write(
+            self.at.used.0 + 4 + 8 * u64::from(self.size),
+            &event.to_le_bytes(),
+        );
+    }
+
+    pub(super) fn set_used_index(&self, index: u16) {
+        device_write(self.at.used.0 + 2, &index.to_le_bytes());
+    }
+
+    pub(super) fn used_index(&self) -> u16 {
+        self.used
+    }
+
+    /// Chains shown and not yet taken.
+    pub(super) fn pending(&self) -> u16 {
+        read_u16(self.at.available.0 + 2).wrapping_sub(self.next)
+    }
+
+    pub(super) fn take(&mut self) -> Option<PostedChain> {
+        if self.pending() == 0 {
+            return None;
+        }
+        let head = read_u16(self.at.available.0 + 4 + 2 * self.slot(self.next));
+        self.next = self.next.wrapping_add(1);
+        let mut parts = Vec::new();
+        let mut index = head;
+        loop {
+            assert!(
+                index < self.size && parts.len() < self.size.into(),
+                "a bad chain from {head}"
+            );
+            let bytes = device_read(self.at.descriptors.0 + 16 * u64::from(index), 16);
+            let flags = u16::from_le_bytes(bytes[12..14].try_into().unwrap());
+            let address = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+            parts.push((
+                address,
+                u32::from_le_bytes(bytes[8..12].try_into().unwrap()),
+                flags & 2 != 0,
+            ));
+            if flags & 1 == 0 {
+                return Some(PostedChain { head, parts });
+            }
+            index = u16::from_le_bytes(bytes[14..].try_into().unwrap());
+        }
+    }
+
+    /// Writes a used element, whatever it says.
+    pub(super) fn give_back(&mut self, id: u32, len: u32) {
+        let place = self.at.used.0 + 4 + 8 * self.slot(self.used);
+        device_write(place, &id.to_le_bytes());
+        device_write(place + 4, &len.to_le_bytes());
+        self.used = self.used.wrapping_add(1);
+        self.set_used_index(self.used);
+    }
+
+    /// Receives a frame into the next buffer, as a device that behaves. `false`: no buffer.
+    pub(super) fn receive(&mut self, flags: u8, frame: &[u8]) -> bool {
+        let Some(chain) = self.take() else { return false };
+        let [(address, len, true)] = chain.parts[..] else {
+            panic!("not one buffer to write: {chain:?}")
+        };
+        assert!(frame.len() + 12 <= len as usize);
+        device_write(address, &[flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+        device_write(address + 12, frame);
+        self.give_back(chain.head.into(), u32::try_from(frame.len() + 12).unwrap());
+        true
+    }
+}
+
+impl FakeDevice {
+    pub(super) fn offering(bits: &[u32]) -> Self {
+        let device = FakeDevice::default();
+        device.with(|state| state.offered = bits.iter().fold(1 << 32, |all, bit| all | 1 << bit));
+        device
+    }
+
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.borrow_mut())
+    }
+
+    pub(super) fn rx<T>(&self, f: impl FnOnce(&mut DeviceQueue) -> T) -> T {
+        self.with(|state| f(state.queues.get_mut(&0).unwrap()))
+    }
+
+    pub(super) fn tx<T>(&self, f: impl FnOnce(&mut DeviceQueue) -> T) -> T {
+        self.with(|state| f(state.queues.get_mut(&1).unwrap()))
+    }
+}
+
+impl Registers for FakeDevice {
+    fn offered(&mut self) -> u64 {
+        self.with(|state| state.offered)
+    }
+
+    fn accept(&mut self, features: u64) {
+        self.with(|state| state.accepted = features);
+    }
+
+    fn status(&self) -> u8 {
+        self.with(|state| state.status)
+    }
+
+    fn set_status(&mut self, status: u8) {
+        self.with(|state| {
+            if status == 0 {
+                state.queues.clear();
+            }
+            state.status = if state.stuck {
+                state.status
+            } else if state.refuse_features {
+                status & !status::FEATURES_OK
+            } else {
+                status
+            };
+        });
+    }
+
+    fn max_queue_size(&mut self, queue: u16) -> u16 {
+        self.with(|state| state.queue_sizes[usize::from(queue)])
+    }
+
+    fn enable_queue(&mut self, queue: u16, size: u16, at: Addresses) -> bool {
+        self.with(|state| {
+            state.queues.insert(
+                queue,
+                DeviceQueue {
+                    size,
+                    at,
+                    next: 0,
+                    used: 0,
+                },
+            )
+        });
+        true
+    }
+
+    fn notify_rx(&self) {
+        self.with(|state| state.rx_doorbells += 1);
+    }
+
+    fn notify_tx(&self) {
+        self.with(|state| state.tx_doorbells += 1);
+    }
+
+    fn config(&self, offset: usize) -> u8 {
+        self.with(|state| state.config.get(offset).copied().unwrap_or(0))
+    }
+
+    fn config_generation(&self) -> u8 {
+        self.with(|state| state.generation)
+    }
+}

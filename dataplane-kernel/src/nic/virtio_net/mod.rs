@@ -1,0 +1,248 @@
+//! Modern virtio network devices (virtio 1.2, section 5.1): one receive queue and one transmit queue, split, polled.
+//!
+//! In the order of the story: [`pci`] finds a device's registers ([`regs`]), [`init`] brings it up with the
+//! `features` both sides have, `rx` and `tx` keep the two queues, each over a `ring`.
+//!
+//! # Doorbells
+//!
+//! A doorbell is what costs: an exit under KVM, the big lock and a wake-up of its main loop under QEMU's TCG. So what a
+//! batch posts is shown to the device at its end, in [`Nic::kick`], and the device is notified only if it says that it
+//! has stopped looking. QEMU looks on its own while it has frames to send, and while it has buffers to receive into; it
+//! wants to be told of the first frame after a pause, and of buffers after it had none.
+
+/// Finding a device's registers on PCI.
+pub mod pci;
+
+/// The registers.
+pub mod regs;
+
+/// What both sides agree on.
+mod features;
+
+/// From reset to work.
+pub mod init;
+
+/// A virtqueue as memory.
+pub mod ring;
+
+/// What stands before every frame.
+mod header;
+
+/// Receiving.
+mod rx;
+
+/// Transmitting.
+mod tx;
+
+#[cfg(test)]
+mod fake_device;
+#[cfg(test)]
+mod tests;
+
+use super::{Features, Health, Nic, RxFrame};
+use crate::hw::barrier;
+use crate::mem::mbuf::Pool;
+use core::fmt;
+use features::Feature;
+use netstack::{ChecksumOffload, Span, TxTicket};
+use regs::{Registers, status};
+
+/// Section 5.1.2, without multiqueue.
+const RX_QUEUE: u16 = 0;
+const TX_QUEUE: u16 = 1;
+
+/// A device at work.
+#[derive(Debug)]
+pub struct VirtioNet<R> {
+    registers: R,
+    features: Feature,
+    rx: rx::Rx,
+    tx: tx::Tx,
+    mac: [u8; 6],
+    mtu: u16,
+    link_up: bool,
+    failed: bool,
+    counters: Counters,
+}
+
+/// What is counted about the device as a whole.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    /// Times the link went up or down.
+    link_changes: u64,
+    /// Times the device asked to be reset (section 2.1.1).
+    needs_reset: u64,
+    /// Times the device was found reset or disabled by somebody else.
+    lost: u64,
+}
+
+impl<R: Registers> VirtioNet<R> {
+    /// Shows what was posted on both queues and asks both whether they want to be told, with one barrier.
+    #[inline]
+    fn show_and_notify(&mut self) {
+        let (rx, tx) = (self.rx.ring.show(), self.tx.ring.show());
+        if rx.is_none() && tx.is_none() {
+            return;
+        }
+        barrier::full();
+        if tx.is_some_and(|before| self.tx.ring.wants_doorbell(before)) {
+            self.tx.counters.doorbells += 1;
+            self.registers.notify_tx();
+        }
+        if rx.is_some_and(|before| self.rx.ring.wants_doorbell(before)) {
+            self.rx.counters.doorbells += 1;
+            self.registers.notify_rx();
+        }
+    }
+
+    /// The device does not work any more. It is reset, so that it touches no memory, and the frames it had are let go
+    /// of: lost, like any frame can be.
+    fn fail(&mut self, why: &str) {
+        log::error!("the network device {why}; it is shut down");
+        self.failed = true;
+        self.link_up = false;
+        self.stop();
+    }
+}
+
+impl<R> fmt::Display for VirtioNet<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.mac;
+        let link = if self.link_up { "up" } else { "down" };
+        let (rx, tx) = (self.rx.ring.size(), self.tx.ring.size());
+        write!(
+            f,
+            "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, link {link}, MTU {}, ",
+            self.mtu
+        )?;
+        write!(f, "queues of {rx} and {tx}, features {:?}", self.features)
+    }
+}
+
+impl<R: Registers> Nic for VirtioNet<R> {
+    fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    fn features(&self) -> Features {
+        Features {
+            rx_checksum: self.features.contains(Feature::GUEST_CSUM),
+            tx_checksum: self.features.contains(Feature::CSUM),
+        }
+    }
+
+    fn link_up(&self) -> bool {
+        self.link_up
+    }
+
+    #[inline]
+    fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
+        self.rx.poll(budget, sink)
+    }
+
+    #[inline]
+    fn refill(&mut self, pool: &mut Pool) {
+        self.rx.refill(pool);
+    }
+
+    #[inline]
+    fn begin_tx(&mut self) -> Option<&mut [u8]> {
+        self.tx.begin()
+    }
+
+    #[inline]
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
+        self.tx.commit(header_len, payload, checksum)
+    }
+
+    #[inline]
+    fn tx_done(&self, ticket: TxTicket) -> bool {
+        self.tx.is_done(ticket)
+    }
+
+    fn tx_idle(&self) -> bool {
+        self.tx.is_idle()
+    }
+
+    #[inline]
+    fn reclaim_tx(&mut self) {
+        self.tx.reclaim();
+    }
+
+    #[inline]
+    fn kick(&mut self) {
+        self.show_and_notify();
+    }
+
+    fn check(&mut self) -> Health {
+        if self.failed {
+            return Health::Failed;
+        }
+        let state = self.registers.status();
+        if state & status::NEEDS_RESET != 0 {
+            self.counters.needs_reset += 1;
+            self.fail("asks to be reset");
+            return Health::Failed;
+        }
+        if state != init::WORKING {
+            self.counters.lost += 1;
+            self.fail("was reset by somebody else");
+            return Health::Failed;
+        }
+        let link_up = self.features.link_up(&self.registers);
+        if link_up != self.link_up {
+            self.link_up = link_up;
+            self.counters.link_changes += 1;
+            log::info!("link {}", if link_up { "up" } else { "down" });
+        }
+        if link_up { Health::LinkUp } else { Health::LinkDown }
+    }
+
+    fn stop(&mut self) {
+        if init::reset(&mut self.registers).is_ok() {
+            self.tx.reclaim();
+            self.tx.abandon();
+        }
+    }
+
+    /// - `nic.rx_frames`, `nic.rx_bytes`: received, and bytes of those.
+    /// - `nic.rx_bad_descriptor`: the device named a buffer it does not have; skipped.
+    /// - `nic.rx_bad_length`: the device wrote less than a frame or more than a buffer; the buffer went back to it.
+    /// - `nic.rx_no_buffer`: times the pool was empty while the queue had room.
+    /// - `nic.rx_doorbells`: times the device was notified of buffers.
+    /// - `nic.tx_frames`, `nic.tx_bytes`: queued, and bytes of those.
+    /// - `nic.tx_ring_full`: times a frame found no room.
+    /// - `nic.tx_bad_descriptor`: the device named a frame it does not have; skipped.
+    /// - `nic.tx_doorbells`: times the device was notified of frames.
+    /// - `nic.bad_used_index`: looks at a ring that found an impossible index; nothing was taken from it.
+    /// - `nic.link_changes`: times the link was found up or down after the other.
+    /// - `nic.needs_reset`, `nic.lost`: the device asked to be reset, or was by somebody else.
+    fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let (rx, tx) = (&self.rx.counters, &self.tx.counters);
+        [
+            ("nic.rx_frames", rx.frames),
+            ("nic.rx_bytes", rx.bytes),
+            ("nic.rx_bad_descriptor", rx.bad_descriptor),
+            ("nic.rx_bad_length", rx.bad_length),
+            ("nic.rx_no_buffer", rx.no_buffer),
+            ("nic.rx_doorbells", rx.doorbells),
+            ("nic.tx_frames", tx.frames),
+            ("nic.tx_bytes", tx.bytes),
+            ("nic.tx_ring_full", tx.ring_full),
+            ("nic.tx_bad_descriptor", tx.bad_descriptor),
+            ("nic.tx_doorbells", tx.doorbells),
+            (
+                "nic.bad_used_index",
+                self.rx.ring.bad_used_index() + self.tx.ring.bad_used_index(),
+            ),
+            ("nic.link_changes", self.counters.link_changes),
+            ("nic.needs_reset", self.counters.needs_reset),
+            ("nic.lost", self.counters.lost),
+        ]
+        .into_iter()
+    }
+}

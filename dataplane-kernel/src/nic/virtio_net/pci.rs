@@ -1,0 +1,257 @@
+//! Finding a device's registers on PCI (virtio 1.2, sections 4.1.2 and 4.1.4): vendor-specific capabilities name parts
+//! of its BARs.
+
+use super::VirtioNet;
+use super::init::InitError;
+use super::regs::{PciRegisters, Ranges};
+use crate::hw::dma::DmaMemory;
+use crate::hw::mmio::Mmio;
+use crate::hw::pci::bar;
+use crate::hw::pci::capability;
+use crate::hw::pci::config::{Address, Command, ConfigSpace};
+use crate::hw::pci::scan::{Function, scan};
+use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
+
+const VENDOR: u16 = 0x1af4;
+
+/// A network device: modern (0x1040 + 1), or transitional, which has the modern registers too.
+const DEVICES: [u16; 2] = [0x1041, 0x1000];
+
+const VENDOR_SPECIFIC: u8 = 0x09;
+
+/// Offset in the capability of notifications of the distance between neighbouring queues' places (section 4.1.4.4).
+const NOTIFY_MULTIPLIER: u8 = 16;
+
+/// `cfg_type` of `struct virtio_pci_cap` (section 4.1.4).
+mod kind {
+    pub(super) const COMMON: u8 = 1;
+    pub(super) const NOTIFY: u8 = 2;
+    pub(super) const DEVICE: u8 = 4;
+}
+
+/// Largest BAR that is mapped. Real ones have a few pages, or a page per queue.
+const MAX_BAR: u64 = 16 << 20;
+
+/// A device at work whose registers are on PCI.
+pub type PciVirtioNet = VirtioNet<PciRegisters>;
+
+/// Finds the first device and brings it up, to receive into `region`; see [`VirtioNet::new`].
+///
+/// # Errors
+/// [`InitError`].
+pub fn open(
+    config: &mut impl ConfigSpace,
+    frames: &mut Frames,
+    region: Region,
+    entropy: u64,
+) -> Result<PciVirtioNet, InitError> {
+    let all = scan(config);
+    let function = all
+        .iter()
+        .find(|function| is_ours(function))
+        .ok_or(InitError::NoDevice)?;
+    let registers = registers(config, &all, function.at, |phys, len| {
+        Mmio::map(frames, phys, len)
+    })?;
+    let nic = VirtioNet::new(
+        registers,
+        region,
+        |bytes, align| DmaMemory::alloc(frames, bytes, align),
+        entropy,
+    )?;
+    log::info!("virtio network device at {}: {nic}", function.at);
+    Ok(nic)
+}
+
+fn is_ours(function: &Function) -> bool {
+    function.endpoint && function.vendor == VENDOR && DEVICES.contains(&function.device)
+}
+
+/// Where a capability says that something lies.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    bar: u8,
+    offset: u32,
+    len: u32,
+    /// Offset of the capability itself.
+    capability: u8,
+}
+
+/// The first places there are of each kind (section 4.1.4.1).
+#[derive(Debug, Default)]
+struct Places {
+    common: Option<Place>,
+    notify: Option<Place>,
+    device: Option<Place>,
+}
+
+/// Switches the function on and finds its registers; `map` makes memory of the device reachable (physical address,
+/// length), at most once per BAR. `all` are all functions there are.
+fn registers<C: ConfigSpace>(
+    config: &mut C,
+    all: &[Function],
+    at: Address,
+    mut map: impl FnMut(GuestPhys, u64) -> Option<Mmio>,
+) -> Result<PciRegisters, InitError> {
+    let Places {
+        common: Some(common),
+        notify: Some(notify),
+        device: Some(device),
+    } = places(config, at)
+    else {
+        return Err(InitError::Registers);
+    };
+    let notify_multiplier = config.read(at, notify.capability.saturating_add(NOTIFY_MULTIPLIER));
+    let mut bars = [const { None }; bar::COUNT as usize];
+    let mut find = |place: Place| {
+        let mapped = bars.get_mut(usize::from(place.bar))?;
+        if mapped.is_none() {
+            *mapped = map_bar(config, all, at, place.bar, &mut map);
+        }
+        mapped.as_ref()?.part(
+            usize::try_from(place.offset).ok()?,
+            usize::try_from(place.len).ok()?,
+        )
+    };
+    let (common, notify, config_range) = (find(common), find(notify), find(device));
+    let wanted = Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE;
+    config.change_command(at, wanted, Command::empty());
+    let ranges = common.zip(notify).zip(config_range);
+    ranges
+        .and_then(|((common, notify), config)| {
+            PciRegisters::new(Ranges {
+                common,
+                notify,
+                notify_multiplier,
+                config,
+            })
+        })
+        .ok_or(InitError::Registers)
+}
+
+fn places<C: ConfigSpace>(config: &mut C, at: Address) -> Places {
+    let mut places = Places::default();
+    capability::for_each(config, at, VENDOR_SPECIFIC, |config, offset| {
+        let Some((kind, place)) = read_place(config, at, offset) else {
+            return;
+        };
+        let wanted = match kind {
+            kind::COMMON => &mut places.common,
+            kind::NOTIFY => &mut places.notify,
+            kind::DEVICE => &mut places.device,
+            _ => return,
+        };
+        wanted.get_or_insert(place);
+    });
+    places
+}
+
+/// Reads `struct virtio_pci_cap`; `None` if it leads out of configuration space, or names a BAR number that is reserved.
+fn read_place(config: &mut impl ConfigSpace, at: Address, capability: u8) -> Option<(u8, Place)> {
+    capability.checked_add(NOTIFY_MULTIPLIER + 3)?;
+    let [_, _, _, kind] = config.read(at, capability).to_le_bytes();
+    let [bar, ..] = config.read(at, capability + 4).to_le_bytes();
+    let offset = config.read(at, capability + 8);
+    let len = config.read(at, capability + 12);
+    (bar < bar::COUNT).then_some((
+        kind,
+        Place {
+            bar,
+            offset,
+            len,
+            capability,
+        },
+    ))
+}
+
+fn map_bar(
+    config: &mut impl ConfigSpace,
+    all: &[Function],
+    at: Address,
+    index: u8,
+    map: &mut impl FnMut(GuestPhys, u64) -> Option<Mmio>,
+) -> Option<Mmio> {
+    let mut bar = bar::read(config, at, index)?;
+    if bar.base.0 == 0 {
+        bar = bar::place(config, all, at, bar)?;
+    }
+    if bar.len > MAX_BAR {
+        return None;
+    }
+    map(bar.base, bar.len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InitError, registers};
+    use crate::hw::mmio;
+    use crate::hw::pci::config::{Command, ConfigSpace};
+    use crate::hw::pci::fake::{FakeConfig, FakeFunction, at};
+    use crate::hw::pci::scan::scan;
+
+    /// (offset, kind, BAR, offset in the BAR, length)
+    type Capability = (u8, u8, u8, u32, u32);
+
+    const GOOD: [Capability; 3] = [
+        (0x40, 1, 4, 0, 0x38),
+        (0x54, 2, 4, 0x3000, 0x1000),
+        (0x70, 4, 4, 0x2000, 0x40),
+    ];
+
+    fn describe(function: &mut FakeFunction, list: &[Capability]) {
+        let next = |i: usize| list.get(i + 1).map_or(0, |capability| capability.0);
+        let links: std::vec::Vec<_> = (0..)
+            .zip(list)
+            .map(|(i, capability)| (capability.0, 9, next(i)))
+            .collect();
+        function.set_capabilities(0x40, &links);
+        for &(offset, kind, bar, start, len) in list {
+            function.set_word(offset, u32::from(kind) << 24 | function.word(offset));
+            function.set_word(offset + 4, bar.into());
+            function.set_word(offset + 8, start);
+            function.set_word(offset + 12, len);
+        }
+    }
+
+    fn find(list: &[Capability], base: u32) -> Result<u32, InitError> {
+        let mut config = FakeConfig::default();
+        let function = config.endpoint(at(0, 3, 0), 0x1af4, 0x1041);
+        function.set_bar(4, base | 0xc, 0xffff_c00c);
+        function.set_bar(5, 0, u32::MAX);
+        describe(function, list);
+        let all = scan(&mut config);
+        let mut maps = 0;
+        let found = registers(&mut config, &all, at(0, 3, 0), |_, len| {
+            maps += 1;
+            Some(mmio::testing::registers(usize::try_from(len).unwrap()))
+        });
+        let command = Command::from_bits_truncate(config.read(at(0, 3, 0), 4));
+        assert!(found.is_err() || command == Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE);
+        found.map(|_| maps)
+    }
+
+    #[test]
+    fn registers_are_found_and_their_bar_is_mapped_once() {
+        assert_eq!(find(&GOOD, 0xfe00_0000), Ok(1));
+        assert_eq!(find(&GOOD, 0), Ok(1), "a BAR that nobody has placed");
+    }
+
+    #[test]
+    fn capabilities_that_lead_nowhere_are_an_error() {
+        assert_eq!(find(&GOOD[..2], 0xfe00_0000), Err(InitError::Registers));
+        for (which, wrong) in [
+            (0, (0x40, 1, 4, 0, 0x10)),
+            (0, (0x40, 1, 4, 2, 0x38)),
+            (0, (0x40, 1, 0, 0, 0x38)),
+            (0, (0x40, 1, 6, 0, 0x38)),
+            (1, (0x54, 2, 4, 0x3000, 0x1001)),
+            (1, (0x54, 2, 4, u32::MAX, u32::MAX)),
+            (2, (0x70, 3, 4, 0x2000, 0x40)),
+            (2, (0xf0, 4, 4, 0x2000, 0x40)),
+        ] {
+            let mut list = GOOD;
+            list[which] = wrong;
+            assert_eq!(find(&list, 0xfe00_0000), Err(InitError::Registers), "{wrong:x?}");
+        }
+    }
+}

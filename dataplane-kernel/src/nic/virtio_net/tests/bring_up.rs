@@ -1,0 +1,147 @@
+//! Reset, features, queues, configuration, health.
+
+use super::super::fake_device::FakeDevice;
+use super::super::init::InitError;
+use super::super::regs::status;
+use super::super::{VirtioNet, init};
+use super::{Bench, CSUM, EVENT_IDX, GUEST_CSUM, MAC, MTU, STATUS, memory};
+use crate::mem::mbuf::testing;
+use crate::nic::{Features, Health, Nic};
+
+fn fails(device: FakeDevice) -> InitError {
+    let pool = testing::pool(4);
+    VirtioNet::new(
+        device,
+        pool.region(),
+        |bytes, align| Some(memory(bytes, align)),
+        7,
+    )
+    .unwrap_err()
+}
+
+#[test]
+fn only_known_features_are_accepted() {
+    let unknown = [2, 15, 17, 24, 28, 33, 34, 40];
+    let bench = Bench::of(FakeDevice::offering(
+        &[&unknown[..], &[CSUM, MAC, STATUS, EVENT_IDX]].concat(),
+    ));
+    bench.device.with(|state| {
+        assert_eq!(
+            state.accepted,
+            1 << 32 | 1 << 33 | 1 << EVENT_IDX | 1 << STATUS | 1 << MAC | 1 << CSUM
+        );
+        assert_eq!(state.status, init::WORKING);
+    });
+    assert_eq!(
+        bench.nic.features(),
+        Features {
+            rx_checksum: false,
+            tx_checksum: true
+        }
+    );
+}
+
+#[test]
+fn a_device_that_cannot_be_used_is_named_and_left_failed() {
+    let legacy = FakeDevice::default();
+    legacy.with(|state| state.offered = 1 << MAC);
+    assert_eq!(fails(legacy.clone()), InitError::NotModern);
+    legacy.with(|state| assert_eq!(state.status, status::FAILED));
+
+    let stuck = FakeDevice::default();
+    stuck.with(|state| state.stuck = true);
+    assert_eq!(fails(stuck), InitError::NoReset);
+
+    let stubborn = FakeDevice::offering(&[MAC]);
+    stubborn.with(|state| state.refuse_features = true);
+    assert_eq!(fails(stubborn), InitError::FeaturesRefused(1 << 32 | 1 << MAC));
+
+    for (queue, size) in [(0, 0), (1, 0), (0, 8), (1, 100)] {
+        let device = FakeDevice::default();
+        device.with(|state| state.queue_sizes[usize::from(queue)] = size);
+        assert_eq!(fails(device), InitError::Queue { queue, size });
+    }
+}
+
+#[test]
+fn memory_that_runs_out_is_an_error() {
+    for enough_for in 0..3 {
+        let mut left = enough_for;
+        let take = |bytes, align| {
+            left -= 1;
+            (left >= 0).then(|| memory(bytes, align))
+        };
+        let made = VirtioNet::new(FakeDevice::default(), testing::pool(4).region(), take, 7);
+        assert_eq!(made.unwrap_err(), InitError::NoMemory);
+    }
+}
+
+#[test]
+fn the_address_comes_from_the_device_or_is_made_up() {
+    assert_eq!(Bench::new(&[MAC]).nic.mac(), [0x52, 0x54, 0, 1, 2, 3]);
+    let made_up = Bench::new(&[]).nic.mac();
+    assert_eq!(
+        made_up[0] & 3,
+        2,
+        "locally administered, not a group: {made_up:x?}"
+    );
+}
+
+#[test]
+fn the_mtu_is_agreed_on_only_if_frames_fit() {
+    for (configured, accepted, used) in [
+        (1500, true, 1500),
+        (1400, true, 1400),
+        (9000, false, 1500),
+        (0, false, 1500),
+    ] {
+        let device = FakeDevice::offering(&[MTU]);
+        device.with(|state| state.config[10..].copy_from_slice(&u16::to_le_bytes(configured)));
+        let bench = Bench::of(device);
+        assert_eq!(
+            bench.device.with(|state| state.accepted >> MTU & 1 == 1),
+            accepted
+        );
+        assert_eq!(bench.nic.mtu(), used);
+    }
+}
+
+#[test]
+fn the_link_is_followed() {
+    let mut bench = Bench::new(&[STATUS]);
+    assert!(bench.nic.link_up());
+    bench.device.with(|state| state.config[6] = 0);
+    assert_eq!(bench.nic.check(), Health::LinkDown);
+    assert!(!bench.nic.link_up());
+    bench.device.with(|state| state.config[6] = 1);
+    assert_eq!(bench.nic.check(), Health::LinkUp);
+    assert_eq!(bench.counter("nic.link_changes"), 2);
+
+    let mut silent = Bench::new(&[GUEST_CSUM]);
+    silent.device.with(|state| state.config[6] = 0);
+    assert_eq!(silent.nic.check(), Health::LinkUp);
+}
+
+#[test]
+fn a_device_that_asks_for_a_reset_or_was_reset_is_shut_down_once() {
+    for (state, counter) in [
+        (init::WORKING | status::NEEDS_RESET, "nic.needs_reset"),
+        (0, "nic.lost"),
+    ] {
+        let mut bench = Bench::receiving(&[]);
+        bench.nic.begin_tx().unwrap();
+        let ticket = bench.nic.commit_tx(60, &[], Default::default());
+        bench.device.with(|device| device.status = state);
+        assert_eq!(bench.nic.check(), Health::Failed);
+        assert_eq!(bench.nic.check(), Health::Failed);
+        assert_eq!(bench.counter(counter), 1);
+        assert!(
+            bench.device.with(|device| device.queues.is_empty()),
+            "it must not touch memory any more"
+        );
+        assert!(
+            bench.nic.tx_done(ticket) && bench.nic.tx_idle(),
+            "nobody waits for a frame that is lost"
+        );
+    }
+}
