@@ -1,2 +1,32 @@
 //! The dataplane kernel.
 #![no_std]
+#![deny(unsafe_code)]
+
+extern crate alloc;
+
+#[cfg(test)]
+extern crate std;
+
+/// Everything that is written, once the machine is up.
+pub mod start;
+
+/// What the loader tells.
+pub mod boot_info;
+
+/// What the launcher tells, on the command line.
+pub mod settings;
+
+/// The launcher.
+pub mod host;
+
+/// Memory.
+pub mod mem;
+
+/// The processor.
+pub mod arch;
+
+/// Lines on the serial port.
+pub mod logger;
+
+/// The end, when something is wrong in ring 0.
+pub mod panic;

@@ -1,0 +1,205 @@
+//! The kernel command line ([`ix_abi::host::cmdline`]), parsed.
+
+use crate::mem::GuestPhys;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::Ipv4Addr;
+use core::str::FromStr;
+use core::time::Duration;
+use ix_abi::host::cmdline;
+use log::LevelFilter;
+
+/// An IPv4 address and the length of its network's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    /// The address.
+    pub address: Ipv4Addr,
+    /// Bits of it that all of the network share, at most 32.
+    pub prefix: u8,
+}
+
+/// What the launcher wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the host area lies.
+    pub host: Option<GuestPhys>,
+    /// Address of the first NIC.
+    pub ip: Option<Cidr>,
+    /// The way to other networks.
+    pub gateway: Option<Ipv4Addr>,
+    /// What goes to the serial line.
+    pub log: LevelFilter,
+    /// Packets per cycle, at most.
+    pub batch: u32,
+    /// The app's environment, `K=V` each.
+    pub env: Vec<Vec<u8>>,
+    /// The app's arguments; the first is `argv[0]`.
+    pub args: Vec<Vec<u8>>,
+    /// Ring 3 is late when it computes longer than this.
+    pub watchdog: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            host: None,
+            ip: None,
+            gateway: None,
+            log: LevelFilter::Info,
+            batch: 64,
+            env: Vec::new(),
+            args: Vec::new(),
+            watchdog: Duration::from_secs(1),
+        }
+    }
+}
+
+/// A word of the command line that means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadWord<'a> {
+    word: &'a str,
+    wanted: &'static str,
+}
+
+impl fmt::Display for BadWord<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "bad word {:?} on the command line: {}", self.word, self.wanted)
+    }
+}
+
+/// The words in front of the arguments.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split_ascii_whitespace().take_while(|&word| word != cmdline::END)
+}
+
+/// The value of `key`, for those who cannot wait for memory to parse the whole line.
+pub fn early<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    words(line).filter_map(|word| word.split_once('=')).find(|(found, _)| *found == key).map(|(_, value)| value)
+}
+
+/// The log level, if the line names one; a bad one is reported by [`Settings::parse`].
+pub fn early_log_level(line: &str) -> LevelFilter {
+    early(line, cmdline::LOG).and_then(|value| value.parse().ok()).unwrap_or(LevelFilter::Info)
+}
+
+/// The address of the host area, if the line names one.
+pub fn early_host(line: &str) -> Option<GuestPhys> {
+    early(line, cmdline::HOST).and_then(hexadecimal)
+}
+
+impl Settings {
+    /// Parses a whole command line.
+    ///
+    /// # Errors
+    /// The first word that has no `=`, an unknown key or a bad value.
+    pub fn parse(line: &str) -> Result<Settings, BadWord<'_>> {
+        let mut settings = Settings::default();
+        for word in words(line) {
+            let (key, value) = word.split_once('=').ok_or(BadWord { word, wanted: "key=value" })?;
+            settings.set(key, value).map_err(|wanted| BadWord { word, wanted })?;
+        }
+        let mut all = line.split_ascii_whitespace();
+        if all.any(|word| word == cmdline::END) {
+            settings.args = all.map(|word| cmdline::unescape(word).collect()).collect();
+        }
+        Ok(settings)
+    }
+
+    /// The error says what would have been right.
+    fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        match key {
+            cmdline::HOST => self.host = Some(hexadecimal(value).ok_or("a hexadecimal address")?),
+            cmdline::IP => self.ip = Some(cidr(value).ok_or("an IPv4 address and prefix, as 10.0.0.2/24")?),
+            cmdline::GATEWAY => self.gateway = Some(value.parse().map_err(|_| "an IPv4 address")?),
+            cmdline::LOG => {
+                self.log = value.parse().map_err(|_| "off, error, warn, info, debug or trace")?;
+            }
+            cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
+            cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),
+            cmdline::WATCHDOG => {
+                let seconds = within(value, 1..=u32::MAX).ok_or("seconds, at least 1")?;
+                self.watchdog = Duration::from_secs(seconds.into());
+            }
+            _ => return Err("an unknown key"),
+        }
+        Ok(())
+    }
+}
+
+fn hexadecimal(value: &str) -> Option<GuestPhys> {
+    let digits = value.strip_prefix("0x").unwrap_or(value);
+    u64::from_str_radix(digits, 16).ok().map(GuestPhys)
+}
+
+fn cidr(value: &str) -> Option<Cidr> {
+    let (address, prefix) = value.split_once('/')?;
+    let address = Ipv4Addr::from_str(address).ok()?;
+    let prefix = u8::from_str(prefix).ok().filter(|&prefix| prefix <= 32)?;
+    Some(Cidr { address, prefix })
+}
+
+fn within(value: &str, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
+    value.parse().ok().filter(|number| range.contains(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cidr, Settings, early_host, early_log_level};
+    use crate::mem::GuestPhys;
+    use core::net::Ipv4Addr;
+    use core::time::Duration;
+    use log::LevelFilter;
+    use std::format;
+
+    #[test]
+    fn a_full_line() {
+        let line = "host=f00000 ip=10.0.0.2/24 gw=10.0.0.1 log=debug batch=7 env=A=b%20c env=D= watchdog=3 \
+                    -- app log=x %2D-";
+        let settings = Settings::parse(line).unwrap();
+        assert_eq!(settings.host, Some(GuestPhys(0xf0_0000)));
+        assert_eq!(settings.ip, Some(Cidr { address: Ipv4Addr::new(10, 0, 0, 2), prefix: 24 }));
+        assert_eq!(settings.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
+        assert_eq!((settings.log, settings.batch), (LevelFilter::Debug, 7));
+        assert_eq!(settings.watchdog, Duration::from_secs(3));
+        assert_eq!(settings.env, [&b"A=b c"[..], b"D="]);
+        assert_eq!(settings.args, [&b"app"[..], b"log=x", b"--"]);
+    }
+
+    #[test]
+    fn an_empty_line_gives_the_defaults() {
+        assert_eq!(Settings::parse("  ").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn bad_words_are_named() {
+        let bad = [
+            "ip=10.0.0.1",
+            "ip=10.0.0.256/8",
+            "ip=1.2.3.4/33",
+            "gw=",
+            "log=loud",
+            "batch=0",
+            "batch=1025",
+            "batch=-1",
+            "watchdog=0",
+            "host=zz",
+            "host=10000000000000000",
+            "what=ever",
+            "plain",
+        ];
+        for word in bad {
+            let line = format!("batch=1 {word} -- x");
+            let error = format!("{}", Settings::parse(&line).unwrap_err());
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn some_words_are_found_before_the_rest_is_understood() {
+        let line = "nonsense log=warn host=0x1000 -- log=off host=2";
+        assert_eq!(early_log_level(line), LevelFilter::Warn);
+        assert_eq!(early_host(line), Some(GuestPhys(0x1000)));
+        assert_eq!(early_log_level("log=nothing -- log=off"), LevelFilter::Info);
+        assert_eq!(early_host("-- host=1"), None);
+    }
+}
