@@ -1,0 +1,133 @@
+//! The memory shared with the kernel, as checked views: command array, event array, receive window.
+//!
+//! The kernel touches the command array only inside `run_io`, the event array only inside a `run_io` that asks for
+//! events, and a received buffer not before it has been given back. All three are upheld here and in [`crate::batch`].
+
+use crate::{Error, trap};
+use core::ops::Range;
+use core::ptr::NonNull;
+use ix_abi::app::{Command, Event, IoInfo, Status};
+
+/// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
+const NO_SUCH_LINUX_CALL: i64 = -38;
+
+/// The arrays of this thread.
+pub(crate) struct Arrays {
+    info: IoInfo,
+    commands: NonNull<Command>,
+    events: NonNull<Event>,
+}
+
+impl Arrays {
+    /// Asks the kernel for them.
+    pub(crate) fn set_up() -> Result<Self, Error> {
+        let address = match trap::io_setup() {
+            NO_SUCH_LINUX_CALL => return Err(Error::NotUnderIxion),
+            result => u64::try_from(result).map_err(|_| {
+                let status = i32::try_from(result).unwrap_or(i32::MIN);
+                Error::Status(Status::check(status).err().unwrap_or(Status::Invalid))
+            })?,
+        };
+        let info = NonNull::new(address as *mut IoInfo).ok_or(Error::Status(Status::Fault))?;
+        // SAFETY: the kernel answered io_setup with the address of an `IoInfo` mapped for as long as the program runs.
+        let info = unsafe { info.read() };
+        Ok(Arrays {
+            info,
+            commands: NonNull::new(info.commands as *mut Command).ok_or(Error::Status(Status::Fault))?,
+            events: NonNull::new(info.events as *mut Event).ok_or(Error::Status(Status::Fault))?,
+        })
+    }
+
+    pub(crate) fn info(&self) -> &IoInfo {
+        &self.info
+    }
+
+    #[inline]
+    pub(crate) fn commands_capacity(&self) -> usize {
+        self.info.commands_capacity as usize
+    }
+
+    #[inline]
+    pub(crate) fn events_capacity(&self) -> usize {
+        self.info.events_capacity as usize
+    }
+
+    /// Entry `place` of the command array.
+    #[inline]
+    pub(crate) fn command(&mut self, place: usize) -> &mut Command {
+        assert!(place < self.commands_capacity());
+        // SAFETY: in bounds of the array the kernel described; `&mut self` makes the reference unique on this side, and
+        // it cannot live across `submit`, which takes `&mut self` too.
+        unsafe { self.commands.add(place).as_mut() }
+    }
+
+    /// A copy of entry `place` of the event array.
+    #[inline]
+    pub(crate) fn event(&self, place: usize) -> Event {
+        assert!(place < self.events_capacity());
+        // SAFETY: in bounds of the array the kernel described, and any bit pattern is an `Event`.
+        unsafe { self.events.add(place).read() }
+    }
+
+    /// Submits the first `commands` entries; returns how many events there are.
+    #[inline]
+    pub(crate) fn submit(
+        &mut self,
+        commands: usize,
+        max_events: usize,
+        wait_ns: u64,
+    ) -> Result<usize, Status> {
+        let max_events = max_events.min(self.events_capacity());
+        // SAFETY: references into the arrays borrow `self`, which is borrowed mutably here, so none is alive.
+        let result = unsafe { trap::run_io(commands as u64, max_events as u64, wait_ns) };
+        match usize::try_from(result) {
+            Ok(count) => Ok(count.min(max_events)),
+            Err(_) => {
+                let status = i32::try_from(result).unwrap_or(i32::MIN);
+                Err(Status::check(status).err().unwrap_or(Status::Invalid))
+            }
+        }
+    }
+
+    /// The `len` bytes at `address`, if they lie in the receive window.
+    #[inline]
+    pub(crate) fn received(&self, address: u64, len: u32) -> Option<Received> {
+        let start = address.checked_sub(self.info.rx_window)?;
+        if start.checked_add(u64::from(len))? > self.info.rx_window_len {
+            return None;
+        }
+        Some(Received {
+            start: NonNull::new(address as *mut u8)?,
+            len,
+        })
+    }
+}
+
+/// Bytes in the receive window that the kernel has lent to this side. Whoever holds it decides when they are returned.
+pub(crate) struct Received {
+    start: NonNull<u8>,
+    len: u32,
+}
+
+impl Received {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: checked to lie in the read-only window, which stays mapped; the kernel does not let the NIC write
+        // there until the buffer is returned, which its holder does only when it gives this view up.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len as usize) }
+    }
+
+    #[inline]
+    pub(crate) fn address(&self) -> u64 {
+        self.start.as_ptr() as u64
+    }
+
+    /// Narrows the view to `range`, which must lie in it.
+    #[allow(clippy::cast_possible_truncation, reason = "at most the old length, a u32")]
+    pub(crate) fn narrow(&mut self, range: Range<usize>) {
+        let len = self.bytes()[range.clone()].len() as u32;
+        // SAFETY: slicing has just checked that `range` lies in the view.
+        self.start = unsafe { self.start.add(range.start) };
+        self.len = len;
+    }
+}

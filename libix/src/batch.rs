@@ -1,0 +1,99 @@
+//! The commands gathered since the last `run_io`.
+
+use crate::Error;
+use crate::arrays::{Arrays, Received};
+use ix_abi::app::{Command, Event, IoInfo, SgEntry, Status};
+
+/// Scatter-gather entries that the commands of one batch may use together.
+const SG_ENTRIES: usize = 1024;
+
+pub(crate) struct Batch {
+    arrays: Arrays,
+    len: usize,
+    /// What the `Sendv` commands of this batch point to. It never grows beyond its first capacity, so it never moves.
+    entries: Vec<SgEntry>,
+}
+
+impl Batch {
+    pub(crate) fn set_up() -> Result<Self, Error> {
+        Ok(Batch {
+            arrays: Arrays::set_up()?,
+            len: 0,
+            entries: Vec::with_capacity(SG_ENTRIES),
+        })
+    }
+
+    pub(crate) fn info(&self) -> &IoInfo {
+        self.arrays.info()
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// `true` if there is room for a command with `entries` scatter-gather entries.
+    #[inline]
+    pub(crate) fn has_room(&self, entries: usize) -> bool {
+        self.len < self.arrays.commands_capacity() && self.entries.len() + entries <= SG_ENTRIES
+    }
+
+    /// The next command, whose fields hold what an earlier one left there: set each that the opcode reads. There must
+    /// be room.
+    #[inline]
+    pub(crate) fn add(&mut self) -> &mut Command {
+        let place = self.len;
+        self.len += 1;
+        self.arrays.command(place)
+    }
+
+    /// The command added last.
+    #[inline]
+    pub(crate) fn last(&mut self) -> &mut Command {
+        self.arrays.command(self.len - 1)
+    }
+
+    /// Stores `entries`, for which there must be room; returns their address, count and sum of bytes.
+    pub(crate) fn add_entries(&mut self, entries: impl Iterator<Item = SgEntry>) -> (u64, u64, usize) {
+        let start = self.entries.len();
+        self.entries.extend(entries.take(SG_ENTRIES - start));
+        let added = &self.entries[start..];
+        let bytes = added
+            .iter()
+            .map(|entry| usize::try_from(entry.len).unwrap_or(usize::MAX))
+            .sum();
+        (added.as_ptr() as u64, added.len() as u64, bytes)
+    }
+
+    /// Submits the batch and starts the next one. The first count is of the commands carried out, whose results stay
+    /// readable until the next command is added; the second of the events.
+    #[inline]
+    pub(crate) fn submit(&mut self, max_events: usize, wait_ns: u64) -> Result<(usize, usize), Status> {
+        let commands = self.len;
+        let events = self.arrays.submit(commands, max_events, wait_ns)?;
+        self.len = 0;
+        self.entries.clear();
+        Ok((commands, events))
+    }
+
+    /// The command at `place` with its result.
+    #[inline]
+    pub(crate) fn answered(&mut self, place: usize) -> &Command {
+        self.arrays.command(place)
+    }
+
+    #[inline]
+    pub(crate) fn events_capacity(&self) -> usize {
+        self.arrays.events_capacity()
+    }
+
+    #[inline]
+    pub(crate) fn event(&self, place: usize) -> Event {
+        self.arrays.event(place)
+    }
+
+    #[inline]
+    pub(crate) fn received(&self, address: u64, len: u32) -> Option<Received> {
+        self.arrays.received(address, len)
+    }
+}

@@ -1,0 +1,87 @@
+use crate::{Error, Flow, Io, Listener, RecvBuf, Status, Timer, UdpPort};
+use core::net::SocketAddr;
+
+/// What to do about a peer that knocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Take the connection.
+    Accept,
+    /// Reset it. The flow's handle is stale at once.
+    Reject,
+}
+
+/// A connection offered to the app: complete on the wire, but not taken yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Knock {
+    /// Where it came in.
+    pub listener: Listener,
+    /// Who it is.
+    pub peer: SocketAddr,
+}
+
+/// What an app does when things happen. Every method has a default that does the plain thing, so implement what you
+/// care about. None may block: while one runs, no packet is taken from the NIC.
+///
+/// The life of a flow: [`on_knock`](Handler::on_knock), or [`on_connected`](Handler::on_connected) for one opened with
+/// [`Io::connect`]; then any of `on_recv` and `on_sent`; `on_eof` when the peer has finished sending; and last, exactly
+/// once, [`on_dead`](Handler::on_dead).
+#[allow(
+    unused_variables,
+    reason = "the names of the arguments document the defaults that ignore them"
+)]
+pub trait Handler {
+    /// Called once, before the first turn of [`crate::run`]: the place to listen and to connect.
+    ///
+    /// # Errors
+    /// Whatever keeps the app from starting; `run` returns it.
+    fn on_start(&mut self, io: &mut Io) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A peer wants to connect. `flow` may be used already; what is sent goes out if it is accepted.
+    #[inline]
+    fn on_knock(&mut self, io: &mut Io, flow: Flow, knock: Knock) -> Answer {
+        Answer::Accept
+    }
+
+    /// A connect has finished. If it failed, `flow` is gone and no `on_dead` follows.
+    #[inline]
+    fn on_connected(&mut self, io: &mut Io, flow: Flow, result: Result<(), Status>) {}
+
+    /// The next bytes of the stream. By default they are dropped.
+    #[inline]
+    fn on_recv(&mut self, io: &mut Io, flow: Flow, data: RecvBuf) {}
+
+    /// The peer has acknowledged `count` more bytes; [`Io::backlog`] tells how many are still on their way.
+    #[inline]
+    fn on_sent(&mut self, io: &mut Io, flow: Flow, count: usize) {}
+
+    /// The peer has finished sending. By default our side finishes too, after what is queued.
+    #[inline]
+    fn on_eof(&mut self, io: &mut Io, flow: Flow) {
+        // An error says that the flow is closed already.
+        let _ = io.close(flow);
+    }
+
+    /// The flow is gone, `Ok` after an orderly close by both sides; its handle is stale.
+    #[inline]
+    fn on_dead(&mut self, io: &mut Io, flow: Flow, reason: Result<(), Status>) {}
+
+    /// A datagram. By default it is dropped.
+    #[inline]
+    fn on_udp(&mut self, io: &mut Io, port: UdpPort, peer: SocketAddr, data: RecvBuf) {}
+
+    /// A datagram has left, or could not be sent.
+    #[inline]
+    fn on_udp_sent(&mut self, io: &mut Io, port: UdpPort, result: Result<(), Status>) {}
+
+    /// A timer went off.
+    #[inline]
+    fn on_timer(&mut self, io: &mut Io, timer: Timer) {}
+
+    /// `ix` asks the app to finish. By default everything is closed in order, and the loop ends.
+    #[inline]
+    fn on_stop(&mut self, io: &mut Io) {
+        io.stop();
+    }
+}

@@ -1,0 +1,201 @@
+//! What a handler can ask for. The calls of the data path only take note; [`Io::gather`] turns the notes into commands
+//! once per turn, so that several sends of one flow become one command.
+
+mod commands;
+
+mod gather;
+
+mod results;
+
+use crate::batch::Batch;
+use crate::flow::{FlowState, Output};
+use crate::recv_buf::Returns;
+use crate::slab::Slab;
+use crate::{Error, Flow, SendBuf, UdpPort};
+use core::net::IpAddr;
+use ix_abi::app::{Handle, Status};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How long connections get to close once the app has been asked to stop.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// The app's side of the dataplane: given to every method of [`crate::Handler`].
+///
+/// Sends, closes, accepts and returned buffers are batched until the end of the turn. What must know its outcome at once
+/// (listen, bind, connect, starting a timer) takes a trap of its own, with everything batched before it.
+pub struct Io {
+    pub(crate) batch: Batch,
+    pub(crate) returns: Rc<Returns>,
+    pub(crate) flows: Slab<FlowState>,
+    /// The kernel's handle of each listener.
+    pub(crate) listeners: Slab<Handle>,
+    /// Datagrams that have not left yet.
+    pub(crate) datagrams: Slab<(UdpPort, SendBuf)>,
+    /// Flows to make commands for.
+    listed: Vec<Flow>,
+    /// Its storage while the other is worked through.
+    listed_before: Vec<Flow>,
+    /// What came out of commands and is still to be told to the handler.
+    pub(crate) notices: Vec<Notice>,
+    /// A flow has more for the kernel as soon as it has taken what is in the batch.
+    more_follows: bool,
+    /// Flows that must try again next turn, because no event may come that tells them to.
+    pub(crate) retry: Vec<Flow>,
+    /// Set by [`Io::stop`]: when patience ends.
+    pub(crate) stop_at: Option<Instant>,
+}
+
+/// An event that libix found in a command's result.
+pub(crate) enum Notice {
+    Dead(Flow, Status),
+    UdpSent(UdpPort, Status),
+}
+
+impl Io {
+    pub(crate) fn set_up() -> Result<Self, Error> {
+        Ok(Io {
+            batch: Batch::set_up()?,
+            returns: Rc::default(),
+            flows: Slab::new(),
+            listeners: Slab::new(),
+            datagrams: Slab::new(),
+            listed: Vec::new(),
+            listed_before: Vec::new(),
+            notices: Vec::new(),
+            more_follows: false,
+            retry: Vec::new(),
+            stop_at: None,
+        })
+    }
+
+    /// The dataplane's own address.
+    #[must_use]
+    pub fn local_ip(&self) -> Option<IpAddr> {
+        self.batch.info().local.ip()
+    }
+
+    /// Index of the core this loop runs on, from 0.
+    #[must_use]
+    pub fn core(&self) -> u16 {
+        self.batch.info().core
+    }
+
+    /// Sends `data` on `flow`, without copying it: it is held until the peer has acknowledged it. Never blocks and never
+    /// refuses for want of room: what the kernel cannot take yet waits here, in order. Returns the bytes not yet
+    /// acknowledged, these included; an app that produces faster than its peer reads should stop above a bound of its
+    /// own, and go on at [`crate::Handler::on_sent`].
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead, `Closed` after a close or shutdown.
+    #[inline]
+    pub fn send(&mut self, flow: Flow, data: impl Into<SendBuf>) -> Result<usize, Status> {
+        let state = self.flows.get_mut(flow.0).ok_or(Status::BadHandle)?;
+        if state.output > Output::Open {
+            return Err(Status::Closed);
+        }
+        state.queue.push(data.into());
+        if !state.listed {
+            state.listed = true;
+            self.listed.push(flow);
+        }
+        Ok(state.backlog())
+    }
+
+    /// Bytes given to [`Io::send`] on `flow` that the peer has not acknowledged; 0 if it is dead.
+    #[inline]
+    #[must_use]
+    pub fn backlog(&self, flow: Flow) -> usize {
+        self.flows.get(flow.0).map_or(0, FlowState::backlog)
+    }
+
+    /// How many connections there are, half-closed ones included.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Closes `flow` in order: what was sent is still delivered, then FIN. Of its events only `on_sent` and, when the peer
+    /// has closed as well, `on_dead` follow.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead, `Closed` if it has been closed already.
+    pub fn close(&mut self, flow: Flow) -> Result<(), Status> {
+        self.end_output(flow, Output::CloseWanted)
+    }
+
+    /// Half close: sends FIN after what was sent, and goes on receiving.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead, `Closed` after an earlier close or shutdown.
+    pub fn shutdown(&mut self, flow: Flow) -> Result<(), Status> {
+        self.end_output(flow, Output::ShutdownWanted)
+    }
+
+    fn end_output(&mut self, flow: Flow, wanted: Output) -> Result<(), Status> {
+        let state = self.flows.get_mut(flow.0).ok_or(Status::BadHandle)?;
+        if state.output >= wanted {
+            return Err(Status::Closed);
+        }
+        if state.output == Output::Connecting {
+            return self.abort(flow);
+        }
+        state.output = wanted;
+        self.list(flow);
+        Ok(())
+    }
+
+    /// Resets `flow`. What was sent may not arrive; only `on_dead` follows.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead.
+    pub fn abort(&mut self, flow: Flow) -> Result<(), Status> {
+        let state = self.flows.get_mut(flow.0).ok_or(Status::BadHandle)?;
+        if state.output < Output::AbortWanted {
+            state.output = Output::AbortWanted;
+            state.queue.forget_waiting();
+            self.list(flow);
+        }
+        Ok(())
+    }
+
+    /// Stops listening, closes every flow, and ends the loop when the last is gone, or after a second, when those that
+    /// are left are reset.
+    pub fn stop(&mut self) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        self.stop_at = Some(Instant::now() + STOP_GRACE);
+        for key in self.listeners.keys() {
+            self.unlisten(crate::Listener(key));
+        }
+        for key in self.flows.keys() {
+            // Those that are closed already are on their way.
+            let _ = self.close(Flow(key));
+        }
+    }
+
+    /// Puts `flow` on the list of those to make commands for.
+    pub(crate) fn list(&mut self, flow: Flow) {
+        if let Some(state) = self.flows.get_mut(flow.0)
+            && !state.listed
+        {
+            state.listed = true;
+            self.listed.push(flow);
+        }
+    }
+}
+
+impl Drop for Io {
+    /// What is lent to the kernel must outlive this: no event will tell when it is free.
+    fn drop(&mut self) {
+        for key in self.flows.keys() {
+            if let Some(state) = self.flows.remove(key) {
+                state.queue.leak();
+            }
+        }
+        for key in self.datagrams.keys() {
+            core::mem::forget(self.datagrams.remove(key));
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The event loop against a fake kernel.
+
+use crate::fake_kernel::{FakeKernel, boot, with};
+use crate::{Answer, Error, EventLoop, Flow, FlowMap, Handler, Io, Knock, RecvBuf, SendBuf, Status, UdpPort};
+use core::net::SocketAddr;
+use core::time::Duration;
+use ix_abi::app::{Command, EventKind, Handle, HandleKind, Opcode};
+use std::sync::Arc;
+
+/// Echoes, remembers what it was told, and rejects when asked to.
+#[derive(Default)]
+struct Echo {
+    flows: Vec<Flow>,
+    said: Vec<String>,
+    received: FlowMap<usize>,
+    rejects: bool,
+}
+
+impl Handler for Echo {
+    fn on_knock(&mut self, _: &mut Io, flow: Flow, _: Knock) -> Answer {
+        self.flows.push(flow);
+        self.received.insert(flow, 0);
+        if self.rejects {
+            Answer::Reject
+        } else {
+            Answer::Accept
+        }
+    }
+
+    fn on_connected(&mut self, _: &mut Io, _: Flow, result: Result<(), Status>) {
+        self.said.push(format!("connected {result:?}"));
+    }
+
+    fn on_recv(&mut self, io: &mut Io, flow: Flow, data: RecvBuf) {
+        *self.received.get_mut(flow).unwrap() += data.len();
+        io.send(flow, data).unwrap();
+    }
+
+    fn on_dead(&mut self, _: &mut Io, _: Flow, reason: Result<(), Status>) {
+        self.said.push(format!("dead {reason:?}"));
+    }
+
+    fn on_udp(&mut self, io: &mut Io, port: UdpPort, peer: SocketAddr, data: RecvBuf) {
+        io.udp_send(port, peer, data);
+    }
+
+    fn on_udp_sent(&mut self, _: &mut Io, _: UdpPort, result: Result<(), Status>) {
+        self.said.push(format!("udp {result:?}"));
+    }
+}
+
+fn turn(event_loop: &mut EventLoop, echo: &mut Echo) {
+    event_loop.turn(echo, Some(Duration::ZERO)).unwrap();
+}
+
+/// A loop with one accepted flow: the loop, the app, the kernel's handle and the cookie of the flow.
+fn with_flow(commands: usize, events: usize) -> (EventLoop, Echo, Handle, u64) {
+    boot(commands, events);
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut echo = Echo::default();
+    event_loop.io().listen(7).unwrap();
+    let handle = knock(&mut event_loop, &mut echo);
+    let cookie = with(|k| k.done.last().unwrap().cookie);
+    with(|k| assert_eq!(k.take_opcodes(), [Opcode::TcpListen, Opcode::TcpAccept]));
+    (event_loop, echo, handle, cookie)
+}
+
+fn knock(event_loop: &mut EventLoop, echo: &mut Echo) -> Handle {
+    let handle = with(|k| {
+        let listen = *k
+            .done
+            .iter()
+            .find(|c| c.opcode == Opcode::TcpListen as u16)
+            .unwrap();
+        let handle = k.new_handle(HandleKind::Flow);
+        k.event(EventKind::Knock, listen.cookie, |event| event.handle = handle);
+        handle
+    });
+    turn(event_loop, echo);
+    turn(event_loop, echo);
+    handle
+}
+
+fn sent(kernel: &mut FakeKernel, cookie: u64, len: u32) {
+    kernel.event(EventKind::Sent, cookie, |event| event.len = len);
+}
+
+#[test]
+fn an_echo_is_sent_from_where_it_was_received_and_returned_once_acknowledged() {
+    let (mut event_loop, mut echo, handle, cookie) = with_flow(16, 16);
+    let address = with(|k| k.receive(EventKind::Recv, cookie, b"hello"));
+    turn(&mut event_loop, &mut echo);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        let [send] = k.done[..] else { panic!("one command") };
+        assert_eq!(
+            (send.opcode, send.handle, send.address),
+            (Opcode::TcpSend as u16, handle, address)
+        );
+        assert_eq!(k.sent, b"hello");
+        k.done.clear();
+        sent(k, cookie, 4);
+    });
+    assert_eq!(event_loop.io().backlog(echo.flows[0]), 5);
+    turn(&mut event_loop, &mut echo);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.take_opcodes(), []);
+        sent(k, cookie, 1);
+    });
+    turn(&mut event_loop, &mut echo);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.done.last().unwrap().address, address);
+        assert_eq!(k.take_opcodes(), [Opcode::TcpRecvDone]);
+    });
+    assert_eq!(echo.received.get(echo.flows[0]), Some(&5));
+}
+
+#[test]
+fn what_the_kernel_does_not_take_goes_out_in_order_and_the_close_waits_for_it() {
+    let (mut event_loop, mut echo, _, cookie) = with_flow(16, 16);
+    let flow = echo.flows[0];
+    with(|k| k.room = 4);
+    let io = event_loop.io();
+    assert_eq!(io.send(flow, "abc"), Ok(3));
+    assert_eq!(io.send(flow, b"defg".to_vec()), Ok(7));
+    assert_eq!(io.send(flow, Arc::<[u8]>::from(*b"hi")), Ok(9));
+    assert_eq!(io.close(flow), Ok(()));
+    assert_eq!(io.send(flow, "late"), Err(Status::Closed));
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.take_opcodes(), [Opcode::TcpSendv]);
+        assert_eq!(k.sent, b"abcd");
+        k.room = 100;
+        sent(k, cookie, 4);
+    });
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(event_loop.io().backlog(flow), 5);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.take_opcodes(), [Opcode::TcpSendv, Opcode::TcpClose]);
+        assert_eq!(k.sent, b"abcdefghi");
+        k.event(EventKind::Dead, cookie, |_| {});
+    });
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(echo.said, ["dead Ok(())"]);
+    assert_eq!(event_loop.io().send(flow, "x"), Err(Status::BadHandle));
+    assert_eq!(event_loop.io().close(flow), Err(Status::BadHandle));
+}
+
+#[test]
+fn more_pieces_than_one_command_holds_all_go_out_in_one_turn() {
+    let (mut event_loop, mut echo, ..) = with_flow(16, 16);
+    let mut expected = Vec::new();
+    for piece in 0..100u8 {
+        expected.extend([piece; 3]);
+        event_loop.io().send(echo.flows[0], vec![piece; 3]).unwrap();
+    }
+    event_loop.io().shutdown(echo.flows[0]).unwrap();
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.sent, expected);
+        assert_eq!(k.take_opcodes().last(), Some(&Opcode::TcpShutdown));
+    });
+}
+
+#[test]
+fn a_full_command_array_is_flushed_without_touching_unread_events() {
+    let (mut event_loop, mut echo, _, cookie) = with_flow(4, 64);
+    let payloads: Vec<Vec<u8>> = (0..50u8).map(|i| vec![i; 8]).collect();
+    with(|k| {
+        for payload in &payloads {
+            k.receive(EventKind::UdpRecv, 0, payload);
+            k.receive(EventKind::Recv, cookie, payload);
+        }
+    });
+    for _ in 0..3 {
+        turn(&mut event_loop, &mut echo);
+    }
+    let udp_sends = |k: &FakeKernel| {
+        k.done
+            .iter()
+            .filter(|c| c.opcode == Opcode::UdpSend as u16)
+            .count()
+    };
+    with(|k| {
+        assert_eq!(udp_sends(k), 50);
+        assert_eq!(k.sent, payloads.concat());
+    });
+    assert_eq!(echo.received.get(echo.flows[0]), Some(&400));
+}
+
+#[test]
+fn a_refused_send_is_tried_again_when_no_event_will_ask_for_it() {
+    let (mut event_loop, mut echo, ..) = with_flow(16, 16);
+    with(|k| k.fail = Some((Opcode::TcpSend, Status::NoMemory)));
+    event_loop.io().send(echo.flows[0], "again").unwrap();
+    event_loop.turn(&mut echo, None).unwrap();
+    with(|k| {
+        assert!(k.sent.is_empty());
+        assert!(
+            k.waits.last().unwrap() <= &1_000_000,
+            "it must not sleep on a failure"
+        );
+    });
+    event_loop.turn(&mut echo, None).unwrap();
+    event_loop.turn(&mut echo, None).unwrap();
+    with(|k| {
+        assert_eq!(k.sent, b"again");
+        assert_eq!(k.waits.last(), Some(&u64::MAX));
+    });
+}
+
+#[test]
+fn a_send_from_memory_the_kernel_refuses_aborts_the_flow() {
+    let (mut event_loop, mut echo, ..) = with_flow(16, 16);
+    with(|k| k.fail = Some((Opcode::TcpSend, Status::Fault)));
+    event_loop.io().send(echo.flows[0], "x").unwrap();
+    turn(&mut event_loop, &mut echo);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.done.last().unwrap().flags, Command::ABORT);
+        assert_eq!(k.take_opcodes(), [Opcode::TcpSend, Opcode::TcpClose]);
+    });
+}
+
+#[test]
+fn a_rejected_flow_is_stale_at_once() {
+    boot(16, 16);
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut echo = Echo {
+        rejects: true,
+        ..Echo::default()
+    };
+    event_loop.io().listen(7).unwrap();
+    knock(&mut event_loop, &mut echo);
+    with(|k| assert_eq!(k.take_opcodes(), [Opcode::TcpListen, Opcode::TcpReject]));
+    assert_eq!(event_loop.io().send(echo.flows[0], "x"), Err(Status::BadHandle));
+    assert_eq!(event_loop.io().flow_count(), 0);
+}
+
+#[test]
+fn a_connection_that_dies_before_it_is_accepted_is_reported_once() {
+    boot(16, 16);
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut echo = Echo::default();
+    event_loop.io().listen(7).unwrap();
+    with(|k| k.fail = Some((Opcode::TcpAccept, Status::BadHandle)));
+    knock(&mut event_loop, &mut echo);
+    assert_eq!(echo.said, ["dead Err(BadHandle)"]);
+    let cookie = with(|k| k.done.last().unwrap().cookie);
+    with(|k| k.event(EventKind::Dead, cookie, |_| {}));
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(echo.said.len(), 1);
+}
+
+#[test]
+fn a_connect_sends_what_waited_for_it() {
+    boot(16, 16);
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut echo = Echo::default();
+    let remote: SocketAddr = "10.0.2.2:80".parse().unwrap();
+    let flow = event_loop.io().connect(remote).unwrap();
+    event_loop.io().send(flow, "GET /").unwrap();
+    turn(&mut event_loop, &mut echo);
+    let cookie = with(|k| {
+        assert!(k.sent.is_empty());
+        let cookie = k.done[0].cookie;
+        k.event(EventKind::Connected, cookie, |_| {});
+        cookie
+    });
+    turn(&mut event_loop, &mut echo);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.sent, b"GET /");
+        k.fail = Some((Opcode::TcpConnect, Status::Unreachable));
+    });
+    assert_eq!(event_loop.io().connect(remote), Err(Status::Unreachable));
+    let local = "10.0.2.15:0".parse().unwrap();
+    event_loop.io().connect_from(local, remote).unwrap();
+    with(|k| {
+        let refused = k.done.last().unwrap().cookie;
+        assert_ne!(refused, cookie);
+        let result = Status::ConnectionRefused.negated();
+        k.event(EventKind::Connected, refused, |event| event.result = result);
+    });
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(
+        echo.said,
+        ["connected Ok(())", "connected Err(ConnectionRefused)"]
+    );
+    assert_eq!(event_loop.io().flow_count(), 1);
+}
+
+#[test]
+fn datagrams_are_held_until_they_have_left() {
+    boot(16, 16);
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut echo = Echo::default();
+    let port = event_loop.io().udp_bind(7).unwrap();
+    let bytes: Arc<[u8]> = Arc::from(*b"datagram");
+    let peer = "10.0.2.2:9".parse().unwrap();
+    event_loop.io().udp_send(port, peer, Arc::clone(&bytes));
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(Arc::strong_count(&bytes), 2);
+    with(|k| {
+        let cookie = k.done.last().unwrap().cookie;
+        k.event(EventKind::UdpSent, cookie, |_| {});
+        k.event(EventKind::UdpSent, cookie, |_| {});
+    });
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(Arc::strong_count(&bytes), 1);
+    with(|k| k.fail = Some((Opcode::UdpSend, Status::MessageTooLong)));
+    event_loop.io().udp_send(port, peer, Arc::clone(&bytes));
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(Arc::strong_count(&bytes), 1);
+    assert_eq!(echo.said, ["udp Ok(())", "udp Err(MessageTooLong)"]);
+}
+
+#[test]
+fn stop_closes_everything_and_ends_the_loop() {
+    let (mut event_loop, mut echo, _, cookie) = with_flow(16, 16);
+    with(|k| k.event(EventKind::Stop, 0, |_| {}));
+    turn(&mut event_loop, &mut echo);
+    turn(&mut event_loop, &mut echo);
+    with(|k| {
+        assert_eq!(k.take_opcodes(), [Opcode::TcpUnlisten, Opcode::TcpClose]);
+        k.event(EventKind::Dead, cookie, |_| {});
+    });
+    event_loop.run(&mut echo).unwrap();
+    assert_eq!(echo.said, ["dead Ok(())"]);
+}
+
+#[test]
+fn nonsense_events_are_harmless() {
+    let (mut event_loop, mut echo, _, cookie) = with_flow(16, 16);
+    with(|k| {
+        for kind in 0..=u16::from(u8::MAX) {
+            let Some(kind) = EventKind::from_u16(kind).filter(|kind| *kind != EventKind::Stop) else {
+                continue;
+            };
+            for cookie in [0, cookie ^ 1, u64::MAX] {
+                k.event(kind, cookie, |event| {
+                    event.address = 0xffff_8000_0000_0000;
+                    event.len = u32::MAX;
+                    event.result = i32::MIN;
+                });
+            }
+        }
+        sent(k, cookie, u32::MAX);
+    });
+    for _ in 0..4 {
+        turn(&mut event_loop, &mut echo);
+    }
+    assert_eq!(event_loop.io().flow_count(), 1);
+}
+
+#[test]
+fn plain_linux_is_told_apart() {
+    let error = EventLoop::new().err().unwrap();
+    assert_eq!(error, Error::NotUnderIxion);
+    assert!(error.to_string().contains("ix run"));
+}
+
+#[test]
+fn a_received_buffer_can_be_narrowed_and_still_goes_back() {
+    struct Trim(Vec<SendBuf>);
+    impl Handler for Trim {
+        fn on_recv(&mut self, _: &mut Io, _: Flow, mut data: RecvBuf) {
+            data.advance(2);
+            data.truncate(3);
+            assert_eq!(&*data, b"cde");
+            self.0.push(data.into());
+        }
+    }
+    let (mut event_loop, _, _, cookie) = with_flow(16, 16);
+    let address = with(|k| k.receive(EventKind::Recv, cookie, b"abcdefg"));
+    let mut trim = Trim(Vec::new());
+    event_loop.turn(&mut trim, None).unwrap();
+    trim.0.clear();
+    event_loop.turn(&mut trim, None).unwrap();
+    with(|k| {
+        let command = k.done.last().unwrap();
+        assert_eq!(
+            (command.opcode, command.address),
+            (Opcode::TcpRecvDone as u16, address + 2)
+        );
+    });
+}

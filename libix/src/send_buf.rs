@@ -1,0 +1,103 @@
+//! Data given away to be sent.
+
+use crate::RecvBuf;
+use core::fmt;
+use std::sync::Arc;
+
+/// Bytes to send. They are not copied: the NIC reads them where they are, again if the network loses them, so libix
+/// keeps the buffer until the peer has acknowledged it and drops it then. `From` takes what one has at hand.
+pub struct SendBuf(Kind);
+
+enum Kind {
+    Static(&'static [u8]),
+    Vec(Vec<u8>),
+    Boxed(Box<[u8]>),
+    Shared(Arc<[u8]>),
+    /// Held, it stays lent by the kernel, so it can be sent from as well.
+    Received(RecvBuf),
+}
+
+impl SendBuf {
+    /// Where the bytes are, and how many. Moving the `SendBuf` does not move them.
+    #[inline]
+    pub(crate) fn span(&self) -> (u64, usize) {
+        if let Kind::Received(bytes) = &self.0 {
+            return (bytes.address(), bytes.len());
+        }
+        let bytes = self.bytes();
+        (bytes.as_ptr() as u64, bytes.len())
+    }
+
+    #[inline]
+    fn bytes(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Static(bytes) => bytes,
+            Kind::Vec(bytes) => bytes,
+            Kind::Boxed(bytes) => bytes,
+            Kind::Shared(bytes) => bytes,
+            Kind::Received(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for SendBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.bytes(), f)
+    }
+}
+
+impl From<&'static [u8]> for SendBuf {
+    #[inline]
+    fn from(bytes: &'static [u8]) -> Self {
+        SendBuf(Kind::Static(bytes))
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for SendBuf {
+    #[inline]
+    fn from(bytes: &'static [u8; N]) -> Self {
+        SendBuf(Kind::Static(bytes))
+    }
+}
+
+impl From<&'static str> for SendBuf {
+    #[inline]
+    fn from(text: &'static str) -> Self {
+        SendBuf(Kind::Static(text.as_bytes()))
+    }
+}
+
+impl From<Vec<u8>> for SendBuf {
+    #[inline]
+    fn from(bytes: Vec<u8>) -> Self {
+        SendBuf(Kind::Vec(bytes))
+    }
+}
+
+impl From<String> for SendBuf {
+    #[inline]
+    fn from(text: String) -> Self {
+        SendBuf(Kind::Vec(text.into_bytes()))
+    }
+}
+
+impl From<Box<[u8]>> for SendBuf {
+    #[inline]
+    fn from(bytes: Box<[u8]>) -> Self {
+        SendBuf(Kind::Boxed(bytes))
+    }
+}
+
+impl From<Arc<[u8]>> for SendBuf {
+    #[inline]
+    fn from(bytes: Arc<[u8]>) -> Self {
+        SendBuf(Kind::Shared(bytes))
+    }
+}
+
+impl From<RecvBuf> for SendBuf {
+    #[inline]
+    fn from(bytes: RecvBuf) -> Self {
+        SendBuf(Kind::Received(bytes))
+    }
+}
