@@ -182,7 +182,7 @@ mod tests {
         core::ptr::from_ref(of).expose_provenance() as u64
     }
 
-    fn leak<T>(value: T) -> u64 {
+    fn leak<T: 'static>(value: T) -> u64 {
         address(std::boxed::Box::leak(std::boxed::Box::new(value)))
     }
 

@@ -316,3 +316,101 @@ fn bits(flags: Flags) -> u64 {
     }
     if flags.contains(Flags::EXEC) { bits } else { bits | NO_EXECUTE }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Flags, Frames, GuestPhys, LARGE_PAGE_BYTES, MapError, NO_EXECUTE, PAGE_BYTES, Table, Tables};
+    use super::{LARGE, PRESENT, USER, WRITABLE};
+    use std::alloc::{Layout, alloc_zeroed};
+
+    /// An app address that large pages fit.
+    const AT: u64 = 0x1000_0000_0000;
+    const PHYS: u64 = 0x4000_0000;
+
+    /// Tables in the host's memory, which is identical with physical memory here.
+    fn tables(pages: u64) -> (Tables, Frames) {
+        let bytes = pages * PAGE_BYTES;
+        let layout = Layout::from_size_align(bytes as usize, PAGE_BYTES as usize).unwrap();
+        // SAFETY: not of size zero; leaked.
+        let start = unsafe { alloc_zeroed(layout) }.expose_provenance() as u64;
+        let mut frames = Frames::default();
+        frames.add(start..start + bytes);
+        (Tables::new(&mut frames).unwrap(), frames)
+    }
+
+    /// The entry that decides about `virt`, and the rights collected on the way.
+    fn walk(tables: &Tables, virt: u64) -> Option<(u64, u64)> {
+        let (mut table, mut rights) = (Table(tables.root), u64::MAX);
+        for level in [4, 3, 2, 1] {
+            let entry: Entry = table.entry(virt, level);
+            let value = entry.get();
+            if value & PRESENT == 0 {
+                return None;
+            }
+            rights &= value;
+            if level == 1 || value & LARGE != 0 {
+                return Some((value, rights & (WRITABLE | USER) | value & NO_EXECUTE));
+            }
+            table = entry.table();
+        }
+        None
+    }
+
+    #[test]
+    fn large_pages_serve_the_middle() {
+        let (mut tables, mut frames) = tables(16);
+        let (virt, phys) = (AT + LARGE_PAGE_BYTES - PAGE_BYTES, GuestPhys(PHYS + LARGE_PAGE_BYTES - PAGE_BYTES));
+        let len = LARGE_PAGE_BYTES + 2 * PAGE_BYTES;
+        tables.map(&mut frames, virt, phys, len, Flags::USER | Flags::WRITE).unwrap();
+        assert_eq!(walk(&tables, virt - 1), None);
+        assert_eq!(walk(&tables, virt).unwrap().0 & LARGE, 0);
+        let (large, rights) = walk(&tables, virt + PAGE_BYTES).unwrap();
+        assert_ne!(large & LARGE, 0);
+        assert_eq!(large & super::ADDRESS, PHYS + LARGE_PAGE_BYTES);
+        assert_eq!(rights, USER | WRITABLE | NO_EXECUTE);
+        assert!(walk(&tables, virt + len - PAGE_BYTES).is_some());
+        assert_eq!(walk(&tables, virt + len), None);
+    }
+
+    #[test]
+    fn protecting_a_part_splits_a_large_page() {
+        let (mut tables, mut frames) = tables(16);
+        tables.map(&mut frames, AT, GuestPhys(PHYS), LARGE_PAGE_BYTES, Flags::USER | Flags::WRITE).unwrap();
+        let part = AT + 7 * PAGE_BYTES;
+        tables.protect(&mut frames, part, PAGE_BYTES, Flags::USER | Flags::EXEC).unwrap();
+        let (entry, rights) = walk(&tables, part).unwrap();
+        assert_eq!((entry & super::ADDRESS, rights), (PHYS + 7 * PAGE_BYTES, USER));
+        let (entry, rights) = walk(&tables, part + PAGE_BYTES).unwrap();
+        assert_eq!(entry & super::ADDRESS, PHYS + 8 * PAGE_BYTES);
+        assert_eq!(rights, USER | WRITABLE | NO_EXECUTE);
+        tables.unmap(&mut frames, AT, part - AT).unwrap();
+        assert_eq!(walk(&tables, AT), None);
+        assert!(walk(&tables, part).is_some());
+        assert_eq!(tables.protect(&mut frames, AT, PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
+    }
+
+    #[test]
+    fn what_must_not_be_is_refused() {
+        let (mut tables, mut frames) = tables(16);
+        let mut map = |virt, len, flags| tables.map(&mut frames, virt, GuestPhys(PHYS), len, flags);
+        assert_eq!(map(AT, PAGE_BYTES, Flags::WRITE | Flags::EXEC), Err(MapError::WriteAndExecute));
+        assert_eq!(map(AT, 1, Flags::USER), Err(MapError::Unaligned));
+        assert_eq!(map(0x7fff_ffff_f000, 2 * PAGE_BYTES, Flags::USER), Err(MapError::WrongHalf));
+        assert_eq!(map(0x8000_0000_0000, PAGE_BYTES, Flags::empty()), Err(MapError::WrongHalf));
+        assert_eq!(map(0xffff_8000_0000_0000, PAGE_BYTES, Flags::USER), Err(MapError::WrongHalf));
+        assert_eq!(map(0xffff_ffff_ffff_f000, PAGE_BYTES, Flags::empty()), Err(MapError::WrongHalf));
+        assert_eq!(map(AT, u64::MAX & !0xfff, Flags::USER), Err(MapError::WrongHalf));
+        assert_eq!(map(AT, PAGE_BYTES, Flags::USER), Ok(()));
+        assert_eq!(map(AT, PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
+        assert_eq!(map(AT - PAGE_BYTES, 2 * PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
+        assert_eq!(walk(&tables, AT - PAGE_BYTES), None, "a failed mapping is undone");
+        assert!(walk(&tables, AT).is_some());
+    }
+
+    #[test]
+    fn running_out_of_tables_is_an_error() {
+        let (mut tables, mut frames) = tables(3);
+        let result = tables.map(&mut frames, AT, GuestPhys(PHYS), PAGE_BYTES, Flags::USER);
+        assert_eq!(result, Err(MapError::OutOfMemory));
+    }
+}
