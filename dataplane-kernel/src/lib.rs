@@ -19,8 +19,14 @@ pub mod settings;
 /// The launcher.
 pub mod host;
 
+/// Network interfaces.
+pub mod nic;
+
 /// Memory.
 pub mod mem;
+
+/// Device memory.
+pub mod hw;
 
 /// The processor.
 pub mod arch;

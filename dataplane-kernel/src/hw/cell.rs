@@ -82,3 +82,29 @@ impl<T: Plain> Ring<T> {
         }
     }
 }
+
+impl Ring<[u64; 2]> {
+    /// Writes the words of the element at `index` modulo the length, one after the other. (As one volatile write they
+    /// would pass through the stack.)
+    #[inline(always)]
+    pub fn write_words(&self, index: u16, first: u64, second: u64) {
+        // SAFETY: `new`; the mask keeps the index inside, and an element is two words.
+        unsafe {
+            let words = self.first.add(usize::from(index & self.mask)).cast::<u64>();
+            words.write_volatile(first);
+            words.add(1).write_volatile(second);
+        }
+    }
+
+    /// Writes the first word only.
+    #[inline(always)]
+    pub fn write_first_word(&self, index: u16, first: u64) {
+        // SAFETY: as in `write_words`.
+        unsafe {
+            self.first
+                .add(usize::from(index & self.mask))
+                .cast::<u64>()
+                .write_volatile(first)
+        }
+    }
+}

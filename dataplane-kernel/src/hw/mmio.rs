@@ -39,12 +39,12 @@ impl Mmio {
 
     /// The part of `len` bytes from `offset`; `None` if that is not inside.
     pub fn part(&self, offset: usize, len: usize) -> Option<Mmio> {
-        let end = offset.checked_add(len)?;
+        if offset.checked_add(len)? > self.len {
+            return None;
+        }
         // SAFETY: inside this mapping.
-        (end <= self.len).then(|| Mmio {
-            base: unsafe { self.base.add(offset) },
-            len,
-        })
+        let base = unsafe { self.base.add(offset) };
+        Some(Mmio { base, len })
     }
 }
 

@@ -13,6 +13,9 @@ pub mod paging;
 /// The kernel's heap.
 pub mod heap;
 
+/// Packet buffers.
+pub mod mbuf;
+
 use crate::arch::image;
 use crate::boot_info::Machine;
 use crate::settings;

@@ -1,5 +1,6 @@
 //! `struct virtio_net_hdr` (virtio 1.2, section 5.1.6), which stands before every frame in both directions.
 
+use crate::hw::dma::DmaBuffers;
 use netstack::ChecksumOffload;
 
 /// Its length in bytes, with `num_buffers`, which is always there in modern devices.
@@ -14,11 +15,13 @@ pub(super) const DATA_VALID: u8 = 2;
 /// The header of a frame to transmit. Never segmented by the device, so only `flags`, `csum_start` and `csum_offset`
 /// are not zero.
 #[inline(always)]
-pub(super) fn to_transmit(checksum: ChecksumOffload) -> [u8; LEN as usize] {
-    let (flags, start, offset) = match checksum {
-        ChecksumOffload::Complete => (0, 0, 0),
-        ChecksumOffload::Partial { start, offset } => (NEEDS_CSUM, start, offset),
+pub(super) fn write(buffer: &mut [u8; DmaBuffers::BYTES], checksum: ChecksumOffload) {
+    let (flags_to_start, offset) = match checksum {
+        ChecksumOffload::Complete => (0, 0),
+        ChecksumOffload::Partial { start, offset } => {
+            (u64::from(NEEDS_CSUM) | u64::from(start) << 48, u32::from(offset))
+        }
     };
-    let ([s0, s1], [o0, o1]) = (start.to_le_bytes(), offset.to_le_bytes());
-    [flags, 0, 0, 0, 0, 0, s0, s1, o0, o1, 0, 0]
+    buffer[..8].copy_from_slice(&flags_to_start.to_le_bytes());
+    buffer[8..LEN as usize].copy_from_slice(&offset.to_le_bytes());
 }

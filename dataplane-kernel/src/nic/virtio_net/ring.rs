@@ -25,42 +25,31 @@ const USED_ELEMENT_BYTES: usize = 8;
 const LINE: usize = 64;
 const USED_SKEW: usize = USED_ELEMENT_BYTES - USED_HEADER_BYTES;
 
-/// An entry of the descriptor table (section 2.7.5), as the two words it is stored as.
+/// What an entry of the descriptor table (section 2.7.5) says besides an address: length, flags and the next one's index,
+/// as the word they are stored as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Descriptor {
-    address: GuestPhys,
-    len_flags_next: u64,
-}
+pub(super) struct Part(u64);
 
-impl Descriptor {
+impl Part {
     const NEXT: u64 = 1 << 32;
     const WRITE: u64 = 2 << 32;
 
-    /// Memory the device is to read.
-    #[inline]
-    pub(super) fn to_read(address: GuestPhys, len: u32) -> Self {
-        Descriptor {
-            address,
-            len_flags_next: u64::from(len),
-        }
+    /// `len` bytes the device is to read.
+    #[inline(always)]
+    pub(super) const fn to_read(len: u32) -> Self {
+        Part(len as u64)
     }
 
-    /// Memory the device is to write.
-    #[inline]
-    pub(super) fn to_write(address: GuestPhys, len: u32) -> Self {
-        Descriptor {
-            address,
-            len_flags_next: u64::from(len) | Self::WRITE,
-        }
+    /// `len` bytes the device is to write.
+    #[inline(always)]
+    pub(super) const fn to_write(len: u32) -> Self {
+        Part(len as u64 | Self::WRITE)
     }
 
     /// The same, continued by the descriptor at index `next`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn chained(self, next: u16) -> Self {
-        Descriptor {
-            len_flags_next: self.len_flags_next | Self::NEXT | (u64::from(next) << 48),
-            ..self
-        }
+        Part(self.0 | Self::NEXT | (u64::from(next) << 48))
     }
 }
 
@@ -95,6 +84,7 @@ pub(super) enum Suppression {
 pub(super) struct SplitQueue {
     size: u16,
     suppression: Suppression,
+    /// Two words each: the address, and a [`Part`].
     descriptors: Ring<[u64; 2]>,
     available: Ring<u16>,
     available_index: Cell<u16>,
@@ -182,9 +172,14 @@ impl SplitQueue {
 
     /// Writes the descriptor at `index` modulo the size.
     #[inline(always)]
-    pub(super) fn describe(&self, index: u16, descriptor: Descriptor) {
-        self.descriptors
-            .write(index, [descriptor.address.0, descriptor.len_flags_next]);
+    pub(super) fn describe(&self, index: u16, address: GuestPhys, part: Part) {
+        self.descriptors.write_words(index, address.0, part.0);
+    }
+
+    /// Writes only the address of the descriptor at `index` modulo the size.
+    #[inline(always)]
+    pub(super) fn readdress(&self, index: u16, address: GuestPhys) {
+        self.descriptors.write_first_word(index, address.0);
     }
 
     /// Posts the chain that starts with descriptor `head`. The device sees it after [`Self::show`].

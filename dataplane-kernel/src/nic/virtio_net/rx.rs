@@ -2,7 +2,7 @@
 //! frame (virtio 1.2, section 5.1.6.3).
 
 use super::header;
-use super::ring::{Descriptor, SplitQueue};
+use super::ring::{Part, SplitQueue};
 use crate::mem::mbuf::{BUFFER_BYTES, Pool, Region};
 use crate::nic::RxFrame;
 use alloc::boxed::Box;
@@ -52,6 +52,8 @@ pub(super) struct Rx {
 impl Rx {
     pub(super) fn new(ring: SplitQueue, region: Region, flags_count: bool) -> Self {
         let size = ring.size();
+        // Every descriptor is a whole buffer for ever; only its address changes.
+        (0..size).for_each(|id| ring.describe(id, region.start(), Part::to_write(BUFFER_LEN)));
         Rx {
             counters: Counters::default(),
             region,
@@ -132,8 +134,7 @@ impl Rx {
         if let Some(lent) = self.lent.get_mut(usize::from(id)) {
             *lent = buf.0;
         }
-        self.ring
-            .describe(id, Descriptor::to_write(self.region.phys(buf.0), BUFFER_LEN));
+        self.ring.readdress(id, self.region.phys(buf.0));
         self.ring.post(id);
     }
 }

@@ -5,7 +5,7 @@
 //! go of in the order they were queued, whatever the order the device used them in.
 
 use super::header;
-use super::ring::{Descriptor, SplitQueue};
+use super::ring::{Part, SplitQueue};
 use crate::hw::dma::DmaBuffers;
 use crate::mem::GuestPhys;
 use alloc::boxed::Box;
@@ -33,15 +33,22 @@ pub(super) struct Counters {
     pub(super) doorbells: u64,
 }
 
-/// What the descriptor at a place starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chain {
-    /// Nothing.
-    None,
-    /// A chain of this many descriptors, which the device has.
-    Sent(u8),
-    /// One that the device has used, but not yet one before it.
-    Used(u8),
+/// What the descriptor at a place starts: nothing (zero), or a chain of so many descriptors, marked once the device has
+/// used it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Chain(u8);
+
+impl Chain {
+    const USED: u8 = 0x80;
+
+    fn is_sent(self) -> bool {
+        self.0 != 0 && self.0 < Self::USED
+    }
+
+    /// Number of descriptors of a used one.
+    fn used(self) -> Option<u16> {
+        (self.0 >= Self::USED).then(|| u16::from(self.0 & !Self::USED))
+    }
 }
 
 #[derive(Debug)]
@@ -57,8 +64,7 @@ pub(super) struct Tx {
     /// Place of the next frame's first descriptor, and of the oldest's that was not let go of.
     next: u16,
     oldest: u16,
-    /// Frames queued and frames let go of, counted modulo 2^32.
-    queued: u32,
+    /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
     done: u32,
 }
 
@@ -70,12 +76,11 @@ impl Tx {
             ring,
             counters: Counters::default(),
             headers,
-            chains: vec![Chain::None; size.into()].into(),
+            chains: vec![Chain::default(); size.into()].into(),
             mask: size.wrapping_sub(1),
             free: size,
             next: 0,
             oldest: 0,
-            queued: 0,
             done: 0,
         }
     }
@@ -102,40 +107,49 @@ impl Tx {
             return TxTicket(self.done.wrapping_sub(1));
         }
         let head = self.next;
-        let buffer = self.headers.buffer(head);
-        buffer[..HEADER].copy_from_slice(&header::to_transmit(checksum));
+        header::write(self.headers.buffer(head), checksum);
         #[allow(clippy::cast_possible_truncation, reason = "at most a buffer's length")]
-        let header_len = (HEADER + header_len).min(DmaBuffers::BYTES) as u32;
-        let mut bytes = header_len - header::LEN;
+        let header_len = header_len.min(DmaBuffers::BYTES - HEADER) as u32;
+        let mut bytes = header_len;
 
         let mut place = head;
-        let mut descriptor = Descriptor::to_read(self.headers.phys(head), header_len);
-        for span in payload.iter().take(MAX_TX_SPANS).filter(|span| span.len != 0) {
+        let mut address = self.headers.phys(head);
+        let mut part = Part::to_read(header::LEN + header_len);
+        for span in payload.get(..MAX_TX_SPANS).unwrap_or(payload) {
+            if span.len == 0 {
+                continue;
+            }
             let next = place.wrapping_add(1) & self.mask;
-            self.ring.describe(place, descriptor.chained(next));
-            descriptor = Descriptor::to_read(GuestPhys(span.address), span.len);
+            self.ring.describe(place, address, part.chained(next));
+            (place, address, part) = (next, GuestPhys(span.address), Part::to_read(span.len));
             bytes = bytes.wrapping_add(span.len);
-            place = next;
         }
-        self.ring.describe(place, descriptor);
-        let count = (place.wrapping_sub(head) & self.mask) + 1;
-        self.queue(head, count, bytes)
+        self.ring.describe(place, address, part);
+        let next = place.wrapping_add(1) & self.mask;
+        self.queue(head, next, bytes)
+    }
+
+    /// Posts the chain from `head` to before `next`.
+    #[inline]
+    fn queue(&mut self, head: u16, next: u16, bytes: u32) -> TxTicket {
+        let count = next.wrapping_sub(head) & self.mask;
+        #[allow(clippy::cast_possible_truncation, reason = "at most MAX_CHAIN")]
+        if let Some(chain) = self.chains.get_mut(usize::from(head)) {
+            *chain = Chain(count as u8);
+        }
+        self.ring.post(head);
+        self.next = next;
+        self.free -= count;
+        let ticket = self.next_ticket();
+        self.counters.frames += 1;
+        self.counters.bytes += u64::from(bytes);
+        TxTicket(ticket)
     }
 
     #[inline]
-    fn queue(&mut self, head: u16, count: u16, bytes: u32) -> TxTicket {
-        #[allow(clippy::cast_possible_truncation, reason = "at most MAX_CHAIN")]
-        if let Some(chain) = self.chains.get_mut(usize::from(head)) {
-            *chain = Chain::Sent(count as u8);
-        }
-        self.ring.post(head);
-        self.next = head.wrapping_add(count) & self.mask;
-        self.free -= count;
-        self.counters.frames += 1;
-        self.counters.bytes += u64::from(bytes);
-        let ticket = TxTicket(self.queued);
-        self.queued = self.queued.wrapping_add(1);
-        ticket
+    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
+    fn next_ticket(&self) -> u32 {
+        self.counters.frames as u32
     }
 
     /// See [`crate::nic::Nic::tx_done`].
@@ -146,7 +160,7 @@ impl Tx {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.queued == self.done
+        self.done == self.next_ticket()
     }
 
     /// See [`crate::nic::Nic::reclaim_tx`]. A device that never stops using is looked at again in the next cycle.
@@ -157,7 +171,7 @@ impl Tx {
             let Some(used) = self.ring.next_used() else { break };
             any = true;
             match self.chains.get_mut(used.id as usize) {
-                Some(chain @ &mut Chain::Sent(count)) => *chain = Chain::Used(count),
+                Some(chain) if chain.is_sent() => chain.0 |= Chain::USED,
                 _ => self.counters.bad_descriptor += 1,
             }
         }
@@ -170,9 +184,10 @@ impl Tx {
     /// Lets go of the oldest frames, up to the first that the device still has.
     #[inline]
     fn release(&mut self) {
-        while let Some(chain @ &mut Chain::Used(count)) = self.chains.get_mut(usize::from(self.oldest)) {
-            *chain = Chain::None;
-            let count = u16::from(count);
+        while let Some(chain) = self.chains.get_mut(usize::from(self.oldest))
+            && let Some(count) = chain.used()
+        {
+            *chain = Chain::default();
             self.oldest = self.oldest.wrapping_add(count) & self.mask;
             self.free += count;
             self.done = self.done.wrapping_add(1);
@@ -181,9 +196,9 @@ impl Tx {
 
     /// Lets go of all frames, because the device is not going to touch them any more.
     pub(super) fn abandon(&mut self) {
-        self.chains.fill(Chain::None);
+        self.chains.fill(Chain::default());
         self.free = self.ring.size();
         self.oldest = self.next;
-        self.done = self.queued;
+        self.done = self.next_ticket();
     }
 }
