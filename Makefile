@@ -1,0 +1,34 @@
+# Strings cargo commands together; each target installs what it needs (scripts/deps) and can be called again at will.
+
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+release := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release
+
+.PHONY: all build run check test bench clean
+
+all build:
+	@scripts/deps build
+	cargo build --release --workspace
+
+# Boots apps/echo on its own kernel and plays a Linux client against it.
+run:
+	@scripts/deps build run
+	cargo build --release -p host-launcher -p dataplane-kernel -p echo -p ixion-tests --bins
+	$(release)/demo
+
+# The inner loop: formatting, lints, tests that need no virtual machine.
+check:
+	@scripts/deps build lint
+	@scripts/test lint unit
+
+# All tests, those with virtual machines included. This is what CI runs.
+test:
+	@scripts/deps build lint run test
+	@scripts/test lint unit end-to-end
+
+bench:
+	@scripts/deps build run bench
+	bench/run
+
+clean:
+	cargo clean
