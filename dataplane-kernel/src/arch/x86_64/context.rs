@@ -5,9 +5,9 @@
 //! low 128 bits of `xmm0` to `xmm15`; those stand in [`Context`]. Everything wider, and the x87 state, stays in the
 //! registers until another thread needs them.
 
+use super::control;
 use alloc::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use core::arch::asm;
-use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::ptr::NonNull;
 
 /// MXCSR and x87 control word of a new thread (System V ABI, section 3.4.1): all exceptions masked.
@@ -134,7 +134,7 @@ impl ExtendedState {
     /// The state a program starts with.
     #[must_use]
     pub fn new() -> Self {
-        let layout = Layout::from_size_align(area_bytes().max(LEGACY_BYTES), ALIGN)
+        let layout = Layout::from_size_align(control::xsave_bytes().max(LEGACY_BYTES), ALIGN)
             .unwrap_or(Layout::new::<[u8; LEGACY_BYTES]>());
         // SAFETY: the layout's size is not zero.
         let area = unsafe { alloc_zeroed(layout) };
@@ -150,7 +150,7 @@ impl ExtendedState {
     /// Saves what the processor holds: of the thread that ran last.
     pub fn save(&mut self) {
         let area = self.area.as_ptr();
-        if has_xsave() {
+        if control::has_xsave() {
             // SAFETY: the area is aligned and as large as CPUID says XCR0's components need.
             unsafe { asm!("xsave64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX) };
         } else {
@@ -164,7 +164,7 @@ impl ExtendedState {
     /// Gives the processor what was saved. What the compiler keeps in `xmm` registers is lost, as the assembly says.
     pub fn restore(&self) {
         let area = self.area.as_ptr();
-        if has_xsave() {
+        if control::has_xsave() {
             // SAFETY: the area holds what `xsave64` or `new` left there: a header with no reserved bit set.
             unsafe {
                 asm!("xrstor64 [{}]", in(reg) area, in("eax") u32::MAX, in("edx") u32::MAX,
@@ -197,14 +197,4 @@ impl Drop for ExtendedState {
         // SAFETY: allocated by `new` with this layout.
         unsafe { dealloc(self.area.as_ptr(), self.layout) };
     }
-}
-
-/// CPUID.1:ECX.OSXSAVE: the processor has XSAVE and boot has switched it on.
-fn has_xsave() -> bool {
-    __cpuid(1).ecx & 1 << 27 != 0
-}
-
-/// Bytes that the components enabled in XCR0 need (CPUID.(0xD,0):EBX).
-pub fn area_bytes() -> usize {
-    if has_xsave() { __cpuid_count(0xd, 0).ebx as usize } else { LEGACY_BYTES }
 }

@@ -33,6 +33,7 @@ pub fn init() {
     gdt::init();
     idt::init();
     control::init();
+    memory::init();
     apic::mask_legacy_controllers();
     tsc::init();
 }
