@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let causes = std::iter::successors(error.source(), |&cause| cause.source());
             let causes: String = causes.map(|cause| format!(" [{cause}]")).collect();
-            eprintln!("ix: {error}{causes}");
+            say(&format!("{error}{causes}"));
             let code = if let Error::Run(error) = &error {
                 error.status()
             } else {
@@ -95,19 +95,19 @@ fn to_json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|error| error.to_string())
 }
 
+/// Tells the user; a closed standard error is no reason to fail differently.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "ix: {line}");
+}
+
 /// Help and version are no failure. A bad value is one line; what is wrong with the words themselves needs the usage.
 fn refuse(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            print!("{error}");
-            return ExitCode::SUCCESS;
-        }
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            eprintln!("ix: {}", line.strip_prefix("error: ").unwrap_or(line));
-        }
-        _ => eprint!("{error}"),
+    if let ErrorKind::ValueValidation | ErrorKind::InvalidValue = error.kind() {
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        say(line.strip_prefix("error: ").unwrap_or(line));
+    } else {
+        let _ = error.print();
     }
-    ExitCode::from(status::LAUNCHER)
+    ExitCode::from(if error.use_stderr() { status::LAUNCHER } else { 0 })
 }

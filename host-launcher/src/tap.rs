@@ -8,6 +8,8 @@ use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
+const IFF_UP: u32 = 1;
+
 /// Why the tap cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum TapError {
@@ -54,6 +56,16 @@ pub fn open(name: &str, network: &Network) -> Result<OwnedFd, TapError> {
         configure(name, network)?;
     }
     Ok(tap)
+}
+
+/// Whether the tap is known to be down. (A network namespace without a /sys of its own knows nothing.)
+#[must_use]
+pub fn is_down(name: &str) -> bool {
+    let flags = std::fs::read_to_string(format!("/sys/class/net/{name}/flags"));
+    let flags = flags
+        .ok()
+        .and_then(|text| u32::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok());
+    flags.is_some_and(|flags| flags & IFF_UP == 0)
 }
 
 fn exists(name: &str) -> bool {

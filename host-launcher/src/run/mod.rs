@@ -19,6 +19,7 @@ mod session;
 use crate::config::{Backend, ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::images::{self, AppError, KernelError};
+use crate::tap;
 use ix_abi::host::exit::status;
 use machine::Machine;
 use session::{Session, Signals};
@@ -65,6 +66,9 @@ pub enum RunError {
     /// The kernel found the app unfit.
     #[error("the kernel cannot load the app; its log says why (--log error)")]
     AppRefused,
+    /// The kernel ended the machine, but did not write down what became of the app.
+    #[error("the kernel did not say how the app ended. This is a bug in Ixion")]
+    NoOutcome,
     /// Ring 0 panicked.
     #[error("the kernel panicked; its log says where. This is a bug in Ixion")]
     KernelPanic,
@@ -121,10 +125,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     let signals = Signals::catch().map_err(RunError::Watch)?;
     let started = Instant::now();
     let machine = Machine::start(plan, &kernel)?;
-    if plan.backend == Backend::Auto {
-        eprintln!("ix: backend qemu with an emulated CPU, the only one so far (KVM is not supported yet)");
-    }
-    let session = Session {
+    let mut session = Session {
         machine,
         log: KernelLog::new(log),
         stdout: Output::new(io::stdout()).map_err(RunError::Watch)?,
@@ -135,6 +136,16 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         info: info(plan, name),
         started,
     };
+    if plan.backend == Backend::Auto {
+        session.note("backend qemu with an emulated CPU, the only one so far (KVM is not supported yet)");
+    }
+    if let Link::Tap(name) = &plan.network.link
+        && tap::is_down(name)
+    {
+        session.note(&format!(
+            "tap {name} is down; bring it up with: ip link set {name} up"
+        ));
+    }
     session.carry()
 }
 

@@ -76,6 +76,11 @@ pub(super) struct Session {
 }
 
 impl Session {
+    /// Tells the user something, on standard error.
+    pub(super) fn note(&mut self, line: &str) {
+        self.stderr.push(format!("ix: {line}\n").as_bytes());
+    }
+
     /// Carries on until the machine is gone and everything it said has been passed on.
     pub(super) fn carry(mut self) -> Result<u8, RunError> {
         let mut complaints = String::new();

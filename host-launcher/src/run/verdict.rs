@@ -27,6 +27,7 @@ pub(super) fn verdict(
         (Some(APP_ENDED), Outcome::Exited(code)) => Ok(code),
         (Some(APP_ENDED), Outcome::Signalled(signal)) => Err(RunError::AppKilled(signal)),
         (Some(APP_ENDED), Outcome::NotExecutable) => Err(RunError::AppRefused),
+        (Some(APP_ENDED), Outcome::Running) => Err(RunError::NoOutcome),
         (Some(BOOT_FAILED), _) => Err(RunError::BootFailed),
         // With -no-reboot, a reset ends QEMU with 0; the kernel never asks for one.
         (Some(0), _) => Err(RunError::Reset),
