@@ -20,6 +20,11 @@ pub enum TapError {
         user = std::env::var("USER").unwrap_or_else(|_| "YOU".to_owned())
     )]
     NoRight(String, #[source] Errno),
+    /// We may not even open the device behind all taps.
+    #[error(
+        "no right to open /dev/net/tun; run as root, or give the right that is usual: chmod 666 /dev/net/tun"
+    )]
+    NoDevice(#[source] Errno),
     /// Another program has it open.
     #[error("tap {0} is in use by another program; stop that one, or choose another name")]
     Busy(String),
@@ -45,7 +50,8 @@ pub fn open(name: &str, network: &Network) -> Result<OwnedFd, TapError> {
     let tap = attach_tap(name).map_err(|errno| {
         let name = name.to_owned();
         match errno {
-            Errno::PERM | Errno::ACCESS => TapError::NoRight(name, errno),
+            Errno::PERM => TapError::NoRight(name, errno),
+            Errno::ACCESS => TapError::NoDevice(errno),
             Errno::BUSY => TapError::Busy(name),
             Errno::INVAL => TapError::NotATap(name),
             Errno::NOENT | Errno::NODEV | Errno::NXIO => TapError::NoDriver(errno),
