@@ -1,0 +1,239 @@
+//! The machines under comparison: how each is started on the namespace's tap, and stopped.
+
+use crate::netns::{CLIENT, GUEST, Namespace, TAP};
+use crate::symbols::Symbols;
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The echo server's port, TCP and UDP.
+pub(crate) const PORT: u16 = 7;
+const BOOT_TIME: Duration = Duration::from_secs(90);
+const STOP_TIME: Duration = Duration::from_secs(10);
+
+/// Who serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub(crate) enum Guest {
+    /// Linux without mitigations and hardening, on a CPU model that lets it copy with plain moves.
+    LinuxTuned,
+    /// Linux as it comes.
+    LinuxDefault,
+    /// The tuned one; its server never sleeps.
+    LinuxSpin,
+    /// Ours.
+    Ixion,
+    /// A stateless reflector: what QEMU, tap and client can carry.
+    Reflector,
+}
+
+impl Guest {
+    /// Its column's title.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::LinuxTuned => "Linux, tuned",
+            Self::LinuxDefault => "Linux, default",
+            Self::LinuxSpin => "Linux, tuned, spinning",
+            Self::Ixion => "Ixion",
+            Self::Reflector => "reflector",
+        }
+    }
+
+    /// Instructions of it that spins outside our idle function cannot be told from work.
+    pub(crate) fn is_countable(self) -> bool {
+        matches!(self, Self::LinuxTuned | Self::LinuxDefault | Self::Ixion)
+    }
+}
+
+/// What was built, by `bench/run`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Images {
+    /// Folder with vmlinuz, linux.cpio.gz, reflector and insncount.so.
+    #[arg(long, default_value = "target/bench")]
+    pub(crate) images: PathBuf,
+    /// Folder with ix, ixion-kernel and echo.
+    #[arg(long, default_value = "target/x86_64-unknown-linux-gnu/release")]
+    pub(crate) release: PathBuf,
+    /// More arguments for QEMU, for every guest (repeatable).
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) qemu_arg: Vec<String>,
+    /// The reflector's words (see its source).
+    #[arg(long, default_value = "pause=1000 many=4")]
+    pub(crate) reflector_words: String,
+}
+
+/// A guest that answers. Dropping it stops it.
+pub(crate) struct Running {
+    child: Child,
+    /// QEMU's process.
+    pub(crate) qemu: u32,
+}
+
+impl Images {
+    /// Boots `guest` and waits until it accepts connections. Its output goes to a file in the images' folder. With
+    /// `counts`, the plugin counts its instructions there.
+    pub(crate) fn boot(&self, guest: Guest, namespace: &Namespace, counts: Option<&Path>) -> Result<Running> {
+        let log = self.images.join(format!("{guest:?}.log"));
+        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let mut extra = self.qemu_arg.clone();
+        if let Some(counts) = counts {
+            let plugin = self.images.join("insncount.so");
+            extra.extend([
+                "-plugin".to_owned(),
+                format!("{},out={}", plugin.display(), counts.display()),
+            ]);
+        }
+        let mut command = match guest {
+            Guest::Ixion => self.ixion(namespace, &extra),
+            _ => self.qemu(guest, namespace, &extra),
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let child = command.spawn().context("cannot start the guest")?;
+        let mut running = Running {
+            qemu: child.id(),
+            child,
+        };
+        let answered = namespace.run(|| running.wait_until_it_answers());
+        answered.with_context(|| format!("{} does not answer, see {}", guest.title(), log.display()))?;
+        Ok(running)
+    }
+
+    fn qemu(&self, guest: Guest, namespace: &Namespace, extra: &[String]) -> Command {
+        let mut command = namespace.command("qemu-system-x86_64".as_ref());
+        command.args([
+            "-machine",
+            "q35,accel=tcg",
+            "-m",
+            "512M",
+            "-display",
+            "none",
+            "-serial",
+            "stdio",
+        ]);
+        command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
+        command.arg("-netdev").arg(format!(
+            "tap,id=net0,ifname={TAP},script=no,downscript=no,vhost=off"
+        ));
+        command.args([
+            "-device",
+            "virtio-net-pci,netdev=net0,disable-legacy=on,mac=52:54:00:77:00:02,romfile=",
+        ]);
+        command.args([
+            "-cpu",
+            if guest == Guest::LinuxDefault {
+                "max"
+            } else {
+                "max,-erms,-fsrm"
+            },
+        ]);
+        if guest == Guest::Reflector {
+            command.arg("-kernel").arg(self.images.join("reflector"));
+            command.args(["-append", &self.reflector_words]);
+        } else {
+            let server = if guest == Guest::LinuxSpin {
+                "echosrv,-b"
+            } else {
+                "echosrv"
+            };
+            let tuning = "mitigations=off init_on_alloc=0 hardened_usercopy=off";
+            let tuning = if guest == Guest::LinuxDefault { "" } else { tuning };
+            let words =
+                format!("console=ttyS0 quiet panic=-1 {tuning} addr={GUEST}/24 srv={server},-p,{PORT}");
+            command.arg("-kernel").arg(self.images.join("vmlinuz"));
+            command.arg("-initrd").arg(self.images.join("linux.cpio.gz"));
+            command.args(["-append", &words]);
+        }
+        command.args(extra);
+        command
+    }
+
+    fn ixion(&self, namespace: &Namespace, extra: &[String]) -> Command {
+        let mut command = namespace.command(self.release.join("ix").as_os_str());
+        command.args([
+            "run",
+            "--net",
+            &format!("tap:{TAP}"),
+            "--ip",
+            &format!("{GUEST}/24"),
+        ]);
+        command.args([
+            "--gateway",
+            &CLIENT.to_string(),
+            "--log",
+            "info",
+            "--name",
+            &namespace.name,
+        ]);
+        command.args(extra.iter().map(|word| format!("--qemu-arg={word}")));
+        command
+            .arg(self.release.join("echo"))
+            .args(["--", "--port", &PORT.to_string()]);
+        command
+    }
+
+    /// Functions of the guest's kernel, if we have them.
+    pub(crate) fn symbols(&self, guest: Guest) -> Result<Symbols> {
+        match guest {
+            Guest::Ixion => Symbols::read(&self.release.join("ixion-kernel"), 0, Some("dataplane::idle::")),
+            Guest::Reflector => Ok(Symbols {
+                low_kernel_end: 1 << 32,
+                ..Symbols::default()
+            }),
+            _ => Ok(Symbols::default()),
+        }
+    }
+}
+
+impl Running {
+    fn wait_until_it_answers(&mut self) -> Result<()> {
+        let patience = Instant::now() + BOOT_TIME;
+        let to = SocketAddr::V4(SocketAddrV4::new(GUEST, PORT));
+        while TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_err() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended: {status}");
+            }
+            if Instant::now() > patience {
+                bail!("no connection within {} s", BOOT_TIME.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // What boots late (a console, a random generator) shall not fall into the first measurement.
+        std::thread::sleep(Duration::from_millis(700));
+        self.qemu = qemu_of(self.child.id())?;
+        Ok(())
+    }
+}
+
+/// The process itself if it is QEMU, or its child that is.
+fn qemu_of(pid: u32) -> Result<u32> {
+    let is_qemu =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.starts_with("qemu"));
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let mut candidates =
+        std::iter::once(pid).chain(children.split_whitespace().filter_map(|w| w.parse().ok()));
+    candidates.find(is_qemu).context("no QEMU process found")
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let patience = Instant::now() + STOP_TIME;
+        if let Some(pid) = Pid::from_raw(self.child.id().cast_signed()) {
+            // It may have ended by itself.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        while Instant::now() < patience {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

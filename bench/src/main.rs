@@ -1,0 +1,60 @@
+//! `ix-bench`: how fast is Ixion, beside Linux, on the same emulated machine?
+//!
+//! [`load`] is the load generator. [`compare`] runs it against each [`guest`], in a [`netns`] of its own, and
+//! [`report`] makes tables of what [`measure`] finds with [`cpu`] and [`counts`]. [`profile`] shows where a guest's
+//! instructions go. `bench/run` builds all that this needs.
+#![forbid(unsafe_code)]
+
+mod load;
+
+mod netns;
+
+mod guest;
+
+mod cpu;
+
+mod symbols;
+
+mod counts;
+
+mod measure;
+
+mod compare;
+
+mod report;
+
+mod profile;
+
+use anyhow::Result;
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(version, about = "Measures Ixion beside Linux, on the same emulated machine")]
+enum Command {
+    /// All guests under all loads, as tables
+    Compare(compare::Options),
+    /// Instructions per request of a guest, by function
+    Profile(profile::Options),
+    /// One load on any server, from where this is called
+    Load(load::Load),
+}
+
+fn main() -> Result<()> {
+    match Command::parse() {
+        Command::Compare(options) => report::publish(&compare::run(&options)?, options.write.as_deref()),
+        Command::Profile(options) => profile::run(&options),
+        Command::Load(load) => {
+            let (outcome, ..) = load::run(&load, || Ok(()))?;
+            println!(
+                "{:.0} requests/s; p50 {:.1} us, p99 {:.1} us, p99.9 {:.1} us; {} errors, {} lost",
+                outcome.rate(),
+                outcome.latency_us(0.5),
+                outcome.latency_us(0.99),
+                outcome.latency_us(0.999),
+                outcome.errors,
+                outcome.lost
+            );
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One load on one guest: rate, latency, CPU time, instructions.
+
+use crate::counts::{Counts, Split};
+use crate::cpu::CpuTime;
+use crate::guest::{PORT, Running};
+use crate::load::{self, Kind, Load, float};
+use crate::netns::{GUEST, Namespace};
+use crate::symbols::Symbols;
+use anyhow::Result;
+use std::fmt;
+use std::net::SocketAddrV4;
+use std::path::Path;
+use std::time::Duration;
+
+/// A row of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Case {
+    /// What a request is.
+    pub(crate) kind: Kind,
+    /// On how many connections.
+    pub(crate) connections: usize,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            Kind::Tcp => "TCP echo",
+            Kind::Udp => "UDP echo",
+            Kind::Connect => "connect + echo + reset",
+        };
+        write!(f, "{what}, {}", self.connections)
+    }
+}
+
+impl std::str::FromStr for Case {
+    type Err = String;
+
+    /// `tcp:16`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text} is no case; write tcp:16, udp:16 or connect:16");
+        let (kind, connections) = text.split_once(':').ok_or_else(wrong)?;
+        let kind = clap::ValueEnum::from_str(kind, false).map_err(|_| wrong())?;
+        Ok(Self {
+            kind,
+            connections: connections.parse().map_err(|_| wrong())?,
+        })
+    }
+}
+
+/// Result of one window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// Requests per second.
+    pub(crate) rate: f64,
+    /// Median latency, microseconds.
+    pub(crate) p50_us: f64,
+    /// 99th percentile, microseconds.
+    pub(crate) p99_us: f64,
+    /// Failed connections and lost datagrams.
+    pub(crate) failures: u64,
+    /// Microseconds of the virtual CPU's thread per request.
+    pub(crate) vcpu_us: f64,
+    /// Microseconds of QEMU's main loop per request.
+    pub(crate) main_loop_us: f64,
+    /// Microseconds of the client per request.
+    pub(crate) client_us: f64,
+}
+
+impl Case {
+    fn load(self, warm_up: Duration, window: Duration) -> Load {
+        let to = SocketAddrV4::new(GUEST, PORT);
+        Load {
+            kind: self.kind,
+            to,
+            connections: self.connections,
+            size: 64,
+            depth: 1,
+            window,
+            warm_up,
+        }
+    }
+
+    /// Applies the load for `window` and reads the clocks around it.
+    pub(crate) fn measure(self, on: &Running, namespace: &Namespace, window: Duration) -> Result<Measured> {
+        let load = self.load(window / 4, window);
+        let clocks = || {
+            Ok((
+                CpuTime::of(on.qemu)?,
+                rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime),
+            ))
+        };
+        let (outcome, before, after) = namespace.run(|| load::run(&load, clocks))?;
+        let qemu = after.0.since(&before.0);
+        let client = Duration::try_from(after.1 - before.1)?;
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / float(outcome.answered.max(1));
+        Ok(Measured {
+            rate: outcome.rate(),
+            p50_us: outcome.latency_us(0.5),
+            p99_us: outcome.latency_us(0.99),
+            failures: outcome.errors + outcome.lost,
+            vcpu_us: each(qemu.vcpu),
+            main_loop_us: each(qemu.main_loop),
+            client_us: each(client),
+        })
+    }
+
+    /// Applies the load for `window`; what ran meanwhile, and for how many requests.
+    pub(crate) fn count(
+        self,
+        namespace: &Namespace,
+        counts: &Path,
+        window: Duration,
+    ) -> Result<(Counts, u64)> {
+        let load = self.load(window / 4, window);
+        let (outcome, before, after) = namespace.run(|| load::run(&load, || Counts::read(counts)))?;
+        Ok((after.since(&before), outcome.answered.max(1)))
+    }
+}
+
+/// Instructions of one look for work that finds none, from a guest without load; 0 if it sleeps instead.
+pub(crate) fn idle_turn(counts: &Path, symbols: &Symbols) -> Result<u64> {
+    let Some(idle) = symbols.idle else { return Ok(0) };
+    let before = Counts::read(counts)?;
+    std::thread::sleep(Duration::from_millis(500));
+    let ran = Counts::read(counts)?.since(&before);
+    let Split { kernel, .. } = ran.split(symbols, 0);
+    Ok(kernel.checked_div(ran.runs_at(idle)).unwrap_or(0))
+}

@@ -1,0 +1,82 @@
+//! Whose code an address is.
+
+use anyhow::{Context, Result};
+use object::elf::{FileHeader64, STT_FUNC};
+use object::read::elf::{FileHeader, SectionHeader, Sym};
+use object::{Endianness, elf};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Which ring runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Ring 0.
+    Kernel,
+    /// Ring 3.
+    App,
+}
+
+/// Functions, and what else there is to know of a kernel.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Symbols {
+    /// By address.
+    pub(crate) functions: BTreeMap<u64, String>,
+    /// Where our kernel's idle function begins.
+    pub(crate) idle: Option<u64>,
+    /// A kernel that runs in low memory ends here.
+    pub(crate) low_kernel_end: u64,
+}
+
+impl Symbols {
+    /// Of an ELF file, shifted by `base`. `idle` is a part of the idle function's name.
+    pub(crate) fn read(file: &Path, base: u64, idle: Option<&str>) -> Result<Self> {
+        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let header = FileHeader64::<Endianness>::parse(&*bytes)?;
+        let endian = header.endian()?;
+        let sections = header.sections(endian, &*bytes)?;
+        let symbols = sections.symbols(endian, &*bytes, elf::SHT_SYMTAB)?;
+        let is_code = |index: u16| {
+            let section = sections.section(object::SectionIndex(index.into()));
+            section.is_ok_and(|section| section.sh_flags(endian) & u64::from(elf::SHF_EXECINSTR) != 0)
+        };
+        let mut found = Self::default();
+        for symbol in symbols.iter() {
+            if symbol.st_type() != STT_FUNC && !is_code(symbol.st_shndx(endian)) {
+                continue;
+            }
+            let Ok(name) = std::str::from_utf8(symbol.name(endian, symbols.strings())?) else {
+                continue;
+            };
+            if !name.is_empty() {
+                let name = format!("{:#}", rustc_demangle::demangle(name));
+                found
+                    .functions
+                    .insert(symbol.st_value(endian).wrapping_add(base), name);
+            }
+        }
+        let is_idle = |name: &&String| idle.is_some_and(|idle| name.contains(idle));
+        found.idle = found
+            .functions
+            .iter()
+            .find(|(_, name)| is_idle(name))
+            .map(|(&pc, _)| pc);
+        Ok(found)
+    }
+
+    /// Which ring code at `pc` runs in.
+    pub(crate) fn owner(&self, pc: u64) -> Owner {
+        if pc >> 63 == 1 || pc < self.low_kernel_end {
+            Owner::Kernel
+        } else {
+            Owner::App
+        }
+    }
+
+    /// The function that `pc` lies in.
+    pub(crate) fn function(&self, pc: u64) -> Option<&str> {
+        self.functions
+            .range(..=pc)
+            .next_back()
+            .map(|(_, name)| name.as_str())
+    }
+}
