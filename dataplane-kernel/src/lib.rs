@@ -19,6 +19,9 @@ pub mod settings;
 /// The launcher.
 pub mod host;
 
+/// Ring 3: the app.
+pub mod user;
+
 /// Network interfaces.
 pub mod nic;
 

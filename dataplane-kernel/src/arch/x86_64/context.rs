@@ -138,13 +138,20 @@ impl ExtendedState {
             .unwrap_or(Layout::new::<[u8; LEGACY_BYTES]>());
         // SAFETY: the layout's size is not zero.
         let area = unsafe { alloc_zeroed(layout) };
-        let Some(area) = NonNull::new(area) else { handle_alloc_error(layout) };
+        let Some(area) = NonNull::new(area) else {
+            handle_alloc_error(layout)
+        };
         // SAFETY: both offsets lie in the legacy part, and are aligned as the area is.
         unsafe {
             area.add(FCW).cast::<u16>().write(INITIAL_FCW);
             area.add(MXCSR).cast::<u32>().write(INITIAL_MXCSR);
         }
-        ExtendedState { area, layout, fs_base: 0, gs_base: 0 }
+        ExtendedState {
+            area,
+            layout,
+            fs_base: 0,
+            gs_base: 0,
+        }
     }
 
     /// Saves what the processor holds: of the thread that ran last.

@@ -10,13 +10,15 @@
 
 use super::context::{Context, INITIAL_MXCSR, Resume};
 use super::gdt;
+use ::x86_64::VirtAddr;
+use ::x86_64::registers::model_specific::{
+    Efer, EferFlags, FsBase, GsBase, KernelGsBase, LStar, SFMask, Star,
+};
+use ::x86_64::registers::rflags::RFlags;
 use core::arch::naked_asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use ix_abi::app::trap::BASE;
-use ::x86_64::VirtAddr;
-use ::x86_64::registers::model_specific::{Efer, EferFlags, FsBase, GsBase, KernelGsBase, LStar, SFMask, Star};
-use ::x86_64::registers::rflags::RFlags;
 
 /// Why [`enter`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,9 +350,11 @@ unsafe extern "C" fn syscall_entry() {
 /// Where the trap stubs jump to when they find that they have interrupted ring 3. On the stack, from its top: vector,
 /// error code (or 0), and what the processor pushed (`rip`, `cs`, RFLAGS, `rsp`, `ss`); all registers are ring 3's.
 /// Stores into the running thread's [`Context`] and returns from [`enter_ring3`].
+///
+/// # Safety
+/// Not to be called, only jumped to.
 #[unsafe(naked)]
-#[unsafe(no_mangle)]
-unsafe extern "C" fn user_trap() {
+pub(super) unsafe extern "C" fn user_trap() {
     naked_asm!(
         "swapgs",
         "push rdi",

@@ -1,0 +1,57 @@
+//! Ring 3: one program, its memory and its threads.
+//!
+//! [`Process::load`] checks the program's file ([`image`]), gives it memory ([`loader`]) and a first thread.
+//! [`Process::run`] runs it until the dataplane is needed, and says why ([`Leave`]). Linux calls, faults and changes of
+//! threads are served on the way ([`linux`], [`fault`], [`run`]).
+//!
+//! Nothing here trusts ring 3: its pointers are translated before use ([`access`]), its counts are bounded, and what it
+//! does wrong ends it and nobody else.
+#![allow(unsafe_code, reason = "this is the wall around ring 3's memory")]
+
+/// The program's file.
+pub mod image;
+
+/// The stack it starts with.
+mod stack;
+
+/// From file to memory and first thread.
+mod loader;
+pub use loader::Program;
+
+/// Linear windows of ring 3's memory, with their page tables.
+mod window;
+
+/// What is mapped where.
+mod regions;
+
+/// All of ring 3's memory.
+mod memory;
+
+/// Reading and writing it.
+mod access;
+pub use access::Plain;
+
+/// Threads.
+mod thread;
+
+/// Which thread runs.
+mod scheduler;
+
+/// The app.
+mod process;
+pub use process::{Leave, Process, RunIo};
+
+/// Running it.
+mod run;
+
+/// Waiting and waking.
+mod futex;
+
+/// What it does wrong.
+mod fault;
+
+/// Random numbers.
+pub mod random;
+
+/// Linux calls.
+mod linux;

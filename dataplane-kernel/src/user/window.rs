@@ -1,0 +1,198 @@
+//! A linear piece of ring 3's address space: virtual address = start + (physical address - base). Checking a pointer is a
+//! comparison; and since it is linear, its page tables are flat arrays that exist in full from the start, so that changing
+//! a protection never allocates and never fails.
+//!
+//! Blocks of 2 MiB whose pages are all protected alike are mapped by one large page (Intel SDM 3, section 4.5).
+
+use crate::mem::{GuestPhys, UserVirt, direct};
+use core::ops::Range;
+use core::ptr::NonNull;
+
+/// Bytes of a page.
+pub(super) const PAGE: u64 = 4096;
+
+/// Bytes that one page table maps, and a large page.
+pub(super) const BLOCK: u64 = 2 << 20;
+
+const GIB: u64 = 1 << 30;
+const ENTRIES: u64 = 512;
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+/// Accessed and dirty, set beforehand so that the processor has no need to.
+const TOUCHED: u64 = 1 << 5 | 1 << 6;
+const LARGE: u64 = 1 << 7;
+const NO_EXECUTE: u64 = 1 << 63;
+const TABLE: u64 = PRESENT | WRITABLE | USER | TOUCHED;
+
+/// What ring 3 may do with a page. Writable code cannot be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protection {
+    /// Nothing: any access faults.
+    None,
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read and execute.
+    ReadExecute,
+}
+
+impl Protection {
+    const fn bits(self) -> u64 {
+        match self {
+            Protection::None => 0,
+            Protection::Read => PRESENT | USER | TOUCHED | NO_EXECUTE,
+            Protection::ReadWrite => PRESENT | USER | TOUCHED | NO_EXECUTE | WRITABLE,
+            Protection::ReadExecute => PRESENT | USER | TOUCHED,
+        }
+    }
+}
+
+/// Contiguous guest memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ram {
+    /// Guest-physical address.
+    pub(super) phys: GuestPhys,
+    /// Bytes.
+    pub(super) len: u64,
+}
+
+/// A linear window and its page tables.
+#[derive(Debug)]
+pub(super) struct Window {
+    start: u64,
+    ram: Ram,
+    /// One entry per page, from `start` on.
+    pages: &'static mut [u64],
+    /// One entry per block of the 1 GiB pieces that the window touches; `first_block` is the window's first.
+    blocks: &'static mut [u64],
+    first_block: usize,
+    pages_phys: u64,
+}
+
+/// Where a window's tables hang in the address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Root {
+    /// Slot of the top-level table.
+    pub(super) slot: usize,
+    /// Its entry.
+    pub(super) entry: u64,
+}
+
+/// Bytes of page tables for a window at `start` of `len` bytes.
+pub(super) const fn table_bytes(start: u64, len: u64) -> u64 {
+    (1 + gibs(start, len) + len.div_ceil(BLOCK)) * PAGE
+}
+
+const fn gibs(start: u64, len: u64) -> u64 {
+    (start + len).div_ceil(GIB) - start / GIB
+}
+
+impl Window {
+    /// Lays out a window at `start` over `ram`, with nothing mapped. `tables` is zeroed memory for its page tables.
+    ///
+    /// `None` if the tables are too small, or the addresses are not multiples of 2 MiB in one 512 GiB slot.
+    ///
+    /// # Safety
+    /// `ram` and `tables` must be in the direct map and the window's alone, for ever.
+    pub(super) unsafe fn new(start: u64, ram: Ram, tables: Ram) -> Option<(Self, Root)> {
+        let slot_bytes = GIB * ENTRIES;
+        let aligned = start.is_multiple_of(BLOCK) && ram.phys.0.is_multiple_of(BLOCK) && ram.len.is_multiple_of(PAGE);
+        let one_slot = ram.len != 0 && start / slot_bytes == (start + ram.len - 1) / slot_bytes;
+        if !aligned || !one_slot || tables.len < table_bytes(start, ram.len) {
+            return None;
+        }
+        let count = |n: u64| usize::try_from(n).ok();
+        let (gibs, tables_count) = (gibs(start, ram.len), ram.len.div_ceil(BLOCK));
+        // SAFETY: the length was compared above; the memory is aligned to pages, zeroed, and ours.
+        let (top, blocks, pages) = unsafe {
+            let words: NonNull<u64> = NonNull::new(direct(tables.phys))?.cast();
+            let slice = |page: u64, pages: u64| -> Option<&'static mut [u64]> {
+                let first = words.add(count(page * ENTRIES)?);
+                Some(NonNull::slice_from_raw_parts(first, count(pages * ENTRIES)?).as_mut())
+            };
+            (slice(0, 1)?, slice(1, gibs)?, slice(1 + gibs, tables_count)?)
+        };
+        let blocks_phys = tables.phys.0 + PAGE;
+        let pages_phys = blocks_phys + gibs * PAGE;
+        let first_gib = count(start / GIB % ENTRIES)?;
+        for (entry, page) in top.iter_mut().skip(first_gib).zip(0..gibs) {
+            *entry = (blocks_phys + page * PAGE) | TABLE;
+        }
+        let first_block = count(start % GIB / BLOCK)?;
+        for (entry, table) in blocks.iter_mut().skip(first_block).zip(0..tables_count) {
+            *entry = (pages_phys + table * PAGE) | TABLE;
+        }
+        let root = Root { slot: count(start / slot_bytes % ENTRIES)?, entry: tables.phys.0 | TABLE };
+        Some((Window { start, ram, pages, blocks, first_block, pages_phys }, root))
+    }
+
+    /// Addresses of the window.
+    #[must_use]
+    pub(super) fn range(&self) -> Range<u64> {
+        self.start..self.start + self.ram.len
+    }
+
+    /// Where `len` bytes at `address` lie, if all of them lie in the window.
+    #[inline]
+    #[must_use]
+    pub(super) fn translate(&self, address: UserVirt, len: u64) -> Option<GuestPhys> {
+        let offset = self.offset(address.0, len)?;
+        Some(GuestPhys(self.ram.phys.0 + offset))
+    }
+
+    /// The same through the direct map.
+    #[inline]
+    #[must_use]
+    pub(super) fn pointer(&self, address: UserVirt, len: u64) -> Option<NonNull<u8>> {
+        NonNull::new(direct(self.translate(address, len)?))
+    }
+
+    #[inline]
+    fn offset(&self, address: u64, len: u64) -> Option<u64> {
+        let offset = address.wrapping_sub(self.start);
+        (offset < self.ram.len && len <= self.ram.len - offset).then_some(offset)
+    }
+
+    /// Sets the protection of `range`, whole pages inside the window (what is outside is ignored). Returns `true` if a page
+    /// was mapped before, so that the processor may remember it.
+    pub(super) fn protect(&mut self, range: Range<u64>, protection: Protection) -> bool {
+        let page = |address: u64| {
+            let inside = address.clamp(self.start, self.start + self.ram.len) - self.start;
+            usize::try_from(inside / PAGE).unwrap_or(usize::MAX)
+        };
+        let (first, end) = (page(range.start), page(range.end));
+        let bits = protection.bits();
+        let mut was_mapped = false;
+        let mut phys = self.ram.phys.0 + first as u64 * PAGE;
+        for entry in self.pages.get_mut(first..end).unwrap_or_default() {
+            was_mapped |= *entry & PRESENT != 0;
+            *entry = if bits == 0 { 0 } else { phys | bits };
+            phys += PAGE;
+        }
+        if first < end {
+            self.update_blocks(first, end, bits);
+        }
+        was_mapped
+    }
+
+    /// Maps blocks inside the pages `first..end`, which are protected alike now, by large pages, and those at the edges by
+    /// their page tables.
+    fn update_blocks(&mut self, first: usize, end: usize, bits: u64) {
+        let per_block = ENTRIES as usize;
+        for block in first / per_block..end.div_ceil(per_block) {
+            let covered = first <= block * per_block && (block + 1) * per_block <= end;
+            let block_u64 = block as u64;
+            let entry = if covered && bits != 0 {
+                (self.ram.phys.0 + block_u64 * BLOCK) | bits | LARGE
+            } else {
+                (self.pages_phys + block_u64 * PAGE) | TABLE
+            };
+            if let Some(place) = self.blocks.get_mut(self.first_block + block) {
+                *place = entry;
+            }
+        }
+    }
+}
