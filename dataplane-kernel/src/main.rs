@@ -31,7 +31,8 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     // SAFETY: the entry code passes on what the loader put into EBX.
     let machine = fit(unsafe { Machine::read(GuestPhys(start_info)) });
     logger::set_level(settings::early_log_level(machine.command_line));
-    let frames = fit(mem::init(&machine, &HEAP));
+    let mut frames = fit(mem::init(&machine, &HEAP));
+    fit(arch::init_interrupts(&mut frames));
     let settings = fit(Settings::parse(machine.command_line));
     fit(host::init(&machine, settings.host));
     start::start(BootInfo { frames, module: machine.module(), settings, rsdp: machine.rsdp })

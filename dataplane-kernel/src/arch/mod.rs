@@ -3,4 +3,6 @@
 
 mod x86_64;
 
-pub use self::x86_64::{apic, control, gdt, halt, idt, image, init, port, serial, tsc};
+pub use self::x86_64::{
+    apic, context, control, gdt, halt, idt, image, init, init_interrupts, port, serial, syscall_entry, tsc,
+};

@@ -1,9 +1,120 @@
-//! The local interrupt controller: periodic ticks, which are taken in ring 3 only.
+//! The local interrupt controller (SDM volume 3, chapter 11): periodic ticks, which are taken in ring 3 only, so that
+//! an app that computes for long is noticed and its threads get their turns.
 
+use super::control::cpuid;
+use super::idt;
 use super::port::outb;
+use super::tsc;
+use crate::mem::frames::Frames;
+use crate::mem::paging::MapError;
+use crate::mem::{self, GuestPhys};
+use ::x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+/// Ticks per second.
+pub const TICKS_PER_S: u64 = 100;
+
+/// CPUID leaf 1, ECX.
+const X2APIC: u32 = 1 << 21;
+
+/// In x2APIC mode, register `r` is this MSR plus `r / 16`.
+const X2APIC_MSRS: u32 = 0x800;
+
+const TASK_PRIORITY: u32 = 0x80;
+const END_OF_INTERRUPT: u32 = 0xb0;
+const SPURIOUS: u32 = 0xf0;
+const LVT_TIMER: u32 = 0x320;
+const LVT_LINT0: u32 = 0x350;
+const LVT_LINT1: u32 = 0x360;
+const LVT_ERROR: u32 = 0x370;
+const INITIAL_COUNT: u32 = 0x380;
+const CURRENT_COUNT: u32 = 0x390;
+const DIVIDE: u32 = 0x3e0;
+
+const ENABLE: u32 = 1 << 8;
+const MASKED: u32 = 1 << 16;
+const PERIODIC: u32 = 1 << 17;
+const DIVIDE_BY_16: u32 = 3;
+
+const CALIBRATION_NS: u64 = 5_000_000;
+
+/// The registers in memory; null in x2APIC mode.
+static REGISTERS: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+
+fn write(register: u32, value: u32) {
+    let base = REGISTERS.load(Ordering::Relaxed);
+    if base.is_null() {
+        let mut msr = Msr::new(X2APIC_MSRS + register / 16);
+        // SAFETY: a register of the controller, which is in x2APIC mode; none of those used here touches memory.
+        unsafe { msr.write(value.into()) };
+    } else {
+        // SAFETY: `init` has mapped a page of registers.
+        unsafe { base.add(register as usize).cast::<u32>().write_volatile(value) };
+    }
+}
+
+fn read_current_count() -> u32 {
+    let base = REGISTERS.load(Ordering::Relaxed);
+    if base.is_null() {
+        let msr = Msr::new(X2APIC_MSRS + CURRENT_COUNT / 16);
+        // SAFETY: a register of the controller, which is in x2APIC mode.
+        u32::try_from(unsafe { msr.read() }).unwrap_or(u32::MAX)
+    } else {
+        // SAFETY: `init` has mapped a page of registers.
+        unsafe { base.add(CURRENT_COUNT as usize).cast::<u32>().read_volatile() }
+    }
+}
+
+/// Switches the controller on and lets it tick.
+///
+/// # Errors
+/// If its registers cannot be mapped.
+pub fn init(frames: &mut Frames) -> Result<(), MapError> {
+    let (base, flags) = ApicBase::read();
+    if cpuid(1, 0).ecx & X2APIC != 0 {
+        // SAFETY: the processor has the mode, and nobody uses the controller yet.
+        unsafe {
+            ApicBase::write(
+                base,
+                flags | ApicBaseFlags::LAPIC_ENABLE | ApicBaseFlags::X2APIC_ENABLE,
+            )
+        };
+    } else {
+        let registers = mem::map_device(frames, GuestPhys(base.start_address().as_u64()), mem::PAGE_BYTES)?;
+        REGISTERS.store(registers, Ordering::Relaxed);
+    }
+    write(SPURIOUS, ENABLE | u32::from(idt::SPURIOUS));
+    write(TASK_PRIORITY, 0);
+    for entry in [LVT_LINT0, LVT_LINT1, LVT_ERROR] {
+        write(entry, MASKED);
+    }
+    start_ticks();
+    Ok(())
+}
+
+fn start_ticks() {
+    write(DIVIDE, DIVIDE_BY_16);
+    write(LVT_TIMER, MASKED);
+    write(INITIAL_COUNT, u32::MAX);
+    let start = tsc::now_ns();
+    while tsc::now_ns() - start < CALIBRATION_NS {
+        core::hint::spin_loop();
+    }
+    let counted = u64::from(u32::MAX - read_current_count());
+    let elapsed = tsc::now_ns() - start;
+    let per_tick = counted * (1_000_000_000 / TICKS_PER_S) / elapsed;
+    write(LVT_TIMER, PERIODIC | u32::from(idt::TIMER));
+    write(INITIAL_COUNT, u32::try_from(per_tick.max(1)).unwrap_or(u32::MAX));
+}
+
+/// Tells the controller that the interrupt just taken has been seen to.
+#[inline]
+pub fn end_of_interrupt() {
+    write(END_OF_INTERRUPT, 0);
+}
 
 /// The two 8259 controllers of the PC: everything masked, vectors moved off the processor's own should one be spurious.
-pub fn mask_legacy_controllers() {
+pub(super) fn mask_legacy_controllers() {
     let words = [
         (0x20, 0x11),
         (0xa0, 0x11),

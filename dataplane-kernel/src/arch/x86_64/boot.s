@@ -53,7 +53,7 @@ pvh_start:
     movl $(boot_high_pointers - KERNEL_BASE + 3), boot_root - KERNEL_BASE + 511 * 8
 
     movl %cr4, %eax
-    orl $0x20, %eax                             # PAE
+    orl $0x620, %eax                            # PAE, OSFXSR, OSXMMEXCPT: compiled code uses SSE at once
     movl %eax, %cr4
     movl $(boot_root - KERNEL_BASE), %eax
     movl %eax, %cr3
@@ -62,7 +62,8 @@ pvh_start:
     orl $0x900, %eax                            # LME, NXE
     wrmsr
     movl %cr0, %eax
-    orl $0x80010001, %eax                       # PG, WP, PE
+    andl $0xfffffff3, %eax                      # EM, TS: off
+    orl $0x80010023, %eax                       # PG, WP, NE, MP, PE
     movl %eax, %cr0
     lgdt boot_gdt_pointer - KERNEL_BASE
     ljmp $8, $(enter_long - KERNEL_BASE)

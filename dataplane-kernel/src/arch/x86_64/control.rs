@@ -32,7 +32,12 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
     if highest >= leaf && highest & 0xffff_0000 == leaf & 0xffff_0000 {
         __cpuid_count(leaf, subleaf)
     } else {
-        CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 }
+        CpuidResult {
+            eax: 0,
+            ebx: 0,
+            ecx: 0,
+            edx: 0,
+        }
     }
 }
 
@@ -42,16 +47,26 @@ pub fn init() {
     let features = cpuid(7, 0);
     let mut cr4 = Cr4::read() | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
     let xsave = cpuid(1, 0).ecx & XSAVE != 0;
-    cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features.ebx & SMEP != 0);
-    cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features.ebx & SMAP != 0);
-    cr4.set(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION, features.ecx & UMIP != 0);
+    cr4.set(
+        Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION,
+        features.ebx & SMEP != 0,
+    );
+    cr4.set(
+        Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION,
+        features.ebx & SMAP != 0,
+    );
+    cr4.set(
+        Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION,
+        features.ecx & UMIP != 0,
+    );
     cr4.set(Cr4Flags::FSGSBASE, features.ebx & FSGSBASE != 0);
     cr4.set(Cr4Flags::OSXSAVE, xsave);
-    let cr0 = (Cr0::read() | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::NUMERIC_ERROR | Cr0Flags::WRITE_PROTECT)
-        - Cr0Flags::EMULATE_COPROCESSOR
-        - Cr0Flags::TASK_SWITCHED
-        - Cr0Flags::CACHE_DISABLE
-        - Cr0Flags::NOT_WRITE_THROUGH;
+    let cr0 =
+        (Cr0::read() | Cr0Flags::MONITOR_COPROCESSOR | Cr0Flags::NUMERIC_ERROR | Cr0Flags::WRITE_PROTECT)
+            - Cr0Flags::EMULATE_COPROCESSOR
+            - Cr0Flags::TASK_SWITCHED
+            - Cr0Flags::CACHE_DISABLE
+            - Cr0Flags::NOT_WRITE_THROUGH;
     // SAFETY: each bit is one that CPUID has reported, or that every 64-bit processor has; no lower-half page is in
     // use by ring 0 any more, so SMEP and SMAP find nothing to object to.
     unsafe {

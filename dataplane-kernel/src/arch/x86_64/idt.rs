@@ -8,6 +8,7 @@ use super::gdt;
 use crate::panic;
 use ::x86_64::VirtAddr;
 use ::x86_64::instructions::tables::lidt;
+use ::x86_64::registers::control::Cr2;
 use ::x86_64::structures::DescriptorTablePointer;
 use core::arch::global_asm;
 use spin::Once;
@@ -49,7 +50,7 @@ global_asm!(
     "",
     "trap:",
     "test byte ptr [rsp + 24], 3",
-    "jnz user_trap",
+    "jnz {user_trap}",
     "push rax",
     "push rcx",
     "push rdx",
@@ -69,8 +70,8 @@ global_asm!(
     "cld",
     "call {kernel_trap}",
     "ud2",
-    ".weak user_trap",
     kernel_trap = sym kernel_trap,
+    user_trap = sym super::syscall_entry::user_trap,
 );
 
 unsafe extern "C" {
@@ -119,9 +120,21 @@ impl Gate {
         let selector = u64::from(gdt::KERNEL_CODE.0);
         // Entries of the interrupt stack table count from 1 here.
         let stack = u64::from(stack) + 1;
-        let low = handler & 0xffff | selector << 16 | stack << 32 | Self::ATTRIBUTES | (handler >> 16 & 0xffff) << 48;
-        Gate { low, high: handler >> 32 }
+        let low = handler & 0xffff
+            | selector << 16
+            | stack << 32
+            | Self::ATTRIBUTES
+            | (handler >> 16 & 0xffff) << 48;
+        Gate {
+            low,
+            high: handler >> 32,
+        }
     }
+}
+
+/// Where the latest page fault wanted to go.
+pub fn page_fault_address() -> u64 {
+    Cr2::read_raw()
 }
 
 static IDT: Once<[Gate; 256]> = Once::new();
@@ -145,5 +158,10 @@ pub fn init() {
     });
     let base = VirtAddr::from_ptr(idt);
     // SAFETY: a table of 256 gates that is never changed; each leads to code that expects what the gate makes.
-    unsafe { lidt(&DescriptorTablePointer { limit: 256 * 16 - 1, base }) };
+    unsafe {
+        lidt(&DescriptorTablePointer {
+            limit: 256 * 16 - 1,
+            base,
+        })
+    };
 }

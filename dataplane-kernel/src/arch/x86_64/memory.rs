@@ -409,7 +409,12 @@ mod tests {
             let mut right = left.clone();
             let compare = |right: &[u8]| {
                 // SAFETY: within `ROOM` bytes.
-                unsafe { (memcmp(left.as_ptr(), right.as_ptr(), len), bcmp(left.as_ptr(), right.as_ptr(), len)) }
+                unsafe {
+                    (
+                        memcmp(left.as_ptr(), right.as_ptr(), len),
+                        bcmp(left.as_ptr(), right.as_ptr(), len),
+                    )
+                }
             };
             right[len] ^= 0xff;
             assert_eq!(compare(&right), (0, 0));
@@ -417,7 +422,11 @@ mod tests {
                 right[place] ^= 0x80;
                 right[len - 1] ^= u8::from(place != len - 1);
                 let (order, equal) = compare(&right);
-                assert_eq!(order.signum(), if left[place] < right[place] { -1 } else { 1 }, "{place} of {len}");
+                assert_eq!(
+                    order.signum(),
+                    if left[place] < right[place] { -1 } else { 1 },
+                    "{place} of {len}"
+                );
                 assert_ne!(equal, 0);
                 right = left.clone();
             }

@@ -24,8 +24,17 @@ pub mod apic;
 /// Copying, filling and comparing memory.
 pub(crate) mod memory;
 
+/// What the processor holds of a ring-3 thread.
+pub mod context;
+
+/// The border between ring 0 and ring 3.
+pub mod syscall_entry;
+
 /// Where the kernel's image lies.
 pub mod image;
+
+use crate::mem::MemoryError;
+use crate::mem::frames::Frames;
 
 /// First thing after entry: from here on a fault is reported.
 pub fn init() {
@@ -33,9 +42,18 @@ pub fn init() {
     gdt::init();
     idt::init();
     control::init();
+    syscall_entry::init();
     memory::init();
     apic::mask_legacy_controllers();
     tsc::init();
+}
+
+/// What needs memory to be mapped.
+///
+/// # Errors
+/// See [`MemoryError`].
+pub fn init_interrupts(frames: &mut Frames) -> Result<(), MemoryError> {
+    apic::init(frames).map_err(MemoryError::Map)
 }
 
 /// Stops this processor for ever.

@@ -48,12 +48,17 @@ pub fn hz() -> u64 {
 /// Finds the frequency: from the processor or the hypervisor if they tell, else by measuring against the PIT.
 pub fn init() {
     ORIGIN.store(ticks(), Ordering::Relaxed);
-    let hz = told_by_processor().or_else(told_by_hypervisor).unwrap_or_else(measure);
+    let hz = told_by_processor()
+        .or_else(told_by_hypervisor)
+        .unwrap_or_else(measure);
     HZ.store(hz, Ordering::Relaxed);
     SCALE.store(scale(hz), Ordering::Relaxed);
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "below 2^64 for every frequency above 1 Hz")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "below 2^64 for every frequency above 1 Hz"
+)]
 fn scale(hz: u64) -> u64 {
     ((u128::from(NS_PER_S) << 32) / u128::from(hz.max(2))) as u64
 }
@@ -87,11 +92,18 @@ fn read_both() -> Reading {
             u16::from_le_bytes([inb(PIT_CHANNEL_2), inb(PIT_CHANNEL_2)])
         };
         let doubt = ticks().wrapping_sub(before);
-        Reading { pit, ticks: before.wrapping_add(doubt / 2), doubt }
+        Reading {
+            pit,
+            ticks: before.wrapping_add(doubt / 2),
+            doubt,
+        }
     };
     // Between two of the accesses the whole machine may have slept; the quickest of a few readings is good.
     let first = once();
-    (0..8).map(|_| once()).fold(first, |best, next| if next.doubt < best.doubt { next } else { best })
+    (0..8).map(|_| once()).fold(
+        first,
+        |best, next| if next.doubt < best.doubt { next } else { best },
+    )
 }
 
 fn measure() -> u64 {
@@ -113,7 +125,11 @@ fn measure() -> u64 {
     }
     let pit_ticks = u64::from(start.pit.wrapping_sub(end.pit));
     let ticks = u128::from(end.ticks.wrapping_sub(start.ticks)) * u128::from(PIT_HZ);
-    ticks.checked_div(pit_ticks.into()).and_then(|hz| u64::try_from(hz).ok()).filter(|&hz| hz > 1).unwrap_or(NS_PER_S)
+    ticks
+        .checked_div(pit_ticks.into())
+        .and_then(|hz| u64::try_from(hz).ok())
+        .filter(|&hz| hz > 1)
+        .unwrap_or(NS_PER_S)
 }
 
 #[cfg(test)]
