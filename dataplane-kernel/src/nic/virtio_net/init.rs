@@ -56,7 +56,7 @@ impl fmt::Display for InitError {
             }
             InitError::Queue { queue, size } => write!(f, "queue {queue} of unusable size {size}"),
             InitError::NoDoorbell(queue) => write!(f, "no place to notify of queue {queue}"),
-            InitError::Registers => write!(f, "the capabilities do not lead to registers"),
+            InitError::Registers => write!(f, "no registers of a modern device in its PCI capabilities"),
             InitError::NoMemory => write!(f, "out of memory for the queues"),
         }
     }

@@ -115,7 +115,8 @@ impl<R> fmt::Display for VirtioNet<R> {
             "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, link {link}, MTU {}, ",
             self.mtu
         )?;
-        write!(f, "queues of {rx} and {tx}, features {:?}", self.features)
+        write!(f, "queues of {rx} and {tx}, ")?;
+        bitflags::parser::to_writer(&self.features, f)
     }
 }
 

@@ -146,14 +146,15 @@ fn places<C: ConfigSpace>(config: &mut C, at: Address) -> Places {
     places
 }
 
-/// Reads `struct virtio_pci_cap`; `None` if it leads out of configuration space, or names a BAR number that is reserved.
+/// Reads `struct virtio_pci_cap`; `None` if it leads out of configuration space, or names a BAR that is not in memory.
 fn read_place(config: &mut impl ConfigSpace, at: Address, capability: u8) -> Option<(u8, Place)> {
     capability.checked_add(NOTIFY_MULTIPLIER + 3)?;
     let [_, _, _, kind] = config.read(at, capability).to_le_bytes();
     let [bar, ..] = config.read(at, capability + 4).to_le_bytes();
     let offset = config.read(at, capability + 8);
     let len = config.read(at, capability + 12);
-    (bar < bar::COUNT).then_some((
+    bar::read(config, at, bar)?;
+    Some((
         kind,
         Place {
             bar,
@@ -218,6 +219,7 @@ mod tests {
         let function = config.endpoint(at(0, 3, 0), 0x1af4, 0x1041);
         function.set_bar(4, base | 0xc, 0xffff_c00c);
         function.set_bar(5, 0, u32::MAX);
+        function.set_bar(0, 0xc001, 0xffff_ffe1);
         describe(function, list);
         let all = scan(&mut config);
         let mut maps = 0;
@@ -234,6 +236,19 @@ mod tests {
     fn registers_are_found_and_their_bar_is_mapped_once() {
         assert_eq!(find(&GOOD, 0xfe00_0000), Ok(1));
         assert_eq!(find(&GOOD, 0), Ok(1), "a BAR that nobody has placed");
+    }
+
+    #[test]
+    fn the_first_that_is_in_memory_is_taken() {
+        let in_ports = (0xb0, 2, 0, 0, 4);
+        let list = [
+            (0x40, 9, 9, 0, 0),
+            in_ports,
+            GOOD[1],
+            (0x70, 4, 4, 0x2000, 0x40),
+            (0x84, 1, 4, 0, 0x38),
+        ];
+        assert_eq!(find(&list, 0xfe00_0000), Ok(1));
     }
 
     #[test]
