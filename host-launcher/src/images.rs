@@ -1,9 +1,9 @@
 //! The two files a machine runs: the app, checked before anything starts, and the kernel image, looked for.
 
+use nix::unistd::AccessFlags;
 use object::Endianness;
 use object::elf::{self, FileHeader64};
 use object::read::elf::{FileHeader, ProgramHeader};
-use rustix::fs::Access;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ pub fn check_app(path: &Path) -> Result<(), AppError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(AppError::NotFound(own())),
         Err(error) => return Err(AppError::Unreadable(own(), error)),
     };
-    if rustix::fs::access(path, Access::EXEC_OK).is_err() {
+    if nix::unistd::access(path, AccessFlags::X_OK).is_err() {
         return Err(AppError::NotExecutable(own()));
     }
     match Headers::of(&bytes) {

@@ -3,8 +3,8 @@
 
 use crate::config::Network;
 use crate::sys::attach_tap;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index};
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 use std::os::fd::OwnedFd;
 use std::process::Command;
 
@@ -46,15 +46,15 @@ pub enum TapError {
 
 /// Opens the tap `name`, for the machine to inherit.
 pub fn open(name: &str, network: &Network) -> Result<OwnedFd, TapError> {
-    let existed = exists(name);
+    let existed = if_nametoindex(name).is_ok();
     let tap = attach_tap(name).map_err(|errno| {
         let name = name.to_owned();
         match errno {
-            Errno::PERM => TapError::NoRight(name, errno),
-            Errno::ACCESS => TapError::NoDevice(errno),
-            Errno::BUSY => TapError::Busy(name),
-            Errno::INVAL => TapError::NotATap(name),
-            Errno::NOENT | Errno::NODEV | Errno::NXIO => TapError::NoDriver(errno),
+            Errno::EPERM => TapError::NoRight(name, errno),
+            Errno::EACCES => TapError::NoDevice(errno),
+            Errno::EBUSY => TapError::Busy(name),
+            Errno::EINVAL => TapError::NotATap(name),
+            Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => TapError::NoDriver(errno),
             _ => TapError::Attach(name, errno),
         }
     })?;
@@ -72,12 +72,6 @@ pub fn is_down(name: &str) -> bool {
         .ok()
         .and_then(|text| u32::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok());
     flags.is_some_and(|flags| flags & IFF_UP == 0)
-}
-
-fn exists(name: &str) -> bool {
-    rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)
-        .and_then(|socket| name_to_index(socket, name))
-        .is_ok()
 }
 
 fn configure(name: &str, network: &Network) -> Result<(), TapError> {

@@ -80,7 +80,7 @@ pub fn directory() -> PathBuf {
             .filter(|value| !value.is_empty())
             .map(PathBuf::from)
     };
-    let user = rustix::process::geteuid();
+    let user = nix::unistd::geteuid();
     match (named("IX_RUNTIME_DIR"), named("XDG_RUNTIME_DIR")) {
         (Some(directory), _) => directory,
         (None, _) if user.is_root() => PathBuf::from("/run/ix"),

@@ -79,7 +79,7 @@ impl Server {
             .create(directory)
             .map_err(failed)?;
         let owner = directory.metadata().map_err(failed)?.uid();
-        if owner != rustix::process::geteuid().as_raw() {
+        if owner != nix::unistd::geteuid().as_raw() {
             return Err(ControlError::NotOurs(directory.to_owned()));
         }
         match UnixStream::connect(&path) {

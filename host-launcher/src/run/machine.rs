@@ -6,9 +6,10 @@ use crate::config::{Link, Plan};
 use crate::sys::{GuestRam, spawn_tied};
 use crate::tap::{self, TapError};
 use ix_abi::host::area::MAGIC;
-use rustix::process::{Pid, PidfdFlags};
-use std::io::{self, PipeReader};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use std::fs::File;
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -43,10 +44,8 @@ pub(super) struct Machine {
     pub(super) log: Wire<UnixStream>,
     /// What the kernel rings when it has output.
     pub(super) doorbell: Wire<UnixStream>,
-    /// What QEMU itself has to say.
+    /// What QEMU itself has to say. It ends when QEMU does.
     pub(super) complaints: Wire<PipeReader>,
-    /// Polls readable when the process is gone.
-    pub(super) gone: OwnedFd,
     /// The process.
     pub(super) child: Child,
 }
@@ -77,20 +76,12 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(complaints_end.try_clone().map_err(MachineError::Wires)?);
         command.stderr(complaints_end);
-        let mut child =
-            spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(qemu, error))?;
-        let gone = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
-        let gone = gone.map_err(|errno| {
-            // Nothing is lost: the machine has not got anywhere yet.
-            let _ = child.kill().and_then(|()| child.wait());
-            MachineError::Wires(errno.into())
-        })?;
+        let child = spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(qemu, error))?;
         Ok(Self {
             ram,
             log: Wire::new(log),
             doorbell: Wire::new(doorbell),
             complaints,
-            gone,
             child,
         })
     }
@@ -112,11 +103,11 @@ fn prepare_memory(plan: &Plan) -> Result<GuestRam, MachineError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch_ns = u64::try_from(now.as_nanos()).unwrap_or_default();
     area.boot_epoch_ns.store(epoch_ns, Ordering::Relaxed);
+    let mut random = File::open("/dev/urandom").map_err(failed)?;
     for word in &area.seed {
-        let mut random = [0; 8];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(|errno| failed(errno.into()))?;
-        word.store(u64::from_le_bytes(random), Ordering::Relaxed);
+        let mut bytes = [0; 8];
+        random.read_exact(&mut bytes).map_err(failed)?;
+        word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
     }
     area.magic.store(MAGIC, Ordering::Release);
     Ok(ram)
@@ -131,6 +122,6 @@ fn wire() -> io::Result<(UnixStream, UnixStream)> {
 
 fn complaints() -> io::Result<(Wire<PipeReader>, io::PipeWriter)> {
     let (ours, theirs) = io::pipe()?;
-    rustix::io::ioctl_fionbio(&ours, true)?;
+    fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((Wire::new(ours), theirs))
 }

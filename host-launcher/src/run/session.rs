@@ -8,9 +8,11 @@ use super::{RunError, verdict::verdict};
 use crate::control::{Info, Server, Wish};
 use ix_abi::host::Stream;
 use ix_abi::host::area::Outcome;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGTERM};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::sync::atomic::{Ordering, fence};
@@ -49,7 +51,7 @@ impl Signals {
     fn poll_fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         self.sources
             .iter()
-            .map(|(_, source)| PollFd::new(source, PollFlags::IN))
+            .map(|(_, source)| PollFd::new(source.as_fd(), PollFlags::POLLIN))
     }
 }
 
@@ -88,8 +90,9 @@ impl Session {
             self.move_output(&mut complaints)?;
             self.heed_signals()?;
             self.serve_control()?;
-            if let Some(end) = self.machine.child.try_wait().map_err(RunError::Watch)? {
-                break end;
+            // QEMU's standard error ends when QEMU does, and wakes us.
+            if self.machine.complaints.has_ended() {
+                break self.machine.child.wait().map_err(RunError::Watch)?;
             }
             self.sleep()?;
         };
@@ -187,7 +190,7 @@ impl Session {
     /// Sleeps until something moves, or until the next thing is due.
     fn wait(&mut self) -> Result<(), RunError> {
         let machine = &self.machine;
-        let mut fds = vec![PollFd::new(&machine.gone, PollFlags::IN)];
+        let mut fds = Vec::new();
         fds.extend(
             [machine.doorbell.poll_fd(), machine.complaints.poll_fd()]
                 .into_iter()
@@ -200,11 +203,7 @@ impl Session {
                 .flatten(),
         );
         fds.extend(self.signals.poll_fds());
-        fds.extend(
-            self.control
-                .fds()
-                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)),
-        );
+        fds.extend(self.control.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let due = self
             .stopping
             .deadline()
@@ -255,10 +254,13 @@ impl Session {
 }
 
 fn poll_for(fds: &mut [PollFd<'_>], patience: Option<Duration>) -> Result<(), RunError> {
-    // Rounded up, so that what is due in less than a tick is not polled for in a tight loop.
-    let patience = patience.and_then(|patience| Timespec::try_from(patience + Duration::from_micros(1)).ok());
-    match poll(fds, patience.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+    // Rounded up to the next millisecond: what is due sooner must not be polled for in a tight loop.
+    let patience = patience.map(|patience| patience + Duration::from_millis(1));
+    let timeout = patience.map_or(PollTimeout::NONE, |patience| {
+        patience.try_into().unwrap_or(PollTimeout::MAX)
+    });
+    match poll(fds, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(RunError::Watch(errno.into())),
     }
 }

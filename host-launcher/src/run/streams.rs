@@ -1,7 +1,8 @@
 //! Bytes on their way out: to our own standard output and error without ever blocking on who reads them, and the
 //! kernel's log.
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,22 +56,22 @@ impl Output {
 
     /// What to poll, if something waits.
     pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
-        (!self.is_empty()).then(|| PollFd::new(&self.fd, PollFlags::OUT))
+        (!self.is_empty()).then(|| PollFd::new(self.fd.as_fd(), PollFlags::POLLOUT))
     }
 
     /// Writes a piece if that goes without blocking. An error says that the reader is gone, once.
     pub(super) fn write(&mut self) -> io::Result<()> {
         let mut ready = self.poll_fd().into_iter().collect::<Vec<_>>();
-        if ready.is_empty() || rustix::event::poll(&mut ready, Some(&Timespec::default()))? == 0 {
+        if ready.is_empty() || poll(&mut ready, PollTimeout::ZERO)? == 0 {
             return Ok(());
         }
         let chunk = &self.pending[..self.pending.len().min(CHUNK_BYTES)];
-        match rustix::io::write(&self.fd, chunk) {
+        match nix::unistd::write(&self.fd, chunk) {
             Ok(count) => {
                 self.pending.drain(..count);
                 Ok(())
             }
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => Ok(()),
+            Err(Errno::EINTR | Errno::EAGAIN) => Ok(()),
             Err(errno) => {
                 self.pending.clear();
                 self.state = State::Gone;
@@ -149,7 +150,12 @@ impl<R: Read + AsFd> Wire<R> {
     pub(super) fn poll_fd(&self) -> Option<PollFd<'_>> {
         self.source
             .as_ref()
-            .map(|source| PollFd::new(source, PollFlags::IN))
+            .map(|source| PollFd::new(source.as_fd(), PollFlags::POLLIN))
+    }
+
+    /// Whether the other end has closed, and all it sent has been read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.source.is_none()
     }
 
     /// The next bytes that are there, empty if none are.

@@ -1,7 +1,7 @@
-use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::io::FdFlags;
-use rustix::process::Signal;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::{prctl, signal::Signal};
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
@@ -9,17 +9,17 @@ use std::process::{Child, Command};
 /// their numbers. It gets a process group of its own, so that a Ctrl-C at the terminal is ours to pass on.
 pub fn spawn_tied(command: &mut Command, shared: &[BorrowedFd<'_>]) -> io::Result<Child> {
     let numbers: Vec<i32> = shared.iter().map(AsRawFd::as_raw_fd).collect();
-    let parent = rustix::process::getpid();
+    let parent = std::process::id();
     let prepare = move || {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        if rustix::process::getppid() != Some(parent) {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if std::os::unix::process::parent_id() != parent {
             // We died before the line above: no signal would come any more.
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         for &number in &numbers {
             // SAFETY: `shared` borrows the descriptors until the child has been spawned, and a fork has them all.
             let fd = unsafe { BorrowedFd::borrow_raw(number) };
-            rustix::io::fcntl_setfd(fd, FdFlags::empty())?;
+            fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
         }
         Ok(())
     };

@@ -1,65 +1,34 @@
-use rustix::fs::{Mode, OFlags};
-use rustix::io;
-use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode};
-use std::ffi::c_void;
-use std::os::fd::OwnedFd;
+use nix::fcntl::{OFlag, open};
+use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int, c_short, ifreq};
+use nix::sys::stat::Mode;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-/// `struct ifreq` as TUNSETIFF reads it: a name and flags.
-#[repr(C)]
-struct InterfaceRequest {
-    name: [u8; 16],
-    flags: u16,
-    rest: [u8; 22],
-}
+mod call {
+    use super::{c_int, ifreq};
 
-const IFF_TAP: u16 = 0x0002;
-const IFF_NO_PI: u16 = 0x1000;
-/// Frames carry a virtio-net header, so that checksums can be left to the other side.
-const IFF_VNET_HDR: u16 = 0x4000;
-
-const TUNSETIFF: Opcode = ioctl::opcode::write::<i32>(b'T', 202);
-
-struct SetInterface(InterfaceRequest);
-
-// SAFETY: TUNSETIFF reads and writes one `struct ifreq` (40 bytes), which is what the pointer leads to.
-unsafe impl Ioctl for SetInterface {
-    type Output = ();
-
-    const IS_MUTATING: bool = true;
-
-    fn opcode(&self) -> Opcode {
-        TUNSETIFF
-    }
-
-    fn as_ptr(&mut self) -> *mut c_void {
-        (&raw mut self.0).cast()
-    }
-
-    unsafe fn output_from_ptr(_: IoctlOutput, _: *mut c_void) -> io::Result<()> {
-        Ok(())
+    nix::ioctl_write_ptr_bad! {
+        /// TUNSETIFF: attaches the descriptor to the interface that the request names.
+        set_interface, nix::request_code_write!(b'T', 202, size_of::<c_int>()), ifreq
     }
 }
-
-const _: () = assert!(size_of::<InterfaceRequest>() == 40);
 
 /// Attaches to the tap interface `name`, which is made if there is none; one that was made goes with the last
-/// descriptor to it.
-pub fn attach_tap(name: &str) -> io::Result<OwnedFd> {
-    let device = rustix::fs::open(
+/// descriptor to it. Frames carry a virtio-net header, so that checksums can be left to the other side.
+pub fn attach_tap(name: &str) -> nix::Result<OwnedFd> {
+    let device = open(
         "/dev/net/tun",
-        OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK,
+        OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK,
         Mode::empty(),
     )?;
-    let mut request = InterfaceRequest {
-        name: [0; 16],
-        flags: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR,
-        rest: [0; 22],
-    };
+    // SAFETY: all zero is a legal `ifreq`: it holds numbers, and pointers that no one follows here.
+    let mut request: ifreq = unsafe { std::mem::zeroed() };
     // The last byte stays zero: the kernel wants a terminated name.
-    let room = &mut request.name[..15];
-    let bytes = name.as_bytes().get(..room.len()).unwrap_or(name.as_bytes());
-    room[..bytes.len()].copy_from_slice(bytes);
-    // SAFETY: the request is one TUNSETIFF takes, see the implementation above.
-    unsafe { ioctl::ioctl(&device, SetInterface(request)) }?;
+    let room = request.ifr_name.iter_mut().take(15);
+    for (place, byte) in room.zip(name.bytes()) {
+        *place = c_char::from_ne_bytes([byte]);
+    }
+    request.ifr_ifru.ifru_flags = c_short::try_from(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR).unwrap_or_default();
+    // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
+    unsafe { call::set_interface(device.as_raw_fd(), &raw const request) }?;
     Ok(device)
 }
