@@ -16,6 +16,9 @@ pub mod heap;
 /// Packet buffers.
 pub mod mbuf;
 
+/// The arrays of `run_io`.
+pub mod io_area;
+
 use crate::arch::image;
 use crate::boot_info::Machine;
 use crate::settings;

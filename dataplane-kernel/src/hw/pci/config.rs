@@ -1,5 +1,6 @@
 //! Configuration space: 256 bytes per function, by the two I/O ports every PC has (PCI Local Bus 3.0, section 3.2.2.3.2).
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use crate::arch::port;
 use core::fmt;
 
@@ -84,10 +85,10 @@ impl Ports {
     const ADDRESS: u16 = 0xcf8;
     const DATA: u16 = 0xcfc;
 
-    /// # Safety
-    /// There must be no other: the two ports are one transaction.
-    pub unsafe fn new() -> Self {
-        Ports(())
+    /// The only one there is, since the two ports are one transaction: `None` but for the first call.
+    pub fn take() -> Option<Self> {
+        static TAKEN: AtomicBool = AtomicBool::new(false);
+        (!TAKEN.swap(true, Ordering::Relaxed)).then_some(Ports(()))
     }
 
     fn select(at: Address, offset: u8) {

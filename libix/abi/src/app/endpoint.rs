@@ -73,6 +73,13 @@ impl Endpoint {
         }
     }
 
+    /// Address and port as `std` has them; `None` if the family is unspecified or unknown.
+    #[inline]
+    #[must_use]
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        self.ip().map(|ip| SocketAddr::new(ip, self.port))
+    }
+
     /// The IPv4 address, if that is the family.
     #[inline]
     #[must_use]
@@ -109,8 +116,8 @@ impl From<SocketAddr> for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip() {
-            Some(ip) => fmt::Display::fmt(&SocketAddr::new(ip, self.port), f),
+        match self.socket_address() {
+            Some(address) => fmt::Display::fmt(&address, f),
             None => write!(f, "*:{}", self.port),
         }
     }

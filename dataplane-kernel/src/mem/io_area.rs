@@ -1,0 +1,119 @@
+//! The arrays of `run_io`: memory that ring 0 reaches through the direct map and ring 3 through [`layout::IO_AREA`]:
+//! an [`IoInfo`] page and the event array (read-only to ring 3), and the command array (writable).
+
+use super::frames::Frames;
+use super::paging::{self, Flags};
+use super::{GuestPhys, UserVirt, direct};
+use ix_abi::app::{Command, Event, Handle, IoInfo, Status, layout};
+
+/// Entries of both arrays per packet of a batch: one message makes up to two events (received, sent) and two commands
+/// (received-done, send), and connections coming and going a few more.
+const ENTRIES_PER_PACKET: u32 = 4;
+
+const PAGE: u64 = 4096;
+
+/// The arrays of one core.
+pub struct IoArea {
+    info: *mut IoInfo,
+    commands: *mut Command,
+    events: *mut Event,
+    capacity: u32,
+}
+
+impl IoArea {
+    /// Takes the memory for batches of `batch` packets and maps it for ring 3. `info` is completed with where the
+    /// arrays lie. `None`: out of memory.
+    pub fn new(frames: &mut Frames, batch: u32, info: IoInfo) -> Option<Self> {
+        let capacity = batch.checked_mul(ENTRIES_PER_PACKET)?;
+        let bytes = |entry: usize| (u64::from(capacity) * entry as u64).next_multiple_of(PAGE);
+        let (commands_bytes, events_bytes) = (bytes(size_of::<Command>()), bytes(size_of::<Event>()));
+        let info_at = UserVirt(layout::IO_AREA);
+        let events_at = UserVirt(info_at.0 + PAGE);
+        let commands_at = UserVirt(events_at.0 + events_bytes);
+
+        let info_phys = map(frames, info_at, PAGE, Flags::USER)?;
+        let events_phys = map(frames, events_at, events_bytes, Flags::USER)?;
+        let commands_phys = map(frames, commands_at, commands_bytes, Flags::USER | Flags::WRITE)?;
+
+        let area = IoArea {
+            info: direct(info_phys).cast(),
+            commands: direct(commands_phys).cast(),
+            events: direct(events_phys).cast(),
+            capacity,
+        };
+        let info = IoInfo {
+            size: size_of::<IoInfo>() as u32,
+            batch,
+            commands: commands_at.0,
+            commands_capacity: capacity,
+            events: events_at.0,
+            events_capacity: capacity,
+            ..info
+        };
+        // SAFETY: a page of our own, aligned, that only this core's kernel writes.
+        unsafe { area.info.write(info) };
+        Some(area)
+    }
+
+    /// Where ring 3 finds its [`IoInfo`].
+    pub fn address(&self) -> UserVirt {
+        UserVirt(layout::IO_AREA)
+    }
+
+    /// Checks the counts of a `run_io` against the arrays; (commands, room for events).
+    ///
+    /// # Errors
+    /// [`Status::Invalid`] if either is beyond its array.
+    pub fn check(&self, commands: u64, max_events: u64) -> Result<(u32, u32), Status> {
+        let fits = |count: u64| u32::try_from(count).ok().filter(|&n| n <= self.capacity).ok_or(Status::Invalid);
+        Ok((fits(commands)?, fits(max_events)?))
+    }
+
+    /// A copy of command `index`; ring 3 may be changing it, so it is read once and checked afterwards.
+    #[inline]
+    pub fn command(&self, index: u32) -> Command {
+        assert!(index < self.capacity);
+        // SAFETY: within the array. Volatile, since another thread of ring 3 may write at any time; any bit pattern is
+        // a legal `Command`.
+        unsafe { self.commands.add(index as usize).read_volatile() }
+    }
+
+    /// Writes the result of command `index`.
+    #[inline]
+    pub fn answer(&mut self, index: u32, result: i32) {
+        assert!(index < self.capacity);
+        // SAFETY: within the array; plain data that ring 0 does not read back.
+        unsafe { (&raw mut (*self.commands.add(index as usize)).result).write_volatile(result) };
+    }
+
+    /// Writes success and the handle made by command `index`.
+    pub fn answer_with_handle(&mut self, index: u32, handle: Handle) {
+        self.answer(index, 0);
+        // SAFETY: `answer` has checked the index; plain data that ring 0 does not read back.
+        unsafe { (&raw mut (*self.commands.add(index as usize)).handle).write_volatile(handle) };
+    }
+
+    /// Writes event `index`.
+    #[inline]
+    pub fn set_event(&mut self, index: u32, event: &Event) {
+        assert!(index < self.capacity);
+        // SAFETY: within the array, which ring 3 cannot write and does not read while this core is in ring 0.
+        unsafe { self.events.add(index as usize).write(*event) };
+    }
+}
+
+/// The bytes of a span that ring 3 has given for sending.
+///
+/// Only what [`crate::user::Process::translate`] or the packet buffers' region have found to be ring 3's may be passed;
+/// the command side keeps no other spans. Another thread of the app may change the bytes meanwhile: then the checksum
+/// computed from them is wrong, and its peer drops the segment.
+pub fn span_bytes(at: GuestPhys, len: u32) -> &'static [u8] {
+    // SAFETY: the app's RAM and the packet buffers stay in the direct map for ever, and any byte is a legal `u8`.
+    unsafe { core::slice::from_raw_parts(direct(at), len as usize) }
+}
+
+fn map(frames: &mut Frames, at: UserVirt, bytes: u64, flags: Flags) -> Option<GuestPhys> {
+    let phys = frames.alloc(bytes, PAGE)?;
+    paging::map(frames, at.0, phys, bytes, flags).ok()?;
+    Some(phys)
+}
