@@ -23,6 +23,12 @@ pub use event::{Error, Event, Id};
 mod instant;
 pub use instant::Instant;
 
+mod config;
+pub use config::{Config, TcpConfig};
+
+mod counters;
+pub use counters::Counters;
+
 /// TCP sequence numbers.
 pub mod seq;
 
@@ -49,3 +55,15 @@ pub mod icmp;
 
 /// UDP.
 pub mod udp;
+
+/// Queues of slots.
+mod ring;
+
+/// Buffers on this side of the driver.
+mod rx_buffers;
+
+/// TCP.
+mod tcp;
+
+mod stack;
+pub use stack::Stack;

@@ -1,0 +1,141 @@
+//! What a stack is told once, when it is made.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+/// Addresses, table sizes and tunables. [`Config::new`] gives sane values for all but the addresses.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Our Ethernet address.
+    pub mac: [u8; 6],
+    /// Largest IP packet of the link, in bytes.
+    pub mtu: u16,
+    /// Our address.
+    pub ip: Ipv4Addr,
+    /// Length of its network prefix, in bits.
+    pub prefix: u8,
+    /// Next hop to everything beyond the prefix.
+    pub gateway: Option<Ipv4Addr>,
+
+    /// The device tells of received checksums ([`crate::RxChecksum::Good`] may be trusted).
+    pub rx_checksum: bool,
+    /// The device completes checksums ([`crate::ChecksumOffload::Partial`]).
+    pub tx_checksum: bool,
+
+    /// Most TCP connections at once, half-open and TIME-WAIT ones included.
+    pub max_flows: u32,
+    /// Most TCP listeners.
+    pub max_listeners: u32,
+    /// Most bound UDP ports.
+    pub max_udp_sockets: u32,
+    /// Most app timers.
+    pub max_timers: u32,
+    /// Number of receive buffers in the driver's pool: a [`crate::BufId`] is below it.
+    pub rx_buffers: u32,
+    /// Of these, how many the stack and the app together may never hold, so that ACKs can still be received.
+    pub rx_reserve: u32,
+    /// Of these, how many UDP may hold.
+    pub udp_held_buffers: u32,
+    /// Most datagrams on their way out.
+    pub udp_sends: u32,
+    /// Most pieces of app memory queued for sending, over all flows.
+    pub max_send_spans: u32,
+
+    /// Keys the hashes that an outsider must not foresee. Drawn at random at each start.
+    pub secret: [u8; 16],
+    /// How TCP behaves.
+    pub tcp: TcpConfig,
+}
+
+/// How TCP behaves. The defaults are those of the RFCs, or of Linux where these leave a choice.
+#[derive(Clone, Debug)]
+pub struct TcpConfig {
+    /// Most bytes a flow queues for sending.
+    pub send_queue_bytes: u32,
+    /// Most bytes a flow may receive ahead of the app.
+    pub receive_window_bytes: u32,
+    /// Backlog of a listener that names none.
+    pub default_backlog: u32,
+    /// Largest segment, of either side, whatever the MTU; 0: no further limit.
+    pub max_segment: u16,
+    /// Offer window scaling and timestamps (RFC 7323) and selective acknowledgement (RFC 2018).
+    pub offer_options: bool,
+    /// First retransmission timeout (RFC 6298 section 2.1).
+    pub rto_initial: Duration,
+    /// Smallest retransmission timeout: 1 s by RFC 6298 section 2.4, 200 ms in practice.
+    pub rto_min: Duration,
+    /// Largest retransmission timeout (section 2.5).
+    pub rto_max: Duration,
+    /// Retransmissions of a segment before the flow is given up (RFC 9293 section 3.8.3).
+    pub max_retransmits: u8,
+    /// The same of SYN and SYN-ACK.
+    pub max_syn_retransmits: u8,
+    /// The same once the app has closed the flow.
+    pub max_orphan_retransmits: u8,
+    /// How long an acknowledgement may wait for data to ride on; less than 500 ms (RFC 9293 section 3.8.6.3).
+    pub delayed_ack: Duration,
+    /// Twice the maximum segment lifetime, in TIME-WAIT.
+    pub time_wait: Duration,
+    /// Most flows in TIME-WAIT; the oldest make way.
+    pub max_time_wait: u32,
+    /// How long a closed flow waits in FIN-WAIT-2 for the peer's FIN.
+    pub fin_wait_2: Duration,
+    /// Time between keepalive probes that go unanswered.
+    pub keepalive_interval: Duration,
+    /// Unanswered probes before the flow is given up.
+    pub keepalive_probes: u8,
+    /// Challenge ACKs per second, over all flows (RFC 5961 section 7).
+    pub challenge_acks_per_second: u32,
+}
+
+impl Config {
+    /// A stack of 16384 flows at `ip` on an Ethernet without offloads.
+    #[must_use]
+    pub fn new(mac: [u8; 6], ip: Ipv4Addr, prefix: u8) -> Self {
+        Config {
+            mac,
+            mtu: 1500,
+            ip,
+            prefix,
+            gateway: None,
+            rx_checksum: false,
+            tx_checksum: false,
+            max_flows: 16384,
+            max_listeners: 64,
+            max_udp_sockets: 64,
+            max_timers: 1024,
+            rx_buffers: 8192,
+            rx_reserve: 1024,
+            udp_held_buffers: 2048,
+            udp_sends: 2048,
+            max_send_spans: 65536,
+            secret: [0; 16],
+            tcp: TcpConfig::default(),
+        }
+    }
+}
+
+impl Default for TcpConfig {
+    fn default() -> Self {
+        TcpConfig {
+            send_queue_bytes: 1 << 20,
+            receive_window_bytes: 1 << 18,
+            default_backlog: 1024,
+            max_segment: 0,
+            offer_options: true,
+            rto_initial: Duration::from_secs(1),
+            rto_min: Duration::from_millis(200),
+            rto_max: Duration::from_secs(60),
+            max_retransmits: 12,
+            max_syn_retransmits: 5,
+            max_orphan_retransmits: 8,
+            delayed_ack: Duration::from_millis(10),
+            time_wait: Duration::from_secs(60),
+            max_time_wait: 4096,
+            fin_wait_2: Duration::from_secs(60),
+            keepalive_interval: Duration::from_secs(75),
+            keepalive_probes: 9,
+            challenge_acks_per_second: 100,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the stack counts.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters, and at the end gauges. Each received frame ends in exactly one of those whose name begins with
+        /// `rx_`.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// All of them by name.
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// TCP segments that belong to a flow or a listener.
+    rx_tcp,
+    /// Datagrams queued for the app.
+    rx_udp,
+    /// ICMP messages.
+    rx_icmp,
+    /// ARP packets.
+    rx_arp,
+    /// Dropped: shorter than an Ethernet header.
+    rx_ethernet_short,
+    /// Dropped: for another station.
+    rx_ethernet_not_ours,
+    /// Dropped: neither IPv4 nor ARP.
+    rx_ethernet_unknown_type,
+    /// Dropped: not an ARP packet for Ethernet and IPv4, or an impossible one.
+    rx_arp_malformed,
+    /// Dropped: IPv4 header malformed.
+    rx_ipv4_malformed,
+    /// Dropped: IPv4 header checksum wrong.
+    rx_ipv4_checksum,
+    /// Dropped: for another host.
+    rx_ipv4_not_ours,
+    /// Dropped: from an address that no host can have.
+    rx_ipv4_bad_source,
+    /// Dropped: a fragment (reassembly is not supported).
+    rx_ipv4_fragment,
+    /// Dropped: a protocol that nobody takes.
+    rx_ipv4_unknown_protocol,
+    /// Dropped: ICMP message malformed.
+    rx_icmp_malformed,
+    /// Dropped: UDP header malformed.
+    rx_udp_malformed,
+    /// Dropped: UDP checksum wrong.
+    rx_udp_checksum,
+    /// Dropped: no such UDP port; answered by ICMP.
+    rx_udp_no_port,
+    /// Dropped: the app has too many datagrams waiting, or too many buffers.
+    rx_udp_no_room,
+    /// Dropped: TCP header malformed.
+    rx_tcp_malformed,
+    /// Dropped: TCP checksum wrong.
+    rx_tcp_checksum,
+    /// Dropped: no flow and no listener; answered by a reset where that is right.
+    rx_tcp_no_flow,
+    /// Dropped: a SYN while the listener's backlog or the flow table was full.
+    rx_tcp_backlog_full,
+
+    /// TCP segments sent, retransmissions included.
+    tx_tcp,
+    /// Datagrams sent.
+    tx_udp,
+    /// ICMP messages sent.
+    tx_icmp,
+    /// ARP packets sent.
+    tx_arp,
+    /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.
+    tx_answer_dropped,
+
+    /// Another station claims our address.
+    arp_conflicts,
+
+    /// Flows opened by a peer.
+    tcp_opened_passive,
+    /// Flows opened by the app.
+    tcp_opened_active,
+    /// Flows that ended in order.
+    tcp_closed,
+    /// Flows ended by the peer's reset.
+    tcp_reset_by_peer,
+    /// Flows ended by our reset.
+    tcp_aborted,
+    /// Flows given up: no answer.
+    tcp_timed_out,
+    /// Resets sent.
+    tcp_resets_sent,
+    /// Segments of the predicted form.
+    tcp_predicted,
+    /// Data segments kept for reassembly.
+    tcp_out_of_order,
+    /// Data segments that brought nothing new.
+    tcp_duplicate,
+    /// Data dropped for lack of buffers, or beyond the window.
+    tcp_data_dropped,
+    /// Segments dropped because of an old timestamp.
+    tcp_paws_dropped,
+    /// Segments outside of the window, answered by an ACK.
+    tcp_out_of_window,
+    /// Challenge ACKs sent.
+    tcp_challenge_acks,
+    /// Challenge ACKs not sent: too many.
+    tcp_challenge_acks_limited,
+    /// Segments retransmitted.
+    tcp_retransmits,
+    /// Retransmission timeouts.
+    tcp_timeouts,
+    /// Fast retransmits.
+    tcp_fast_retransmits,
+    /// Zero-window probes sent.
+    tcp_zero_window_probes,
+    /// Keepalive probes sent.
+    tcp_keepalive_probes,
+    /// Acknowledgements that waited for the delay to end.
+    tcp_delayed_acks,
+    /// Half-open flows given up.
+    tcp_half_open_expired,
+    /// Flows in TIME-WAIT that made way.
+    tcp_time_wait_recycled,
+
+    /// Gauge: flows in the table.
+    flows,
+    /// Gauge: of these, in TIME-WAIT.
+    flows_time_wait,
+    /// Gauge: receive buffers of flows that wait for the app.
+    buffers_queued,
+    /// Gauge: receive buffers held by the app.
+    buffers_lent,
+    /// Gauge: receive buffers of datagrams, waiting for the app or held by it.
+    buffers_udp,
+    /// Gauge: pieces of app memory queued for sending.
+    send_spans,
+}

@@ -1,0 +1,59 @@
+//! Events out, one at a time, as long as the driver has room for them.
+
+use super::Stack;
+use crate::tcp::flow::Marks;
+use crate::tcp::tell::Tell;
+use crate::{Env, Event, Instant};
+
+impl Stack {
+    /// The next thing to tell the app; `None` if there is nothing, at present.
+    #[inline]
+    pub fn poll_event<E: Env>(&mut self, env: &mut E, _now: Instant) -> Option<Event> {
+        while let Some(slot) = self.shared.ready.front() {
+            let flow = self.flows.at(slot);
+            match flow.next_event(&mut self.shared, env) {
+                Tell::Event(event) => {
+                    self.settle(env, slot);
+                    return Some(event);
+                }
+                Tell::Nothing => {}
+                Tell::Held => self.hold(slot),
+            }
+            self.shared.ready.pop();
+            self.flows.at(slot).marks.clear(Marks::ON_READY);
+        }
+        self.poll_others(env)
+    }
+
+    /// UDP's events and the app's timers.
+    #[inline]
+    fn poll_others<E: Env>(&mut self, env: &mut E) -> Option<Event> {
+        if let Some(event) = self.timers.poll_event() {
+            return Some(event);
+        }
+        let event = self.udp.poll_event(env);
+        if let Some(Event::UdpRecv { buf, .. }) = &event {
+            self.shared.rx.lend_foreign(buf);
+        }
+        event
+    }
+
+    /// The device still reads memory that a flow would give back: ask again in the next cycle.
+    fn hold(&mut self, slot: u32) {
+        let flow = self.flows.at(slot);
+        if !flow.marks.has(Marks::ON_HELD) {
+            flow.marks.set(Marks::ON_HELD);
+            self.shared.held.push(slot);
+        }
+    }
+
+    /// A cycle later.
+    #[inline]
+    pub(super) fn retry_held(&mut self) {
+        while let Some(slot) = self.shared.held.pop() {
+            let flow = self.flows.at(slot);
+            flow.marks.clear(Marks::ON_HELD);
+            flow.make_ready(&mut self.shared);
+        }
+    }
+}

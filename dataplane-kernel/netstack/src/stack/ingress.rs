@@ -1,0 +1,348 @@
+//! Frames in: Ethernet, IP, and whose packet it is. Third step of a packet's way.
+
+use super::Stack;
+use crate::icmp;
+use crate::route::Destination;
+use crate::tcp::flow::{Marks, State};
+use crate::tcp::receive::Arrival;
+use crate::tcp::tuple::Tuple;
+use crate::udp::Refused;
+use crate::wire::ethernet::{self, EtherType, MacAddr};
+use crate::wire::icmpv4::{self, Message};
+use crate::wire::ipv4::{self, Packet, Protocol};
+use crate::wire::tcp::{self, Flags, Segment};
+use crate::wire::{arp, udp};
+use crate::{BufId, Env, Instant, RxChecksum};
+use core::net::SocketAddrV4;
+
+/// A received IPv4 packet with what its frame tells.
+struct Incoming<'a> {
+    packet: Packet<'a>,
+    src_mac: MacAddr,
+    /// To us alone, by IP and by Ethernet address.
+    to_us_alone: bool,
+    checksum: RxChecksum,
+    buf: BufId,
+    /// Where the IPv4 header begins in the buffer.
+    offset: u16,
+}
+
+impl Stack {
+    /// Takes a frame in, whose first byte lies at `frame_offset` of `buf`. The buffer is kept, or freed.
+    pub fn receive<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        buf: BufId,
+        frame: &[u8],
+        frame_offset: u16,
+        checksum: RxChecksum,
+    ) {
+        let counters = &mut self.shared.counters;
+        let Some((ether, payload)) = ethernet::Header::parse(frame) else {
+            counters.rx_ethernet_short += 1;
+            return env.free_rx(buf);
+        };
+        let to_our_mac = ether.dst == self.shared.interface.mac;
+        if !to_our_mac && ether.dst != MacAddr::BROADCAST {
+            counters.rx_ethernet_not_ours += 1;
+            return env.free_rx(buf);
+        }
+        match ether.ether_type {
+            EtherType::Ipv4 => match Packet::parse(payload) {
+                Ok(packet) => {
+                    let to_us = packet.dst() == self.shared.interface.route.address();
+                    let incoming = Incoming {
+                        packet,
+                        src_mac: ether.src,
+                        to_us_alone: to_our_mac && to_us,
+                        checksum: if self.trusts_rx_checksum {
+                            checksum
+                        } else {
+                            RxChecksum::Unknown
+                        },
+                        buf,
+                        offset: frame_offset.saturating_add(14),
+                    };
+                    self.receive_ipv4(env, now, incoming);
+                }
+                Err(malformed) => {
+                    match malformed {
+                        ipv4::Malformed::Header => counters.rx_ipv4_malformed += 1,
+                        ipv4::Malformed::Checksum => counters.rx_ipv4_checksum += 1,
+                    }
+                    env.free_rx(buf);
+                }
+            },
+            EtherType::Arp => {
+                self.receive_arp(env, now, payload);
+                env.free_rx(buf);
+            }
+            EtherType::Other(_) => {
+                counters.rx_ethernet_unknown_type += 1;
+                env.free_rx(buf);
+            }
+        }
+    }
+
+    #[inline]
+    fn receive_ipv4<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
+        let packet = &incoming.packet;
+        let route = &self.shared.interface.route;
+        let counters = &mut self.shared.counters;
+        let refused = if !incoming.to_us_alone && route.classify(packet.dst()) == Destination::Other {
+            &mut counters.rx_ipv4_not_ours
+        } else if !route.is_legal_source(packet.src()) {
+            &mut counters.rx_ipv4_bad_source
+        } else if packet.is_fragment() {
+            &mut counters.rx_ipv4_fragment
+        } else {
+            return match packet.protocol() {
+                // RFC 9293 section 3.9.2.3: only to one host.
+                Protocol::Tcp if incoming.to_us_alone => self.receive_tcp(env, now, incoming),
+                Protocol::Udp => self.receive_udp(env, now, incoming),
+                Protocol::Icmp => self.receive_icmp(env, incoming),
+                Protocol::Tcp | Protocol::Other(_) => {
+                    self.shared.counters.rx_ipv4_unknown_protocol += 1;
+                    env.free_rx(incoming.buf);
+                }
+            };
+        };
+        *refused += 1;
+        env.free_rx(incoming.buf);
+    }
+
+    #[inline]
+    fn receive_tcp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
+        let packet = &incoming.packet;
+        let segment = match Segment::parse(packet.payload(), packet.src(), packet.dst(), incoming.checksum) {
+            Ok(segment) => segment,
+            Err(malformed) => {
+                match malformed {
+                    tcp::Malformed::Header => self.shared.counters.rx_tcp_malformed += 1,
+                    tcp::Malformed::Checksum => self.shared.counters.rx_tcp_checksum += 1,
+                }
+                return env.free_rx(incoming.buf);
+            }
+        };
+        let tuple = Tuple {
+            local: packet.dst(),
+            remote: packet.src(),
+            local_port: segment.dst_port,
+            remote_port: segment.src_port,
+        };
+        let slot = self
+            .find_flow(&tuple)
+            .filter(|slot| !self.reopens(env, *slot, &segment));
+        let Some(slot) = slot else {
+            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple);
+            return env.free_rx(incoming.buf);
+        };
+        self.shared.counters.rx_tcp += 1;
+        let headers = packet.header_len() + segment.header_len();
+        let arrival = Arrival {
+            segment,
+            buf: incoming.buf,
+            offset: incoming
+                .offset
+                .saturating_add(u16::try_from(headers).unwrap_or(u16::MAX)),
+        };
+        let flow = self.flows.at(slot);
+        let left = flow.receive(&mut self.shared, env, now, arrival);
+        let state = flow.state;
+        if let Some(buf) = left {
+            env.free_rx(buf);
+        }
+        if matches!(state, State::Closed | State::TimeWait) {
+            self.settle(env, slot);
+            self.bound_time_wait(env);
+        }
+    }
+
+    fn receive_udp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
+        let packet = &incoming.packet;
+        let counters = &mut self.shared.counters;
+        let datagram =
+            match udp::Datagram::parse(packet.payload(), packet.src(), packet.dst(), incoming.checksum) {
+                Ok(datagram) => datagram,
+                Err(malformed) => {
+                    match malformed {
+                        udp::Malformed::Header => counters.rx_udp_malformed += 1,
+                        udp::Malformed::Checksum => counters.rx_udp_checksum += 1,
+                    }
+                    return env.free_rx(incoming.buf);
+                }
+            };
+        let headers = packet.header_len() + udp::HEADER_LEN;
+        let offset = incoming
+            .offset
+            .saturating_add(u16::try_from(headers).unwrap_or(u16::MAX));
+        let len = u16::try_from(datagram.payload.len()).unwrap_or(u16::MAX);
+        let peer = SocketAddrV4::new(packet.src(), datagram.src_port);
+        match self
+            .udp
+            .receive(datagram.dst_port, peer, incoming.buf, offset, len)
+        {
+            Ok(()) => {
+                counters.rx_udp += 1;
+                self.udp_ready = true;
+            }
+            Err((Refused::QueueFull, buf)) => {
+                counters.rx_udp_no_room += 1;
+                env.free_rx(buf);
+            }
+            Err((Refused::PortClosed, buf)) => {
+                counters.rx_udp_no_port += 1;
+                if incoming.to_us_alone && self.icmp_errors.allows(now) {
+                    let interface = self.shared.interface;
+                    self.answer_icmp(env, |out| {
+                        icmp::emit_port_unreachable(packet, incoming.src_mac, &interface, out)
+                    });
+                }
+                env.free_rx(buf);
+            }
+        }
+    }
+
+    fn receive_icmp<E: Env>(&mut self, env: &mut E, incoming: Incoming<'_>) {
+        let packet = &incoming.packet;
+        match Message::parse(packet.payload()) {
+            Ok(message) => {
+                self.shared.counters.rx_icmp += 1;
+                match message {
+                    Message::EchoRequest if incoming.to_us_alone => {
+                        let interface = self.shared.interface;
+                        self.answer_icmp(env, |out| {
+                            icmp::emit_echo_reply(packet, incoming.src_mac, &interface, out)
+                        });
+                    }
+                    Message::DestinationUnreachable { code, quoted, .. } => {
+                        self.on_unreachable(env, code, quoted);
+                    }
+                    _ => {}
+                }
+            }
+            Err(icmpv4::Malformed::Header | icmpv4::Malformed::Checksum) => {
+                self.shared.counters.rx_icmp_malformed += 1;
+            }
+        }
+        env.free_rx(incoming.buf);
+    }
+
+    /// RFC 9293 section 3.9.2.2: a hard error ends a connection that is being opened (RFC 5927 section 4: and no other,
+    /// since anybody can forge it); the number quoted must be one that is on its way.
+    fn on_unreachable<E: Env>(&mut self, env: &mut E, code: u8, quoted: &[u8]) {
+        let Some(quoted) = icmpv4::Quoted::parse(quoted) else {
+            return;
+        };
+        let tuple = Tuple {
+            local: quoted.src,
+            remote: quoted.dst,
+            local_port: quoted.src_port,
+            remote_port: quoted.dst_port,
+        };
+        let hard = matches!(code, 2 | 3);
+        if !hard || quoted.protocol != u8::from(Protocol::Tcp) {
+            return;
+        }
+        let Some(slot) = self.find_flow(&tuple) else {
+            return;
+        };
+        let flow = self.flows.at(slot);
+        if flow.state == State::SynSent && quoted.sequence == flow.iss.0 {
+            let reason = crate::tcp::flow::EndReason::Because(crate::Error::ConnectionRefused);
+            flow.end(&mut self.shared, env, reason);
+            self.settle(env, slot);
+        }
+    }
+
+    fn receive_arp<E: Env>(&mut self, env: &mut E, now: Instant, payload: &[u8]) {
+        let Some(packet) = arp::Packet::parse(payload) else {
+            self.shared.counters.rx_arp_malformed += 1;
+            return;
+        };
+        self.shared.counters.rx_arp += 1;
+        let is_neighbor = self.shared.interface.route.is_neighbor(packet.sender_ip);
+        let received = self.shared.neighbors.receive(&packet, is_neighbor, now);
+        if received.conflict {
+            self.shared.counters.arp_conflicts += 1;
+        }
+        if let Some(answer) = received.answer {
+            self.send_arp(env, answer.target_mac, &answer);
+        }
+        if let Some(ip) = received.resolved {
+            self.udp.on_resolved(ip);
+            self.retry_unresolved();
+        }
+    }
+
+    /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1).
+    fn receive_without_flow<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        src_mac: MacAddr,
+        segment: &Segment<'_>,
+        tuple: Tuple,
+    ) {
+        match self.shared.listeners.on_port(tuple.local_port) {
+            Some((slot, listener)) if is_open(segment) => {
+                let full = listener.is_full();
+                self.open_passive(env, now, segment, tuple, slot, full);
+            }
+            _ => {
+                self.shared.counters.rx_tcp_no_flow += 1;
+                if !segment.flags.contains(Flags::RST) {
+                    self.send_reset_for(env, src_mac, &tuple, segment);
+                }
+            }
+        }
+    }
+
+    /// A SYN for a listener. Data in it is left to the peer to send again.
+    fn open_passive<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        segment: &Segment<'_>,
+        tuple: Tuple,
+        listener: u32,
+        full: bool,
+    ) {
+        if full || self.create_flow(env, tuple).is_none() {
+            self.shared.counters.rx_tcp_backlog_full += 1;
+            return;
+        }
+        self.shared.counters.rx_tcp += 1;
+        if let Some(slot) = self.find_flow(&tuple) {
+            self.flows
+                .at(slot)
+                .open_passive(&mut self.shared, now, segment, listener);
+        }
+    }
+
+    /// `true` if the segment is a SYN that takes the place of a flow in TIME-WAIT, which then is gone: RFC 9293 section
+    /// 3.6.1 by its number, RFC 6191 by its timestamp.
+    #[inline]
+    fn reopens<E: Env>(&mut self, env: &mut E, slot: u32, segment: &Segment<'_>) -> bool {
+        let flow = self.flows.at(slot);
+        if flow.state != State::TimeWait || !is_open(segment) || !flow.marks.has(Marks::DETACHED) {
+            return false;
+        }
+        let newer = match segment.timestamps().filter(|_| flow.marks.has(Marks::TIMESTAMPS)) {
+            Some(stamps) if stamps.value != flow.ts_recent => {
+                stamps.value.wrapping_sub(flow.ts_recent).cast_signed() > 0
+            }
+            _ => segment.seq.after(flow.rcv_nxt),
+        };
+        if newer {
+            self.end_time_wait(env, slot);
+        }
+        newer
+    }
+}
+
+/// A SYN that asks for a connection.
+fn is_open(segment: &Segment<'_>) -> bool {
+    segment.flags.contains(Flags::SYN) && !segment.flags.intersects(Flags::ACK | Flags::RST)
+}

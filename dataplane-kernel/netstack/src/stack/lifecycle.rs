@@ -1,0 +1,67 @@
+//! Flows come and go: what concerns the table, and not one flow alone.
+
+use super::Stack;
+use crate::tcp::flow::{EndReason, Flow, State};
+use crate::tcp::tuple::Tuple;
+use crate::{Env, Instant};
+
+impl Stack {
+    /// The flow of this tuple.
+    #[inline]
+    pub(super) fn find_flow(&self, tuple: &Tuple) -> Option<u32> {
+        self.flows.find(self.shared.secrets.place(tuple), tuple)
+    }
+
+    /// A fresh flow. In a full table the oldest one in TIME-WAIT makes way.
+    pub(super) fn create_flow<E: Env>(&mut self, env: &mut E, tuple: Tuple) -> Option<&mut Flow> {
+        if self.flows.is_full() {
+            self.recycle_time_wait(env);
+        }
+        self.flows.create(self.shared.secrets.place(&tuple), tuple)
+    }
+
+    /// Frees the slot if nobody needs it any more.
+    #[inline]
+    pub(super) fn settle<E: Env>(&mut self, env: &mut E, slot: u32) {
+        let flow = self.flows.at(slot);
+        if flow.is_over() {
+            self.release(env, slot);
+        }
+    }
+
+    fn release<E: Env>(&mut self, env: &mut E, slot: u32) {
+        let flow = self.flows.at(slot);
+        flow.drop_received(&mut self.shared, env);
+        flow.wheel_at = Instant::FAR;
+        self.shared.wheel.cancel(slot);
+        let hash = self.shared.secrets.place(&flow.tuple);
+        self.flows.remove(hash, slot);
+    }
+
+    /// Keeps the number of flows in TIME-WAIT within its bound.
+    pub(super) fn bound_time_wait<E: Env>(&mut self, env: &mut E) {
+        while self.shared.counters.flows_time_wait > u64::from(self.shared.tuning.max_time_wait)
+            && self.recycle_time_wait(env)
+        {}
+    }
+
+    /// Ends the oldest flow in TIME-WAIT; `false` if there is none.
+    fn recycle_time_wait<E: Env>(&mut self, env: &mut E) -> bool {
+        while let Some(slot) = self.shared.time_wait.pop() {
+            let flow = self.flows.at(slot);
+            flow.marks.clear(crate::tcp::flow::Marks::ON_TIME_WAIT);
+            if flow.state == State::TimeWait {
+                self.shared.counters.tcp_time_wait_recycled += 1;
+                self.end_time_wait(env, slot);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// TIME-WAIT is over early; if the app has not been told yet the slot stays till then.
+    pub(super) fn end_time_wait<E: Env>(&mut self, env: &mut E, slot: u32) {
+        self.flows.at(slot).end(&mut self.shared, env, EndReason::InOrder);
+        self.settle(env, slot);
+    }
+}

@@ -1,0 +1,116 @@
+//! The stack of one core, whole: its tables, and the calls of its driver.
+
+/// Frames in.
+mod ingress;
+
+/// Frames out.
+mod egress;
+
+/// Events out.
+mod events;
+
+/// Calls of the app about TCP.
+mod tcp_calls;
+
+/// Calls of the app about the rest.
+mod calls;
+
+/// Time.
+mod timers;
+
+/// Flows come and go.
+mod lifecycle;
+
+use crate::icmp::ErrorLimit;
+use crate::interface::{Interface, TxChecksum};
+use crate::neighbor::Neighbors;
+use crate::ring::Ring;
+use crate::route::Route;
+use crate::rx_buffers::RxBuffers;
+use crate::tcp::flow_table::FlowTable;
+use crate::tcp::{Shared, Tuning};
+use crate::timer_wheel::TimerWheel;
+use crate::udp::{Limits, Udp};
+use crate::wire::ethernet::MacAddr;
+use crate::{Config, Counters, Instant};
+use calls::AppTimers;
+
+/// One TCP/IP stack. See the [crate] for how it is driven.
+pub struct Stack {
+    flows: FlowTable,
+    shared: Shared,
+    udp: Udp,
+    timers: AppTimers,
+    icmp_errors: ErrorLimit,
+    /// UDP has events.
+    udp_ready: bool,
+    trusts_rx_checksum: bool,
+}
+
+impl Stack {
+    /// A stack with nothing open. All its memory is allocated here.
+    #[must_use]
+    pub fn new(config: Config, now: Instant) -> Self {
+        let mac = MacAddr(config.mac);
+        let route = Route::new(config.ip, config.prefix, config.gateway);
+        let tx_checksum = if config.tx_checksum {
+            TxChecksum::Device
+        } else {
+            TxChecksum::Software
+        };
+        let mut shared = Shared {
+            tuning: Tuning::new(&config),
+            counters: Counters::default(),
+            rx: RxBuffers::new(
+                config.rx_buffers,
+                config.rx_reserve.saturating_add(config.udp_held_buffers),
+            ),
+            spans: crate::tcp::span_slab(config.max_send_spans),
+            wheel: TimerWheel::new(config.max_flows, now),
+            ready: Ring::new(config.max_flows),
+            dirty: Ring::new(config.max_flows),
+            unresolved: Ring::new(config.max_flows),
+            held: Ring::new(config.max_flows),
+            time_wait: Ring::new(config.max_flows),
+            interface: Interface {
+                mac,
+                route,
+                mtu: config.mtu,
+                tx_checksum,
+            },
+            neighbors: Neighbors::new(mac, config.ip, now),
+            secrets: crate::tcp::secrets::Secrets::new(config.secret),
+            listeners: crate::tcp::listener::Listeners::new(config.max_listeners),
+            challenges: crate::tcp::challenge_limit(config.tcp.challenge_acks_per_second, now),
+        };
+        let limits = Limits {
+            sockets: u16::try_from(config.max_udp_sockets).unwrap_or(u16::MAX),
+            sends: config.udp_sends,
+            held_buffers: config.udp_held_buffers,
+        };
+        let [first, second, ..] = shared.secrets.random().to_le_bytes();
+        Stack {
+            flows: FlowTable::new(config.max_flows),
+            udp: Udp::new(limits, u16::from_le_bytes([first, second])),
+            timers: AppTimers::new(config.max_timers, now),
+            icmp_errors: ErrorLimit::new(now),
+            udp_ready: false,
+            trusts_rx_checksum: config.rx_checksum,
+            shared,
+        }
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let rx = &self.shared.rx;
+        Counters {
+            flows: self.flows.len() as u64,
+            buffers_queued: u64::from(rx.queued()),
+            buffers_lent: u64::from(rx.lent()),
+            buffers_udp: u64::from(self.udp.held_buffers()),
+            send_spans: u64::from(self.shared.spans.used()),
+            ..self.shared.counters
+        }
+    }
+}

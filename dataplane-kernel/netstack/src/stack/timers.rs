@@ -1,0 +1,51 @@
+//! Time: retransmissions, delayed acknowledgements, ARP, the app's timers.
+
+use super::Stack;
+use crate::tcp::flow::{EndReason, State};
+use crate::{Env, Error, Instant};
+
+impl Stack {
+    /// Does what is due. To be called once per cycle.
+    #[inline]
+    pub fn on_timer<E: Env>(&mut self, env: &mut E, now: Instant) {
+        self.shared.wheel.advance(now);
+        while let Some(slot) = self.shared.wheel.pop_due() {
+            self.flows.at(slot).on_timer(&mut self.shared, env, now);
+            self.settle(env, slot);
+        }
+        self.timers.advance(now);
+        self.shared.neighbors.on_timer(now);
+        while let Some(ip) = self.shared.neighbors.poll_failure() {
+            self.udp.on_unreachable(ip);
+            self.fail_unresolved(env);
+        }
+        self.retry_held();
+    }
+
+    /// Nobody answers for a neighbour: connections that were to be opened through it fail; the others go on trying, as
+    /// their retransmission timers say.
+    fn fail_unresolved<E: Env>(&mut self, env: &mut E) {
+        for _ in 0..self.shared.unresolved.len() {
+            let Some(slot) = self.shared.unresolved.pop() else {
+                return;
+            };
+            let flow = self.flows.at(slot);
+            flow.marks.clear(crate::tcp::flow::Marks::ON_UNRESOLVED);
+            if flow.state == State::SynSent {
+                flow.end(&mut self.shared, env, EndReason::Because(Error::Unreachable));
+                self.settle(env, slot);
+            }
+        }
+    }
+
+    /// When [`Stack::on_timer`] has something to do next; `None` if nothing waits for time to pass.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = [
+            self.shared.wheel.next_deadline(),
+            self.timers.next_deadline(),
+            self.shared.neighbors.next_deadline(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,141 @@
+//! What a segment acknowledges (RFC 9293 section 3.10.7.4, fifth; RFC 5681; RFC 6298 section 5).
+
+use super::Shared;
+use super::congestion::{OnAck, OnDuplicate};
+use super::flow::{Flow, Marks, State};
+use crate::seq::SeqNum;
+use crate::wire::tcp::Segment;
+use crate::{Env, Instant};
+
+impl Flow {
+    /// SND.UNA < `ack` =< SND.MAX. The app's bytes among them are counted as sent.
+    #[inline]
+    pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
+        let acked = self.snd_una.distance_to(ack);
+        let in_flight = self.in_flight();
+        // Before the data stands SYN, behind it FIN: neither is in the queue.
+        let syn = u32::from(self.snd_una == self.iss);
+        let queued = self.snd_una.distance_to(self.snd_end);
+        let data = acked.min(queued) - syn.min(acked);
+        if data > 0 {
+            self.send.release(&mut shared.spans, data);
+            self.sent_untold += data;
+            self.make_ready(shared);
+        }
+        self.snd_una = ack;
+        if self.snd_nxt.before(ack) {
+            self.skip_to(ack);
+        }
+        if self.marks.has(Marks::TIMING) && ack.at_or_after(self.rtt_seq) {
+            self.marks.clear(Marks::TIMING);
+            self.rtt
+                .sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
+        }
+        let mss = u32::from(self.mss);
+        let limited = in_flight.saturating_add(mss) > self.congestion.window();
+        if self.congestion.on_ack(acked, ack, self.in_flight(), limited, mss) == OnAck::Retransmit {
+            self.marks.set(Marks::RETRANSMIT);
+            self.make_dirty(shared);
+        }
+        self.restart_rto(shared, now);
+        if self.snd_nxt != self.snd_end || self.marks.has(Marks::FIN_QUEUED) {
+            self.make_dirty(shared);
+        }
+    }
+
+    /// RFC 6298 sections 5.2 and 5.3: no timer once all is acknowledged, a fresh one otherwise; and the peer lives.
+    #[inline]
+    fn restart_rto(&mut self, shared: &mut Shared, now: Instant) {
+        self.backoff = 0;
+        self.unanswered = 0;
+        if self.snd_una == self.snd_max {
+            self.rto_at = Instant::FAR;
+            return;
+        }
+        self.start_rto(shared, now);
+    }
+
+    /// The ACK goes beyond where retransmitting had got to: what is left to send begins there.
+    fn skip_to(&mut self, ack: SeqNum) {
+        self.snd_nxt = ack;
+        self.send.rewind();
+        if ack.after(self.snd_end) {
+            self.marks.set(Marks::FIN_SENT);
+        }
+    }
+
+    /// The window the peer announces (RFC 9293 section 3.10.7.4). The segment is acceptable and its ACK not older than
+    /// SND.UNA.
+    #[inline]
+    pub(crate) fn take_window(&mut self, shared: &mut Shared, segment: &Segment<'_>) {
+        if segment.seq.before(self.snd_wl1) {
+            return;
+        }
+        self.snd_wl1 = segment.seq;
+        let window = u32::from(segment.window) << self.snd_shift;
+        if window == self.snd_wnd {
+            return;
+        }
+        let grows = window > self.snd_wnd;
+        self.snd_wnd = window;
+        self.snd_wnd_max = self.snd_wnd_max.max(window);
+        if grows {
+            if self.marks.take(Marks::PERSIST) {
+                // What was probed for has come: probes are over, and their back-off with them.
+                self.backoff = 0;
+                self.unanswered = 0;
+                self.rto_at = if self.snd_una == self.snd_max {
+                    Instant::FAR
+                } else {
+                    self.rto_at
+                };
+            }
+            self.make_dirty(shared);
+        }
+    }
+
+    /// RFC 5681 section 2: a duplicate ACK has no data, no SYN, no FIN and no news of the window, and comes while
+    /// something is on its way.
+    pub(crate) fn take_duplicate_ack(&mut self, shared: &mut Shared, segment: &Segment<'_>) {
+        let same_window = u32::from(segment.window) << self.snd_shift == self.snd_wnd;
+        let probing = self.marks.has(Marks::PERSIST);
+        if segment.sequence_len() != 0 || !same_window || self.snd_una == self.snd_max || probing {
+            return;
+        }
+        let out = self.snd_una.distance_to(self.snd_max);
+        match self
+            .congestion
+            .on_duplicate(segment.ack, self.snd_max, out, u32::from(self.mss))
+        {
+            OnDuplicate::Wait => {}
+            OnDuplicate::SendNew => self.make_dirty(shared),
+            OnDuplicate::Retransmit => {
+                shared.counters.tcp_fast_retransmits += 1;
+                self.marks.set(Marks::RETRANSMIT);
+                self.make_dirty(shared);
+            }
+        }
+    }
+
+    /// Our FIN has been acknowledged: RFC 9293 section 3.10.7.4, fifth, by state.
+    pub(crate) fn on_fin_acked<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant) {
+        match self.state {
+            State::FinWait1 => {
+                self.state = State::FinWait2;
+                if self.marks.has(Marks::CLOSED_BY_APP) {
+                    self.linger_at = now.after_ns(shared.tuning.fin_wait_2_ns);
+                    self.arm(shared, self.linger_at);
+                }
+            }
+            State::Closing => self.enter_time_wait(shared, now),
+            State::LastAck => self.end_in_order(shared, env),
+            _ => {}
+        }
+    }
+
+    /// `true` if all that was sent, our FIN included, is acknowledged.
+    #[inline]
+    pub(crate) fn is_fin_acked(&self) -> bool {
+        self.marks.has(Marks::FIN_SENT) && self.snd_una.after(self.snd_end)
+    }
+}

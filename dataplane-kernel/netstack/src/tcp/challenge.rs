@@ -1,0 +1,77 @@
+//! Segments that somebody who is not the peer could have sent (RFC 5961): only an exact guess does harm, anything near
+//! is answered by a challenge ACK, which a true peer answers rightly.
+
+use super::Shared;
+use super::flow::{EndReason, Flow, Marks, State};
+use crate::wire::tcp::Segment;
+use crate::{Env, Error, Instant};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Challenge ACKs of the running second (section 7).
+#[derive(Debug)]
+pub(crate) struct ChallengeLimit {
+    per_second: u32,
+    left: u32,
+    since: Instant,
+}
+
+impl ChallengeLimit {
+    pub(crate) fn new(per_second: u32, now: Instant) -> Self {
+        ChallengeLimit {
+            per_second,
+            left: per_second,
+            since: now,
+        }
+    }
+
+    fn allows(&mut self, now: Instant) -> bool {
+        if now.ns_since(self.since) >= SECOND_NS {
+            self.since = now;
+            self.left = self.per_second;
+        }
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
+}
+
+impl Flow {
+    /// Answers by an ACK that tells where this side is.
+    pub(crate) fn challenge(&mut self, shared: &mut Shared, now: Instant) {
+        if shared.challenges.allows(now) {
+            shared.counters.tcp_challenge_acks += 1;
+            self.ack_now(shared);
+        } else {
+            shared.counters.tcp_challenge_acks_limited += 1;
+        }
+    }
+
+    /// An acceptable RST (RFC 5961 section 3.2).
+    pub(crate) fn on_reset<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        segment: &Segment<'_>,
+    ) {
+        if segment.seq != self.rcv_nxt {
+            self.challenge(shared, now);
+            return;
+        }
+        let reason = match self.state {
+            // RFC 1337 section 3: TIME-WAIT is not to be assassinated.
+            State::TimeWait => return,
+            // All of ours has been delivered or is past caring for.
+            State::Closing | State::LastAck if self.marks.has(Marks::CLOSED_BY_APP) => {
+                EndReason::Because(Error::ConnectionReset)
+            }
+            State::SynReceived if !self.marks.has(Marks::PASSIVE) => {
+                EndReason::Because(Error::ConnectionRefused)
+            }
+            _ => EndReason::Because(Error::ConnectionReset),
+        };
+        shared.counters.tcp_reset_by_peer += 1;
+        self.end(shared, env, reason);
+    }
+}

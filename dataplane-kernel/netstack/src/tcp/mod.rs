@@ -1,0 +1,205 @@
+//! TCP (RFC 9293), in the order in which a connection meets it.
+//!
+//! A [`flow::Flow`] is one connection; its methods are spread over these modules by what the RFCs call things. They work on
+//! the flow and on [`Shared`], what all flows of a core have in common, and never on another flow; what concerns several
+//! (finding, creating, ending them) is done by [`crate::Stack`]. Nothing is sent while a segment is taken in: a flow with
+//! something to send is put on the *dirty* ring, and [`flow::Flow::transmit`] sees to it at the next flush, so that one
+//! segment answers a whole batch.
+
+/// Addresses and ports.
+pub(crate) mod tuple;
+
+/// What must not be foreseen.
+pub(crate) mod secrets;
+
+/// Hash to slot.
+mod hash_index;
+
+/// Tuple to flow.
+pub(crate) mod flow_table;
+
+/// The transmission control block.
+pub(crate) mod flow;
+
+/// LISTEN.
+pub(crate) mod listener;
+
+/// The handshake.
+pub(crate) mod open;
+
+/// A segment arrives.
+pub(crate) mod receive;
+
+/// Resets and SYNs that may be forged.
+mod challenge;
+
+/// What a segment acknowledges.
+mod acknowledge;
+
+/// Data out of order.
+mod reassembly;
+
+/// The receive window.
+mod window;
+
+/// Events for the app.
+pub(crate) mod tell;
+
+/// The queue of what the app sends.
+pub(crate) mod span_queue;
+
+/// The app sends.
+mod send;
+
+/// Headers.
+mod template;
+
+/// Segments leave.
+pub(crate) mod output;
+
+/// Segments leave again.
+mod retransmit;
+
+/// Round-trip times.
+pub(crate) mod rtt;
+
+/// The congestion window.
+mod congestion;
+
+/// Deadlines.
+mod timers;
+
+/// The end.
+pub(crate) mod close;
+
+use crate::config::TcpConfig;
+use crate::interface::Interface;
+use crate::neighbor::Neighbors;
+use crate::ring::Ring;
+use crate::rx_buffers::RxBuffers;
+use crate::timer_wheel::TimerWheel;
+use crate::{Config, Counters, Instant};
+use challenge::ChallengeLimit;
+use core::time::Duration;
+use listener::Listeners;
+use rtt::RtoBounds;
+use secrets::Secrets;
+use span_queue::SpanSlab;
+
+/// What all flows of a core have in common, and the rest of the stack that they need.
+pub(crate) struct Shared {
+    pub(crate) tuning: Tuning,
+    pub(crate) counters: Counters,
+    pub(crate) rx: RxBuffers,
+    pub(crate) spans: SpanSlab,
+    pub(crate) wheel: TimerWheel,
+    /// Flows with something to tell.
+    pub(crate) ready: Ring,
+    /// Flows with something to send.
+    pub(crate) dirty: Ring,
+    /// Flows that wait for a neighbour's address.
+    pub(crate) unresolved: Ring,
+    /// Flows that cannot tell yet, because a frame in the transmit ring refers to the app's memory.
+    pub(crate) held: Ring,
+    /// Flows in TIME-WAIT, the oldest first.
+    pub(crate) time_wait: Ring,
+    pub(crate) interface: Interface,
+    pub(crate) neighbors: Neighbors,
+    pub(crate) secrets: Secrets,
+    pub(crate) listeners: Listeners,
+    pub(crate) challenges: ChallengeLimit,
+}
+
+/// [`TcpConfig`] in the units of the code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tuning {
+    pub(crate) send_queue_bytes: u32,
+    pub(crate) window_bytes: u32,
+    /// Smallest shift by which the window fits its field.
+    pub(crate) window_shift: u8,
+    /// Most receive buffers a flow may hold, however little is in them.
+    pub(crate) max_buffers: u32,
+    /// Largest payload, options not deducted.
+    pub(crate) max_segment: u16,
+    pub(crate) device_checksum: bool,
+    pub(crate) offer_options: bool,
+    pub(crate) default_backlog: u32,
+    pub(crate) rto_initial_ns: u64,
+    pub(crate) rto_bounds: RtoBounds,
+    pub(crate) max_retransmits: u8,
+    pub(crate) max_syn_retransmits: u8,
+    pub(crate) max_orphan_retransmits: u8,
+    pub(crate) delayed_ack_ns: u64,
+    pub(crate) time_wait_ns: u64,
+    pub(crate) max_time_wait: u32,
+    pub(crate) fin_wait_2_ns: u64,
+    pub(crate) keepalive_interval_ns: u64,
+    pub(crate) keepalive_probes: u8,
+}
+
+/// IPv4 and TCP headers without options.
+const HEADERS_LEN: u16 = 40;
+/// The least MTU an Internet host may have is 576; less than this is not worth a frame.
+pub(crate) const MIN_SEGMENT: u16 = 88;
+
+impl Tuning {
+    pub(crate) fn new(config: &Config) -> Self {
+        let tcp: &TcpConfig = &config.tcp;
+        let window_bytes = tcp.receive_window_bytes.clamp(4096, 1 << 30);
+        let shift = (0..14)
+            .find(|shift| window_bytes >> shift <= 0xffff)
+            .unwrap_or(14);
+        let limit = if tcp.max_segment == 0 {
+            u16::MAX
+        } else {
+            tcp.max_segment
+        };
+        let rto_min_ns = ns(tcp.rto_min);
+        Tuning {
+            send_queue_bytes: tcp.send_queue_bytes.clamp(1, 1 << 30),
+            window_bytes,
+            window_shift: shift,
+            max_buffers: (window_bytes >> BUFFER_SHARE_SHIFT).max(8),
+            max_segment: config.mtu.saturating_sub(HEADERS_LEN).min(limit).max(MIN_SEGMENT),
+            device_checksum: config.tx_checksum,
+            offer_options: tcp.offer_options,
+            default_backlog: tcp.default_backlog.max(1),
+            rto_initial_ns: ns(tcp.rto_initial),
+            rto_bounds: RtoBounds {
+                min_ns: rto_min_ns,
+                max_ns: ns(tcp.rto_max).max(rto_min_ns),
+            },
+            max_retransmits: tcp.max_retransmits,
+            max_syn_retransmits: tcp.max_syn_retransmits,
+            max_orphan_retransmits: tcp.max_orphan_retransmits,
+            delayed_ack_ns: ns(tcp.delayed_ack),
+            time_wait_ns: ns(tcp.time_wait),
+            max_time_wait: tcp.max_time_wait,
+            fin_wait_2_ns: ns(tcp.fin_wait_2),
+            keepalive_interval_ns: ns(tcp.keepalive_interval),
+            keepalive_probes: tcp.keepalive_probes,
+        }
+    }
+}
+
+pub(crate) fn span_slab(capacity: u32) -> SpanSlab {
+    SpanSlab::new(capacity)
+}
+
+pub(crate) fn challenge_limit(per_second: u32, now: Instant) -> ChallengeLimit {
+    ChallengeLimit::new(per_second, now)
+}
+
+/// A buffer counts for at least 2 to this many bytes of window: half of its size.
+pub(crate) const BUFFER_SHARE_SHIFT: u32 = 10;
+
+pub(crate) fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The clock of our timestamps (RFC 7323 section 5.4): 2^20 ns, so about a millisecond.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "a clock that wraps")]
+pub(crate) fn timestamp_clock(now: Instant) -> u32 {
+    (now.0 >> 20) as u32
+}

@@ -1,0 +1,181 @@
+//! The handshake (RFC 9293 section 3.5), from either side, and what the two sides agree on.
+
+use super::congestion::Congestion;
+use super::flow::{EndReason, Flow, Marks, State};
+use super::rtt::RttEstimator;
+use super::span_queue::Cut;
+use super::template::Template;
+use super::{MIN_SEGMENT, Shared, Tuning};
+use crate::wire::tcp::{Flags, Segment};
+use crate::wire::tcp_options::{Options, TIMESTAMPS_LEN};
+use crate::{Env, Error, Instant};
+
+/// What a peer that names no segment size takes (RFC 9293 section 3.7.1, MUST-15).
+const DEFAULT_SEGMENT: u16 = 536;
+
+impl Flow {
+    /// Begins an active open: a SYN leaves at the next flush.
+    pub(crate) fn open_active(&mut self, shared: &mut Shared, now: Instant, cookie: u64) {
+        self.state = State::SynSent;
+        self.cookie = cookie;
+        self.prepare(shared, now);
+        self.rcv_shift = shared.tuning.window_shift;
+        shared.counters.tcp_opened_active += 1;
+        self.start_rto(shared, now);
+        self.make_dirty(shared);
+    }
+
+    /// Begins a passive open: `syn` has come for the listener in `slot` (section 3.10.7.2, third).
+    pub(crate) fn open_passive(&mut self, shared: &mut Shared, now: Instant, syn: &Segment<'_>, slot: u32) {
+        self.state = State::SynReceived;
+        self.marks.set(Marks::PASSIVE.or(Marks::IN_BACKLOG));
+        self.listener = slot;
+        self.listener_generation = shared.listeners.generation(slot);
+        shared.listeners.enter(slot);
+        self.prepare(shared, now);
+        self.take_syn(shared, now, syn);
+        self.start_rto(shared, now);
+        self.make_dirty(shared);
+    }
+
+    /// What both ways begin with.
+    fn prepare(&mut self, shared: &mut Shared, now: Instant) {
+        let tuning = &shared.tuning;
+        let iss = shared.secrets.initial_sequence(&self.tuple, now);
+        (self.iss, self.snd_una, self.snd_nxt, self.snd_max) = (iss, iss, iss, iss);
+        self.snd_end = iss + 1;
+        self.mss = tuning.max_segment;
+        self.congestion = Congestion::new(tuning.max_segment.into(), iss);
+        self.rtt = RttEstimator::new(tuning.rto_initial_ns);
+        self.ts_offset = shared.secrets.timestamp_offset(&self.tuple);
+        self.template = Template::new(shared.interface.mac, &self.tuple);
+        (self.heard_at, self.sent_at) = (now, now);
+    }
+
+    /// The peer's SYN: where its numbers begin, and which options are in force from now on.
+    fn take_syn(&mut self, shared: &Shared, now: Instant, syn: &Segment<'_>) {
+        self.irs = syn.seq;
+        self.rcv_nxt = syn.seq + 1;
+        self.rcv_edge = self.rcv_nxt;
+        self.ack_sent = self.rcv_nxt;
+        self.snd_wl1 = syn.seq;
+        self.snd_wnd = syn.window.into();
+        self.snd_wnd_max = self.snd_wnd;
+        self.agree(&shared.tuning, now, &syn.all_options());
+    }
+
+    /// RFC 7323 sections 1.3 and 3.2, RFC 2018 section 2: what both sides have offered.
+    fn agree(&mut self, tuning: &Tuning, now: Instant, options: &Options) {
+        let offered = tuning.offer_options;
+        if let Some(shift) = options.window_scale.filter(|_| offered) {
+            self.marks.set(Marks::SCALED);
+            self.snd_shift = shift;
+            self.rcv_shift = tuning.window_shift;
+        } else {
+            self.rcv_shift = 0;
+        }
+        if options.sack_permitted && offered {
+            self.marks.set(Marks::SACK);
+        }
+        let mut mss = options
+            .mss
+            .unwrap_or(DEFAULT_SEGMENT)
+            .min(tuning.max_segment)
+            .max(MIN_SEGMENT);
+        if let Some(stamps) = options.timestamps.filter(|_| offered) {
+            self.marks.set(Marks::TIMESTAMPS);
+            self.ts_recent = stamps.value;
+            self.ts_recent_at = now;
+            // RFC 6691: the size announced does not count options.
+            mss -= u16::try_from(TIMESTAMPS_LEN).unwrap_or(0);
+        }
+        self.mss = mss;
+        self.congestion = Congestion::new(mss.into(), self.iss);
+    }
+
+    /// Section 3.10.7.3.
+    pub(crate) fn segment_arrives_in_syn_sent<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        segment: &Segment<'_>,
+    ) {
+        let has_ack = segment.flags.contains(Flags::ACK);
+        let acks_syn = has_ack && segment.ack.after(self.iss) && segment.ack.at_or_before(self.snd_max);
+        if has_ack && !acks_syn {
+            if !segment.flags.contains(Flags::RST) {
+                self.refuse(shared, env, now, segment);
+            }
+            return;
+        }
+        if segment.flags.contains(Flags::RST) {
+            if acks_syn {
+                shared.counters.tcp_reset_by_peer += 1;
+                self.end(shared, env, EndReason::Because(Error::ConnectionRefused));
+            }
+            return;
+        }
+        if !segment.flags.contains(Flags::SYN) {
+            return;
+        }
+        self.take_syn(shared, now, segment);
+        if acks_syn {
+            self.state = State::Established;
+            self.establish(shared, now, segment);
+            self.ack_now(shared);
+        } else {
+            // Both sides have called at once: the SYN goes out again, with an ACK.
+            self.state = State::SynReceived;
+            self.snd_nxt = self.iss;
+            self.make_dirty(shared);
+        }
+    }
+
+    /// SYN-RECEIVED, with an ACK: `false` if it is not of our SYN (section 3.10.7.4, fifth).
+    pub(crate) fn complete_passive_open<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        segment: &Segment<'_>,
+    ) -> bool {
+        if !segment.ack.after(self.iss) || segment.ack.after(self.snd_max) {
+            self.refuse(shared, env, now, segment);
+            return false;
+        }
+        self.state = State::Established;
+        self.snd_wnd = u32::from(segment.window) << self.snd_shift;
+        self.snd_wnd_max = self.snd_wnd;
+        self.establish(shared, now, segment);
+        true
+    }
+
+    /// Our SYN has been acknowledged.
+    fn establish(&mut self, shared: &mut Shared, now: Instant, segment: &Segment<'_>) {
+        if self.backoff > 0 {
+            self.congestion.restart_after_syn_timeout(self.mss.into());
+        }
+        self.snd_nxt = self.snd_max;
+        self.snd_wl1 = segment.seq;
+        self.take_ack(shared, now, segment.ack);
+        shared.counters.tcp_opened_passive += u64::from(self.marks.has(Marks::PASSIVE));
+        self.marks.set(Marks::TELL_OPEN);
+        self.make_ready(shared);
+        if self.keepalive_ns != 0 {
+            self.keepalive_at = now.after_ns(self.keepalive_ns);
+            self.arm(shared, self.keepalive_at);
+        }
+    }
+
+    /// A reset for an ACK of what was never sent, with its number (section 3.5.3, group 2).
+    fn refuse<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant, segment: &Segment<'_>) {
+        if now < self.neighbor_until
+            && self
+                .emit(shared, env, now, segment.ack, Flags::RST, &Cut::default())
+                .is_some()
+        {
+            shared.counters.tcp_resets_sent += 1;
+        }
+    }
+}
