@@ -342,9 +342,26 @@ pub(crate) unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, len: usi
     naked_asm!("jmp {memcmp}", memcmp = sym memcmp)
 }
 
+/// What the optimiser makes of a loop that looks for a zero byte.
+///
+/// # Safety
+/// As in C.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn strlen(text: *const u8) -> usize {
+    naked_asm!(
+        "mov rax, -1",
+        "2:",
+        "inc rax",
+        "cmp byte ptr [rdi + rax], 0",
+        "jne 2b",
+        "ret"
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{REP_FROM, bcmp, memcmp, memcpy, memmove, memset};
+    use super::{REP_FROM, bcmp, memcmp, memcpy, memmove, memset, strlen};
     use core::sync::atomic::Ordering;
     use std::vec::Vec;
 
@@ -388,6 +405,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn texts_are_measured() {
+        // SAFETY: they end with a zero byte.
+        let measured = [c"", c"x", c"console=ttyS0"].map(|text| unsafe { strlen(text.as_ptr().cast()) });
+        assert_eq!(measured, [0, 1, 13]);
     }
 
     #[test]
