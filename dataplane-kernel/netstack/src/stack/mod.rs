@@ -35,6 +35,9 @@ use crate::wire::ethernet::MacAddr;
 use crate::{Config, Counters, Instant};
 use calls::AppTimers;
 
+/// Datagrams that may wait for ARP besides those that may stand in the transmit ring.
+const UDP_WAITING: u32 = 256;
+
 /// One TCP/IP stack. See the [crate] for how it is driven.
 pub struct Stack {
     flows: FlowTable,
@@ -85,7 +88,7 @@ impl Stack {
         };
         let limits = Limits {
             sockets: u16::try_from(config.max_udp_sockets).unwrap_or(u16::MAX),
-            sends: config.udp_sends,
+            sends: config.tx_slots.saturating_add(UDP_WAITING),
             held_buffers: config.udp_held_buffers,
         };
         let [first, second, ..] = shared.secrets.random().to_le_bytes();
