@@ -35,6 +35,9 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     fit(arch::init_interrupts(&mut frames));
     let settings = fit(Settings::parse(machine.command_line));
     fit(host::init(&machine, settings.host));
+    if let Some(mistake) = settings.self_test {
+        panic::self_test::make(mistake, &mut frames);
+    }
     start::start(BootInfo { frames, module: machine.module(), settings, rsdp: machine.rsdp })
 }
 

@@ -18,6 +18,19 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
+/// A mistake that ring 0 is to make, to show that it is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelfTest {
+    /// A panic.
+    Panic,
+    /// An access to an address where nothing is.
+    Fault,
+    /// A trap whose stack is gone.
+    DoubleFault,
+    /// A recursion without end.
+    StackOverflow,
+}
+
 /// What the launcher wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -37,6 +50,8 @@ pub struct Settings {
     pub args: Vec<Vec<u8>>,
     /// Ring 3 is late when it computes longer than this.
     pub watchdog: Duration,
+    /// The mistake to make.
+    pub self_test: Option<SelfTest>,
 }
 
 impl Default for Settings {
@@ -50,6 +65,7 @@ impl Default for Settings {
             env: Vec::new(),
             args: Vec::new(),
             watchdog: Duration::from_secs(1),
+            self_test: None,
         }
     }
 }
@@ -120,6 +136,9 @@ impl Settings {
                 let seconds = within(value, 1..=u32::MAX).ok_or("seconds, at least 1")?;
                 self.watchdog = Duration::from_secs(seconds.into());
             }
+            cmdline::SELFTEST => {
+                self.self_test = Some(self_test(value).ok_or("panic, fault, doublefault or stackoverflow")?);
+            }
             _ => return Err("an unknown key"),
         }
         Ok(())
@@ -138,13 +157,23 @@ fn cidr(value: &str) -> Option<Cidr> {
     Some(Cidr { address, prefix })
 }
 
+fn self_test(value: &str) -> Option<SelfTest> {
+    match value {
+        "panic" => Some(SelfTest::Panic),
+        "fault" => Some(SelfTest::Fault),
+        "doublefault" => Some(SelfTest::DoubleFault),
+        "stackoverflow" => Some(SelfTest::StackOverflow),
+        _ => None,
+    }
+}
+
 fn within(value: &str, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
     value.parse().ok().filter(|number| range.contains(number))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cidr, Settings, early_host, early_log_level};
+    use super::{Cidr, SelfTest, Settings, early_host, early_log_level};
     use crate::mem::GuestPhys;
     use core::net::Ipv4Addr;
     use core::time::Duration;
@@ -171,6 +200,15 @@ mod tests {
     }
 
     #[test]
+    fn mistakes_can_be_ordered() {
+        let ordered = |line| Settings::parse(line).unwrap().self_test;
+        assert_eq!(ordered("selftest=panic"), Some(SelfTest::Panic));
+        assert_eq!(ordered("selftest=fault"), Some(SelfTest::Fault));
+        assert_eq!(ordered("selftest=doublefault"), Some(SelfTest::DoubleFault));
+        assert_eq!(ordered("selftest=stackoverflow"), Some(SelfTest::StackOverflow));
+    }
+
+    #[test]
     fn bad_words_are_named() {
         let bad = [
             "ip=10.0.0.1",
@@ -184,6 +222,7 @@ mod tests {
             "watchdog=0",
             "host=zz",
             "host=10000000000000000",
+            "selftest=all",
             "what=ever",
             "plain",
         ];

@@ -102,7 +102,7 @@ fn free_frames(machine: &Machine) -> Frames {
         frames.remove(host.0..host.0.saturating_add(HOST_AREA_BYTES as u64));
     }
     let image = image::layout();
-    frames.remove(physical(image.text.start)..physical(image.data.end));
+    frames.remove(physical(image.text.start)..physical(image.symbols.end));
     frames
 }
 
@@ -136,9 +136,15 @@ fn kernel_tables(frames: &mut Frames, machine: &Machine) -> Result<Tables, Memor
 
 fn map_image(tables: &mut Tables, frames: &mut Frames) -> Result<(), MapError> {
     let image = image::layout();
-    let parts = [(image.text, Flags::EXEC), (image.rodata, Flags::empty()), (image.data, Flags::WRITE)];
+    let parts = [
+        (image.text, Flags::EXEC),
+        (image.rodata, Flags::empty()),
+        (image.data, Flags::WRITE),
+        (image.symbols, Flags::empty()),
+    ];
     for (part, flags) in parts {
-        tables.map(frames, part.start, GuestPhys(physical(part.start)), part.end - part.start, flags)?;
+        let bytes = (part.end - part.start).next_multiple_of(PAGE_BYTES);
+        tables.map(frames, part.start, GuestPhys(physical(part.start)), bytes, flags)?;
     }
     image.guards.iter().try_for_each(|&guard| tables.unmap(frames, guard, PAGE_BYTES))
 }

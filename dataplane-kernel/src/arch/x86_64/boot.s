@@ -111,4 +111,8 @@ boot_high_pointers:
     .skip 4096
 boot_directories:
     .skip 4 * 4096
+
+.section .symbols, "a"
+    .ascii "IXIONSYM"
+    .long 0, 16
 .text

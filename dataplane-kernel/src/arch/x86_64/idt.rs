@@ -10,7 +10,7 @@ use ::x86_64::VirtAddr;
 use ::x86_64::instructions::tables::lidt;
 use ::x86_64::registers::control::Cr2;
 use ::x86_64::structures::DescriptorTablePointer;
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 use spin::Once;
 
 /// Non-maskable interrupt.
@@ -98,6 +98,78 @@ impl TrapFrame {
     pub(crate) const GENERAL: [&str; 15] = [
         "r15", "r14", "r13", "r12", "r11", "r10", "r9", "r8", "rdi", "rsi", "rbp", "rbx", "rdx", "rcx", "rax",
     ];
+}
+
+/// Names of the processor's own vectors (SDM volume 3, table 6-1).
+const NAMES: [&str; 22] = [
+    "division error",
+    "debug trap",
+    "non-maskable interrupt",
+    "breakpoint",
+    "overflow",
+    "bound range exceeded",
+    "invalid opcode",
+    "device not available",
+    "double fault",
+    "coprocessor overrun",
+    "invalid TSS",
+    "segment not present",
+    "stack segment fault",
+    "general protection fault",
+    "page fault",
+    "reserved vector",
+    "floating-point error",
+    "alignment check",
+    "machine check",
+    "SIMD floating-point error",
+    "virtualization exception",
+    "control protection fault",
+];
+
+/// What a vector is for.
+pub fn name(vector: u64) -> &'static str {
+    usize::try_from(vector).ok().and_then(|vector| NAMES.get(vector)).copied().unwrap_or("interrupt")
+}
+
+/// The registers as they are where this is called.
+#[inline(always)]
+pub(crate) fn registers_here() -> TrapFrame {
+    let mut frame = core::mem::MaybeUninit::<TrapFrame>::uninit();
+    // SAFETY: stores into the frame, all of it, and changes nothing else but `rax`, whose old value it stores first.
+    unsafe {
+        asm!(
+            "mov [rdi], r15",
+            "mov [rdi + 0x08], r14",
+            "mov [rdi + 0x10], r13",
+            "mov [rdi + 0x18], r12",
+            "mov [rdi + 0x20], r11",
+            "mov [rdi + 0x28], r10",
+            "mov [rdi + 0x30], r9",
+            "mov [rdi + 0x38], r8",
+            "mov [rdi + 0x40], rdi",
+            "mov [rdi + 0x48], rsi",
+            "mov [rdi + 0x50], rbp",
+            "mov [rdi + 0x58], rbx",
+            "mov [rdi + 0x60], rdx",
+            "mov [rdi + 0x68], rcx",
+            "mov [rdi + 0x70], rax",
+            "mov qword ptr [rdi + 0x78], 0",
+            "mov qword ptr [rdi + 0x80], 0",
+            "lea rax, [rip + 2f]",
+            "2:",
+            "mov [rdi + 0x88], rax",
+            "mov rax, cs",
+            "mov [rdi + 0x90], rax",
+            "mov [rdi + 0xa0], rsp",
+            "mov rax, ss",
+            "mov [rdi + 0xa8], rax",
+            "pushfq",
+            "pop qword ptr [rdi + 0x98]",
+            in("rdi") frame.as_mut_ptr(),
+            out("rax") _,
+        );
+        frame.assume_init()
+    }
 }
 
 extern "C" fn kernel_trap(frame: &TrapFrame) -> ! {

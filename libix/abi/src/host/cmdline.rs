@@ -10,6 +10,7 @@
 //! | `batch` | 1..=1024 | packets per cycle (64) |
 //! | `env` | `K=V` | one environment variable of the app; may stand more than once |
 //! | `watchdog` | seconds | ring 3 is late when it computes longer than this between two `run_io` (1) |
+//! | `selftest` | panic, fault, doublefault, stackoverflow | ring 0 makes this mistake on purpose, to show that it is reported |
 
 /// Key of the host area's address.
 pub const HOST: &str = "host";
@@ -25,6 +26,8 @@ pub const BATCH: &str = "batch";
 pub const ENV: &str = "env";
 /// Key of the watchdog limit.
 pub const WATCHDOG: &str = "watchdog";
+/// Key of the mistake to make.
+pub const SELFTEST: &str = "selftest";
 /// The word between settings and arguments. The first argument is `argv[0]`.
 pub const END: &str = "--";
 
