@@ -1,1 +1,24 @@
-//! End-to-end tests and their harness.
+//! The harness of the end-to-end tests: real virtual machines, started by the real `ix`, and real Linux peers.
+//!
+//! * [`artifacts`] builds what is tested, once per test program, and knows where it lies.
+//! * [`Namespace`] is a network of its own, with a tap for the machine and room for clients.
+//! * [`Run`] is one `ix run`: what it says, what it counts, how it ends.
+//! * [`peer`] is the Linux side: clients that check what they get.
+//! * [`elf`] makes programs that are none.
+//!
+//! Everything made here has a name of its own and is removed on drop, also when a test fails. Only one machine runs at a
+//! time: the emulator wants a core for itself.
+
+pub mod artifacts;
+
+mod namespace;
+pub use namespace::{GUEST, HOST, Namespace, SUBNET};
+
+mod run;
+pub use run::{Ended, Run, Runner};
+
+mod output;
+
+pub mod peer;
+
+pub mod elf;

@@ -40,7 +40,7 @@ fn main() {
             *entry = unsafe { core::mem::transmute::<[u64; 8], Command>(raw) };
             entry.opcode = u16::try_from(random.next() % 20).expect("small");
             entry.flags &= u16::try_from(random.next() % 2).expect("small");
-            if random.next() % 2 == 0 && !made.is_empty() {
+            if random.next().is_multiple_of(2) && !made.is_empty() {
                 let place = usize::try_from(random.next()).expect("64 bits") % made.len();
                 entry.handle = made[place];
             }

@@ -1,0 +1,125 @@
+//! What is tested: built by cargo when the first test asks, so that no test ever runs against yesterday's kernel.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{LazyLock, OnceLock};
+
+const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
+/// The way a guest program is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// As any app: position-independent, aborts on panic.
+    Plain,
+    /// Linked to fixed addresses (`ET_EXEC`).
+    Fixed,
+    /// Unwinds on panic.
+    Unwinding,
+}
+
+impl Build {
+    /// The cargo profile, which is also the name of its output folder.
+    fn profile(self) -> &'static str {
+        match self {
+            Build::Plain => "guest",
+            Build::Fixed => "guest-fixed",
+            Build::Unwinding => "guest-unwinding",
+        }
+    }
+
+    /// Profiles are described here and not in the workspace: nobody else has a use for them.
+    fn settings(self) -> Vec<String> {
+        let profile = self.profile();
+        let mut settings = vec![
+            format!("profile.{profile}.inherits='release'"),
+            format!("profile.{profile}.lto='off'"),
+            format!("profile.{profile}.codegen-units=16"),
+        ];
+        match self {
+            Build::Plain => {}
+            Build::Fixed => settings.push(format!(
+                "target.{TRIPLE}.rustflags=['-Ctarget-feature=+crt-static','-Crelocation-model=static']"
+            )),
+            Build::Unwinding => settings.push(format!("profile.{profile}.panic='unwind'")),
+        }
+        settings
+    }
+}
+
+/// The launcher.
+#[must_use]
+pub fn ix() -> &'static Path {
+    release("ix")
+}
+
+/// The echo server.
+#[must_use]
+pub fn echo() -> &'static Path {
+    release("echo")
+}
+
+/// A guest program.
+///
+/// # Panics
+/// If it does not build, or there is none of that name.
+#[must_use]
+pub fn guest(name: &str, build: Build) -> PathBuf {
+    static DONE: [OnceLock<()>; 3] = [const { OnceLock::new() }; 3];
+    DONE[build as usize].get_or_init(|| {
+        let mut cargo = cargo();
+        cargo.args(["build", "-p", "ixion-guests", "--profile", build.profile()]);
+        for setting in build.settings() {
+            cargo.args(["--config", &setting]);
+        }
+        finish(cargo);
+    });
+    existing(folder(build.profile()).join(name))
+}
+
+fn release(name: &str) -> &'static Path {
+    static RELEASED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let mut cargo = cargo();
+        cargo.args(["build", "--release"]);
+        cargo.args(["-p", "host-launcher", "-p", "dataplane-kernel", "-p", "echo"]);
+        finish(cargo);
+        folder("release")
+    });
+    Box::leak(existing(RELEASED.join(name)).into_boxed_path())
+}
+
+fn existing(path: PathBuf) -> PathBuf {
+    assert!(path.is_file(), "{} was not built", path.display());
+    path
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    cargo.current_dir(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the workspace"),
+    );
+    cargo
+        .arg("--quiet")
+        .arg("--locked")
+        .env("CARGO_TARGET_DIR", target());
+    cargo
+}
+
+fn finish(mut cargo: Command) {
+    let status = cargo.status().expect("cargo can be started");
+    assert!(status.success(), "{cargo:?} failed");
+}
+
+/// The target folder this test program came from: it is `TARGET/TRIPLE/PROFILE/deps/NAME`.
+fn target() -> &'static Path {
+    static TARGET: LazyLock<PathBuf> = LazyLock::new(|| {
+        let own = std::env::current_exe().expect("a program knows its file");
+        own.ancestors().nth(4).expect("four folders above").to_owned()
+    });
+    &TARGET
+}
+
+fn folder(profile: &str) -> PathBuf {
+    target().join(TRIPLE).join(profile)
+}

@@ -1,0 +1,375 @@
+//! One `ix run` and everything that can be seen of it.
+
+use crate::output::Stream;
+use crate::{GUEST, Namespace, SUBNET, artifacts};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One machine at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// How long a machine may take to boot, a program to say what it should, or a run to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An `ix run` to be started.
+#[derive(Debug)]
+pub struct Runner<'a> {
+    namespace: Option<&'a Namespace>,
+    options: Vec<OsString>,
+    app: PathBuf,
+    args: Vec<OsString>,
+}
+
+/// An `ix run` under way. Dropping it kills it.
+#[derive(Debug)]
+pub struct Run {
+    child: Child,
+    stdout: Stream,
+    stderr: Stream,
+    place: Place,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// How an `ix run` ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Exit code; 128 + the signal if `ix` itself was killed.
+    pub code: i32,
+    /// What the app printed.
+    pub stdout: String,
+    /// What the app printed on its other stream, and `ix`'s own words.
+    pub stderr: String,
+    /// What the kernel logged.
+    pub log: String,
+}
+
+/// A folder for the control socket and the log, removed with its contents.
+#[derive(Debug)]
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ixt-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a temporary folder can be made");
+        Place(path)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("kernel.log")
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What is left over in the folder for temporary things harms nobody.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl<'a> Runner<'a> {
+    /// Of this app, on user networking.
+    #[must_use]
+    pub fn new(app: &Path) -> Self {
+        Runner {
+            namespace: None,
+            options: Vec::new(),
+            app: app.to_owned(),
+            args: Vec::new(),
+        }
+    }
+
+    /// On the tap of `namespace`.
+    #[must_use]
+    pub fn on(mut self, namespace: &'a Namespace) -> Self {
+        self.namespace = Some(namespace);
+        let tap = format!("tap:{}", Namespace::TAP);
+        self.options(&["--net", &tap, "--ip", &format!("{GUEST}/{SUBNET}")])
+    }
+
+    /// With more options of `ix run`.
+    #[must_use]
+    pub fn options(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(OsString::from));
+        self
+    }
+
+    /// With these arguments of the app's.
+    #[must_use]
+    pub fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(OsString::from));
+        self
+    }
+
+    /// Starts it, as soon as no other machine runs.
+    ///
+    /// # Panics
+    /// If `ix` itself cannot be started.
+    #[must_use]
+    pub fn start(self) -> Run {
+        let ix = artifacts::ix();
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = Place::new();
+        let mut command = Command::new(ix);
+        command.env("IX_RUNTIME_DIR", &place.0);
+        command.args([
+            "run",
+            "--backend",
+            "qemu",
+            "--log",
+            "info",
+            "--name",
+            "test",
+            "--kernel-log",
+        ]);
+        command.arg(place.log()).args(&self.options).arg(&self.app);
+        if !self.args.is_empty() {
+            command.arg("--").args(&self.args);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut spawn = move || command.spawn().expect("ix can be started");
+        let mut child = match self.namespace {
+            Some(namespace) => namespace.enter(spawn),
+            None => spawn(),
+        };
+        Run {
+            stdout: Stream::of(child.stdout.take().expect("it is piped")),
+            stderr: Stream::of(child.stderr.take().expect("it is piped")),
+            child,
+            place,
+            _turn: turn,
+        }
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn finish(self) -> Ended {
+        self.start().finish()
+    }
+}
+
+impl Run {
+    /// Waits for a line on the app's standard output with `part` in it.
+    ///
+    /// # Panics
+    /// If it does not come.
+    pub fn wait_for(&self, part: &str) -> String {
+        self.stdout
+            .line_with(part, PATIENCE)
+            .unwrap_or_else(|| self.fail(&format!("the app did not say `{part}`")))
+    }
+
+    /// The counters.
+    ///
+    /// # Panics
+    /// If `ix stats` fails, or the kernel does not answer.
+    #[must_use]
+    pub fn stats(&self) -> BTreeMap<String, u64> {
+        let output = self.ix(&["stats", "test", "--json"]);
+        serde_json::from_str(&output)
+            .unwrap_or_else(|error| self.fail(&format!("ix stats printed {output:?}: {error}")))
+    }
+
+    /// One counter.
+    ///
+    /// # Panics
+    /// As [`Run::stats`], and if there is none of that name.
+    #[must_use]
+    pub fn stat(&self, name: &str) -> u64 {
+        let stats = self.stats();
+        match stats.get(name) {
+            Some(&value) => value,
+            None => self.fail(&format!("no counter is named {name}: {stats:#?}")),
+        }
+    }
+
+    /// Waits until `wanted` is true of the counters.
+    ///
+    /// # Panics
+    /// If it never is.
+    pub fn wait_for_stats(&self, what: &str, wanted: impl Fn(&BTreeMap<String, u64>) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let stats = self.stats();
+            if wanted(&stats) {
+                return;
+            }
+            if Instant::now() > until {
+                self.fail(&format!("{what}: {stats:#?}"));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The standard output of another `ix` that talks to this run.
+    ///
+    /// # Panics
+    /// If it fails.
+    #[must_use]
+    pub fn ix(&self, words: &[&str]) -> String {
+        let output = Command::new(artifacts::ix())
+            .env("IX_RUNTIME_DIR", &self.place.0)
+            .args(words)
+            .output()
+            .expect("ix can be started");
+        if !output.status.success() {
+            self.fail(&format!(
+                "ix {words:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The process id of `ix`.
+    ///
+    /// # Panics
+    /// Never: Linux's process ids are 22 bits long.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    /// Sends `ix` a signal.
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("ix is there");
+    }
+
+    /// The processes `ix` has started.
+    ///
+    /// # Panics
+    /// If it is gone.
+    #[must_use]
+    pub fn children(&self) -> Vec<u32> {
+        let id = self.child.id();
+        let tasks = std::fs::read_dir(format!("/proc/{id}/task")).expect("ix is there");
+        tasks
+            .flatten()
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+            .flat_map(|line| {
+                line.split_whitespace()
+                    .map(|id| id.parse().expect("a number"))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Asks it to stop (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::SIGTERM);
+        self.finish()
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn finish(mut self) -> Ended {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().expect("our own child") {
+                Some(status) => break status,
+                None if Instant::now() > until => self.fail("the run did not end"),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        let signal = status.signal().map(|signal| 128 + signal);
+        Ended {
+            code: status.code().or(signal).expect("one of the two ends a process"),
+            stdout: self.stdout.whole(PATIENCE),
+            stderr: self.stderr.whole(PATIENCE),
+            log: self.log(),
+        }
+    }
+
+    /// What the kernel has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.place.log()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Fails the test, with all there is to know.
+    fn fail(&self, what: &str) -> ! {
+        panic!(
+            "{what}\n--- stdout\n{}\n--- stderr\n{}\n--- kernel\n{}",
+            self.stdout.text(),
+            self.stderr.text(),
+            self.log()
+        )
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Both fail if it has ended already. QEMU dies with ix.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Checks the exit code.
+    ///
+    /// # Panics
+    /// If it is another one; says all there is to know.
+    pub fn assert_code(&self, code: i32) -> &Self {
+        assert_eq!(
+            self.code, code,
+            "exit code\n--- stdout\n{}\n--- stderr\n{}\n--- kernel\n{}",
+            self.stdout, self.stderr, self.log
+        );
+        self
+    }
+
+    /// Checks that the app printed `part`.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn assert_said(&self, part: &str) -> &Self {
+        assert!(
+            self.stdout.contains(part),
+            "`{part}` is missing\n--- stdout\n{}\n--- stderr\n{}\n--- kernel\n{}",
+            self.stdout,
+            self.stderr,
+            self.log
+        );
+        self
+    }
+
+    /// Checks that the kernel logged `part`.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn assert_logged(&self, part: &str) -> &Self {
+        assert!(
+            self.log.contains(part),
+            "`{part}` is missing in the kernel's log:\n{}",
+            self.log
+        );
+        self
+    }
+}

@@ -1,0 +1,150 @@
+//! What answers without an app's help, and UDP: ARP, ping, closed ports, datagrams of every size.
+
+use ixion_tests::{GUEST, Namespace, Run, Runner, artifacts, peer};
+use std::io::ErrorKind;
+use std::net::{TcpStream, UdpSocket};
+use std::time::{Duration, Instant};
+
+/// The largest payload of one frame: 1500 bytes less the IPv4 and the ICMP or UDP header.
+const LARGEST: usize = 1472;
+
+fn echo(namespace: &Namespace) -> Run {
+    let run = Runner::new(artifacts::echo()).on(namespace).start();
+    run.wait_for("echo: tcp and udp port 7 on 10.77.0.2");
+    run
+}
+
+#[test]
+fn every_size_of_ping_is_answered() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let socket = peer::icmp(&namespace);
+    for size in 0..=LARGEST {
+        let sequence = u16::try_from(size).unwrap();
+        peer::ping(&socket, sequence, &peer::pattern(size as u64, size));
+    }
+    let ping = namespace
+        .command("ping")
+        .args(["-c", "5", "-i", "0.02", "-W", "2"])
+        .arg(GUEST.to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ping.stdout);
+    assert!(said.contains("5 received"), "{said}");
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn fragments_are_dropped_and_counted_not_answered() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let before: u64 = fragments(&run);
+    let ping = namespace
+        .command("ping")
+        .args(["-c", "2", "-i", "0.2", "-W", "1", "-s", "3000"])
+        .arg(GUEST.to_string())
+        .output()
+        .unwrap();
+    assert!(!ping.status.success());
+    assert!(fragments(&run) >= before + 6);
+    run.stop().assert_code(0);
+}
+
+fn fragments(run: &Run) -> u64 {
+    let stats = run.stats();
+    let counters: Vec<_> = stats
+        .iter()
+        .filter(|(name, _)| name.contains("fragment"))
+        .collect();
+    assert!(!counters.is_empty(), "no counter of fragments: {stats:#?}");
+    counters.into_iter().map(|(_, value)| value).sum()
+}
+
+#[test]
+fn arp_is_answered_for_its_own_address_only() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let socket = peer::icmp(&namespace);
+    peer::ping(&socket, 1, b"x");
+    let neighbour = || namespace.ip(&format!("neighbour show {GUEST}")).unwrap();
+    assert!(neighbour().contains("lladdr"), "{}", neighbour());
+
+    namespace.ip("neighbour flush all").unwrap();
+    peer::ping(&socket, 2, b"x");
+    assert!(neighbour().contains("lladdr"), "{}", neighbour());
+
+    let nobody = namespace
+        .command("ping")
+        .args(["-c", "1", "-W", "2", "10.77.0.99"])
+        .output()
+        .unwrap();
+    assert!(!nobody.status.success());
+    let absent = namespace.ip("neighbour show 10.77.0.99").unwrap();
+    assert!(!absent.contains("lladdr"), "{absent}");
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn a_peer_that_changes_its_card_is_found_again() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let stream = peer::connect(&namespace, peer::guest(7));
+    peer::exchange(&stream, b"before");
+    namespace
+        .ip(&format!("link set {} address 02:00:00:00:77:01", Namespace::TAP))
+        .unwrap();
+    peer::exchange(&stream, b"after");
+    drop(stream);
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn datagrams_of_every_size_come_back() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let socket = peer::udp(&namespace, 7);
+    let mut room = [0; 2048];
+    for size in 0..=LARGEST {
+        let bytes = peer::pattern(size as u64, size);
+        socket.send(&bytes).unwrap();
+        let count = socket
+            .recv(&mut room)
+            .unwrap_or_else(|error| panic!("{size} bytes: {error}"));
+        peer::assert_same(&room[..count], &bytes);
+    }
+    burst(&socket);
+    run.stop().assert_code(0);
+}
+
+/// Many at once: those that come back are whole, and most do.
+fn burst(socket: &UdpSocket) {
+    for number in 0..100u64 {
+        socket.send(&peer::pattern(number, 200)).unwrap();
+    }
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let mut room = [0; 2048];
+    let mut seen = 0;
+    while let Ok(count) = socket.recv(&mut room) {
+        assert!((0..100).any(|number| room[..count] == peer::pattern(number, 200)));
+        seen += 1;
+    }
+    assert!(seen > 50, "{seen} of 100 came back");
+}
+
+#[test]
+fn closed_ports_are_answered_at_once() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let start = Instant::now();
+    let refused = namespace
+        .enter(|| TcpStream::connect_timeout(&peer::guest(8), Duration::from_secs(5)))
+        .unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{refused}");
+
+    let socket = peer::udp(&namespace, 8);
+    socket.send(b"anybody?").unwrap();
+    let unreachable = socket.recv(&mut [0; 16]).unwrap_err();
+    assert_eq!(unreachable.kind(), ErrorKind::ConnectionRefused, "{unreachable}");
+    assert!(start.elapsed() < Duration::from_secs(2));
+    run.stop().assert_code(0);
+}
