@@ -34,10 +34,10 @@ pub struct Config {
     pub rx_buffers: u32,
     /// Of these, how many the stack and the app together may never hold, so that ACKs can still be received.
     pub rx_reserve: u32,
-    /// Of these, how many UDP may hold.
+    /// Of the others, how many UDP may hold; at most a quarter.
     pub udp_held_buffers: u32,
-    /// Slots of the driver's transmit ring: so many datagrams may be on their way out, and some more wait for ARP.
-    pub tx_slots: u32,
+    /// Most datagrams on their way out.
+    pub udp_sends: u32,
     /// Most pieces of app memory queued for sending, over all flows.
     pub max_send_spans: u32,
 
@@ -107,7 +107,7 @@ impl Config {
             rx_buffers: 8192,
             rx_reserve: 1024,
             udp_held_buffers: 2048,
-            tx_slots: 1024,
+            udp_sends: 2048,
             max_send_spans: 65536,
             secret: [0; 16],
             tcp: TcpConfig::default(),

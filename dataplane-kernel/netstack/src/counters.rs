@@ -133,7 +133,7 @@ counters! {
     flows_time_wait,
     /// Gauge: receive buffers of flows that wait for the app.
     buffers_queued,
-    /// Gauge: receive buffers held by the app.
+    /// Gauge: receive buffers of flows that the app holds.
     buffers_lent,
     /// Gauge: receive buffers of datagrams, waiting for the app or held by it.
     buffers_udp,

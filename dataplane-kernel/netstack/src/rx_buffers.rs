@@ -106,17 +106,18 @@ pub(crate) struct RxBuffers {
     metas: Box<[Meta]>,
     queued: u32,
     lent: u32,
-    /// Most buffers held at once by stack and app together.
+    /// Most buffers of flows held at once by stack and app together.
     limit: u32,
 }
 
 impl RxBuffers {
-    pub(crate) fn new(buffers: u32, reserve: u32) -> Self {
+    /// A table for `buffers`, of which flows may hold `limit`.
+    pub(crate) fn new(buffers: u32, limit: u32) -> Self {
         RxBuffers {
             metas: (0..buffers).map(|_| Meta::default()).collect(),
             queued: 0,
             lent: 0,
-            limit: buffers.saturating_sub(reserve),
+            limit,
         }
     }
 
@@ -125,7 +126,7 @@ impl RxBuffers {
         self.queued
     }
 
-    /// Buffers lent to the app.
+    /// Buffers of flows lent to the app.
     pub(crate) fn lent(&self) -> u32 {
         self.lent
     }
@@ -256,7 +257,6 @@ impl RxBuffers {
                 holder: Holder::App,
                 ..Meta::default()
             };
-            self.lent += 1;
         }
     }
 
@@ -269,7 +269,7 @@ impl RxBuffers {
         match self.metas.get_mut(index as usize) {
             Some(meta) if meta.holder == Holder::App => {
                 meta.holder = Holder::Driver;
-                self.lent -= 1;
+                self.lent -= u32::from(meta.owner != NO_FLOW);
                 Ok(*meta)
             }
             _ => Err(Error::Invalid),

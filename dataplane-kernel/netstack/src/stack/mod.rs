@@ -35,9 +35,6 @@ use crate::wire::ethernet::MacAddr;
 use crate::{Config, Counters, Instant};
 use calls::AppTimers;
 
-/// Datagrams that may wait for ARP besides those that may stand in the transmit ring.
-const UDP_WAITING: u32 = 256;
-
 /// One TCP/IP stack. See the [crate] for how it is driven.
 pub struct Stack {
     flows: FlowTable,
@@ -61,13 +58,12 @@ impl Stack {
         } else {
             TxChecksum::Software
         };
+        let unreserved = config.rx_buffers.saturating_sub(config.rx_reserve);
+        let udp_held_buffers = config.udp_held_buffers.min(unreserved / 4);
         let mut shared = Shared {
             tuning: Tuning::new(&config),
             counters: Counters::default(),
-            rx: RxBuffers::new(
-                config.rx_buffers,
-                config.rx_reserve.saturating_add(config.udp_held_buffers),
-            ),
+            rx: RxBuffers::new(config.rx_buffers, unreserved - udp_held_buffers),
             spans: crate::tcp::span_slab(config.max_send_spans),
             wheel: TimerWheel::new(config.max_flows, now),
             ready: Ring::new(config.max_flows),
@@ -88,8 +84,8 @@ impl Stack {
         };
         let limits = Limits {
             sockets: u16::try_from(config.max_udp_sockets).unwrap_or(u16::MAX),
-            sends: config.tx_slots.saturating_add(UDP_WAITING),
-            held_buffers: config.udp_held_buffers,
+            sends: config.udp_sends,
+            held_buffers: udp_held_buffers,
         };
         let [first, second, ..] = shared.secrets.random().to_le_bytes();
         Stack {

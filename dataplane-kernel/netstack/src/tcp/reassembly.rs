@@ -195,7 +195,7 @@ mod tests {
     }
 
     fn insert_all(pieces: &[(u32, u16)]) -> (BufList, RxBuffers, usize) {
-        let mut rx = RxBuffers::new(64, 0);
+        let mut rx = RxBuffers::new(64, 64);
         let mut list = BufList::EMPTY;
         let mut freed = 0;
         for (index, (offset, len)) in (0..).zip(pieces) {
