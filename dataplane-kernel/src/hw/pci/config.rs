@@ -1,8 +1,8 @@
 //! Configuration space: 256 bytes per function, by the two I/O ports every PC has (PCI Local Bus 3.0, section 3.2.2.3.2).
 
-use core::sync::atomic::{AtomicBool, Ordering};
 use crate::arch::port;
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Bus, device and function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

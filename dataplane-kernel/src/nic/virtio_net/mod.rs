@@ -213,7 +213,7 @@ impl<R: Registers> Nic for VirtioNet<R> {
     /// - `nic.rx_frames`, `nic.rx_bytes`: received, and bytes of those.
     /// - `nic.rx_bad_descriptor`: the device named a buffer it does not have; skipped.
     /// - `nic.rx_bad_length`: the device wrote less than a frame or more than a buffer; the buffer went back to it.
-    /// - `nic.rx_no_buffer`: times the pool was empty while the queue had room.
+    /// - `nic.rx_no_buffer`: times the pool became empty while the queue had room.
     /// - `nic.rx_doorbells`: times the device was notified of buffers.
     /// - `nic.tx_frames`, `nic.tx_bytes`: queued, and bytes of those.
     /// - `nic.tx_ring_full`: times a frame found no room.

@@ -2,7 +2,7 @@
 //! of its BARs.
 
 use super::VirtioNet;
-use super::init::InitError;
+use super::init::{self, InitError};
 use super::regs::{PciRegisters, Ranges};
 use crate::hw::dma::DmaMemory;
 use crate::hw::mmio::Mmio;
@@ -50,9 +50,12 @@ pub fn open(
         .iter()
         .find(|function| is_ours(function))
         .ok_or(InitError::NoDevice)?;
-    let registers = registers(config, &all, function.at, |phys, len| {
+    let mut registers = registers(config, &all, function.at, |phys, len| {
         Mmio::map(frames, phys, len)
     })?;
+    // Whatever somebody left it doing, it does not go on with it into our memory.
+    init::reset(&mut registers)?;
+    config.change_command(function.at, Command::BUS_MASTER, Command::empty());
     let nic = VirtioNet::new(
         registers,
         region,
@@ -85,7 +88,7 @@ struct Places {
     device: Option<Place>,
 }
 
-/// Switches the function on and finds its registers; `map` makes memory of the device reachable (physical address,
+/// Switches the function's memory on and finds its registers; `map` makes memory of the device reachable (physical address,
 /// length), at most once per BAR. `all` are all functions there are.
 fn registers<C: ConfigSpace>(
     config: &mut C,
@@ -114,8 +117,7 @@ fn registers<C: ConfigSpace>(
         )
     };
     let (common, notify, config_range) = (find(common), find(notify), find(device));
-    let wanted = Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE;
-    config.change_command(at, wanted, Command::empty());
+    config.change_command(at, Command::MEMORY | Command::INTX_DISABLE, Command::empty());
     let ranges = common.zip(notify).zip(config_range);
     ranges
         .and_then(|((common, notify), config)| {
@@ -228,7 +230,7 @@ mod tests {
             Some(mmio::testing::registers(usize::try_from(len).unwrap()))
         });
         let command = Command::from_bits_truncate(config.read(at(0, 3, 0), 4));
-        assert!(found.is_err() || command == Command::MEMORY | Command::BUS_MASTER | Command::INTX_DISABLE);
+        assert!(found.is_err() || command == Command::MEMORY | Command::INTX_DISABLE);
         found.map(|_| maps)
     }
 

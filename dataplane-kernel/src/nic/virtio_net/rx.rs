@@ -30,7 +30,7 @@ pub(super) struct Counters {
     pub(super) bad_descriptor: u64,
     /// Used elements with a length no frame in a buffer can have: the buffer went back to the device.
     pub(super) bad_length: u64,
-    /// Times the pool was empty while the queue had room.
+    /// Times the pool became empty while the queue had room.
     pub(super) no_buffer: u64,
     /// Times the device was notified of new buffers.
     pub(super) doorbells: u64,
@@ -45,6 +45,8 @@ pub(super) struct Rx {
     lent: Box<[u32]>,
     /// Descriptors without a buffer.
     empty: Vec<u16>,
+    /// The pool had none left for them.
+    starved: bool,
     /// `VIRTIO_NET_F_GUEST_CSUM` was agreed on: the header's flags mean something.
     flags_count: bool,
 }
@@ -59,6 +61,7 @@ impl Rx {
             region,
             lent: vec![NONE; size.into()].into(),
             empty: (0..size).rev().collect(),
+            starved: false,
             flags_count,
             ring,
         }
@@ -122,11 +125,13 @@ impl Rx {
         while let Some(id) = self.empty.pop() {
             let Some(buf) = pool.alloc() else {
                 self.empty.push(id);
-                self.counters.no_buffer += 1;
+                self.counters.no_buffer += u64::from(!self.starved);
+                self.starved = true;
                 return;
             };
             self.lend(id, buf);
         }
+        self.starved = false;
     }
 
     #[inline]

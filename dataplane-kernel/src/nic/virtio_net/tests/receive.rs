@@ -72,6 +72,7 @@ fn an_empty_pool_is_counted_and_the_queue_filled_later() {
     }
     let frames = bench.poll(64);
     bench.post();
+    bench.post();
     assert!(!bench.device.rx(|queue| queue.receive(0, &FRAME)));
     assert_eq!(bench.counter("nic.rx_no_buffer"), 1);
 
