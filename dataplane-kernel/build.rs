@@ -71,7 +71,12 @@ fn link(command: &[String]) -> ExitCode {
     };
     match Command::new(program).args(arguments).status() {
         Ok(status) if status.success() => {}
-        Ok(status) => return status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Ok(status) => {
+            return status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .map_or(ExitCode::FAILURE, ExitCode::from);
+        }
         Err(error) => return failed(format!("{program}: {error}").into()),
     }
     let output = arguments.iter().skip_while(|argument| *argument != "-o").nth(1);

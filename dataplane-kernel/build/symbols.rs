@@ -23,7 +23,9 @@ const P_MEMSZ: usize = 40;
 pub(crate) fn append(path: &Path) -> Result<(), Box<dyn Error>> {
     let mut file = fs::read(path)?;
     let elf = ElfFile64::<LittleEndian>::parse(&*file)?;
-    let Some(section) = elf.section_by_name(SECTION) else { return Ok(()) };
+    let Some(section) = elf.section_by_name(SECTION) else {
+        return Ok(());
+    };
     let header = segment_header(&elf, section.address()).ok_or("no segment for the symbols")?;
     let table = table(&functions(&elf))?;
     let offset = file.len().next_multiple_of(PAGE_BYTES);
@@ -51,9 +53,13 @@ fn segment_header(elf: &ElfFile64<LittleEndian>, address: u64) -> Option<usize> 
 /// Names of functions and of labels in assembly, by address.
 fn functions(elf: &ElfFile64<LittleEndian>) -> BTreeMap<u64, String> {
     let is_code = |symbol: &object::read::elf::ElfSymbol64<LittleEndian>| {
-        let section = symbol.section_index().and_then(|index| elf.section_by_index(index).ok());
-        matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label)
-            && section.is_some_and(|section| section.name() == Ok(".text"))
+        let section = symbol
+            .section_index()
+            .and_then(|index| elf.section_by_index(index).ok());
+        matches!(
+            symbol.kind(),
+            SymbolKind::Text | SymbolKind::Unknown | SymbolKind::Label
+        ) && section.is_some_and(|section| section.name() == Ok(".text"))
     };
     let named = elf.symbols().filter(is_code).filter_map(|symbol| {
         let name = symbol.name().ok().filter(|name| !name.is_empty())?;

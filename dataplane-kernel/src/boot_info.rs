@@ -1,6 +1,9 @@
 //! What the loader tells: PVH's `hvm_start_info` (Xen, `xen/include/public/arch-x86/hvm/start_info.h`) with the memory
 //! map, the module that is the app, and the command line.
-#![allow(unsafe_code, reason = "the loader's tables are found by their physical addresses")]
+#![allow(
+    unsafe_code,
+    reason = "the loader's tables are found by their physical addresses"
+)]
 
 use crate::mem::frames::Frames;
 use crate::mem::ranges::Ranges;
@@ -117,13 +120,22 @@ impl Machine {
         let sized = |start: u64, bytes: usize| start..start.saturating_add(bytes as u64);
         let taken = [
             sized(start_info.0, size_of::<StartInfo>()),
-            sized(info.memory_map, info.memory_map_entries as usize * size_of::<MemoryMapEntry>()),
+            sized(
+                info.memory_map,
+                info.memory_map_entries as usize * size_of::<MemoryMapEntry>(),
+            ),
             sized(info.module_list, info.modules as usize * size_of::<ModuleEntry>()),
             sized(info.command_line, command_line.len() + 1),
             module.clone().unwrap_or_default(),
         ];
         let rsdp = (info.rsdp != 0).then_some(GuestPhys(info.rsdp));
-        Ok(Machine { ram: usable(map), taken, module, command_line, rsdp })
+        Ok(Machine {
+            ram: usable(map),
+            taken,
+            module,
+            command_line,
+            rsdp,
+        })
     }
 
     /// Ranges the loader has put something into.
@@ -133,7 +145,10 @@ impl Machine {
 
     /// The first module's bytes, if there is a module and it lies in RAM.
     pub fn module(&self) -> Option<&'static [u8]> {
-        let range = self.module.clone().filter(|range| !range.is_empty() && self.ram.contains(range))?;
+        let range = self
+            .module
+            .clone()
+            .filter(|range| !range.is_empty() && self.ram.contains(range))?;
         let bytes = usize::try_from(range.end - range.start).ok()?;
         // SAFETY: RAM is in the direct map, and `taken` keeps the allocator away from the module.
         Some(unsafe { core::slice::from_raw_parts(direct(GuestPhys(range.start)), bytes) })
@@ -144,7 +159,12 @@ impl Machine {
 /// `table` must be the physical address of a mapped table of `T`, made of integers, with an entry `index`.
 unsafe fn table_entry<T: Copy>(table: u64, index: u32) -> T {
     // SAFETY: the caller's promise.
-    unsafe { direct(GuestPhys(table)).cast::<T>().add(index as usize).read_unaligned() }
+    unsafe {
+        direct(GuestPhys(table))
+            .cast::<T>()
+            .add(index as usize)
+            .read_unaligned()
+    }
 }
 
 /// # Safety
@@ -168,8 +188,11 @@ unsafe fn text(start: u64) -> &'static str {
 fn usable(map: impl Iterator<Item = MemoryMapEntry> + Clone) -> Ranges {
     let range = |entry: &MemoryMapEntry| entry.address..entry.address.saturating_add(entry.size);
     let mut ram = Ranges::default();
-    map.clone().filter(|entry| entry.kind == TYPE_RAM).for_each(|entry| ram.add(range(&entry)));
-    map.filter(|entry| entry.kind != TYPE_RAM).for_each(|entry| ram.remove(range(&entry)));
+    map.clone()
+        .filter(|entry| entry.kind == TYPE_RAM)
+        .for_each(|entry| ram.add(range(&entry)));
+    map.filter(|entry| entry.kind != TYPE_RAM)
+        .for_each(|entry| ram.remove(range(&entry)));
     ram
 }
 
@@ -187,7 +210,12 @@ mod tests {
     }
 
     fn start_info(map: &[(u64, u64, u32)], module: u64, command_line: &'static [u8]) -> StartInfo {
-        let entry = |&(address, size, kind): &_| MemoryMapEntry { address, size, kind, reserved: 0 };
+        let entry = |&(address, size, kind): &_| MemoryMapEntry {
+            address,
+            size,
+            kind,
+            reserved: 0,
+        };
         let map: std::vec::Vec<_> = map.iter().map(entry).collect();
         let entries = map.len() as u32;
         StartInfo {
@@ -195,7 +223,12 @@ mod tests {
             version: 1,
             flags: 0,
             modules: 1,
-            module_list: leak(ModuleEntry { address: module, size: 4, command_line: 0, reserved: 0 }),
+            module_list: leak(ModuleEntry {
+                address: module,
+                size: 4,
+                command_line: 0,
+                reserved: 0,
+            }),
             command_line: command_line.as_ptr().expose_provenance() as u64,
             rsdp: 0x1234,
             memory_map: map.leak().as_ptr().expose_provenance() as u64,
@@ -212,7 +245,12 @@ mod tests {
     #[test]
     fn a_map_is_read_and_reservations_win() {
         let module = leak(*b"\x7fELF");
-        let map = [(0, 0x9_fc00, 1), (0x10_0000, 0x1000_0000, 1), (0xf0_0000, 0x1000, 2), (module, 4096, 1)];
+        let map = [
+            (0, 0x9_fc00, 1),
+            (0x10_0000, 0x1000_0000, 1),
+            (0xf0_0000, 0x1000, 2),
+            (module, 4096, 1),
+        ];
         let machine = read(start_info(&map, module, b"log=debug\0")).unwrap();
         assert_eq!(machine.ram.total(), 0x9_fc00 + 0x1000_0000 - 0x1000 + 4096);
         assert!(!machine.ram.contains(&(0xf0_0000..0xf0_0001)));
@@ -234,8 +272,21 @@ mod tests {
     #[test]
     fn other_loaders_are_refused() {
         let good = start_info(&[(0, 0x1000, 1)], 0, b"\0");
-        assert_eq!(read(StartInfo { magic: 1, ..good }).unwrap_err(), MachineError::Magic);
-        assert_eq!(read(StartInfo { version: 0, ..good }).unwrap_err(), MachineError::NoMemoryMap);
-        assert_eq!(read(StartInfo { memory_map_entries: 0, ..good }).unwrap_err(), MachineError::NoMemoryMap);
+        assert_eq!(
+            read(StartInfo { magic: 1, ..good }).unwrap_err(),
+            MachineError::Magic
+        );
+        assert_eq!(
+            read(StartInfo { version: 0, ..good }).unwrap_err(),
+            MachineError::NoMemoryMap
+        );
+        assert_eq!(
+            read(StartInfo {
+                memory_map_entries: 0,
+                ..good
+            })
+            .unwrap_err(),
+            MachineError::NoMemoryMap
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! The launcher, as the kernel sees it: the area it lends, where the app's output goes, and the way to end.
-#![allow(unsafe_code, reason = "the area is found by its physical address, the exit by its port")]
+#![allow(
+    unsafe_code,
+    reason = "the area is found by its physical address, the exit by its port"
+)]
 
 use crate::arch::{self, port, serial};
 use crate::boot_info::Machine;

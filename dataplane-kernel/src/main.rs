@@ -38,7 +38,12 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     if let Some(mistake) = settings.self_test {
         panic::self_test::make(mistake, &mut frames);
     }
-    start::start(BootInfo { frames, module: machine.module(), settings, rsdp: machine.rsdp })
+    start::start(BootInfo {
+        frames,
+        module: machine.module(),
+        settings,
+        rsdp: machine.rsdp,
+    })
 }
 
 /// Ends the machine if it, or what it was told, will not do.

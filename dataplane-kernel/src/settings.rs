@@ -85,17 +85,23 @@ impl fmt::Display for BadWord<'_> {
 
 /// The words in front of the arguments.
 fn words(line: &str) -> impl Iterator<Item = &str> {
-    line.split_ascii_whitespace().take_while(|&word| word != cmdline::END)
+    line.split_ascii_whitespace()
+        .take_while(|&word| word != cmdline::END)
 }
 
 /// The value of `key`, for those who cannot wait for memory to parse the whole line.
 pub fn early<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    words(line).filter_map(|word| word.split_once('=')).find(|(found, _)| *found == key).map(|(_, value)| value)
+    words(line)
+        .filter_map(|word| word.split_once('='))
+        .find(|(found, _)| *found == key)
+        .map(|(_, value)| value)
 }
 
 /// The log level, if the line names one; a bad one is reported by [`Settings::parse`].
 pub fn early_log_level(line: &str) -> LevelFilter {
-    early(line, cmdline::LOG).and_then(|value| value.parse().ok()).unwrap_or(LevelFilter::Info)
+    early(line, cmdline::LOG)
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(LevelFilter::Info)
 }
 
 /// The address of the host area, if the line names one.
@@ -111,8 +117,13 @@ impl Settings {
     pub fn parse(line: &str) -> Result<Settings, BadWord<'_>> {
         let mut settings = Settings::default();
         for word in words(line) {
-            let (key, value) = word.split_once('=').ok_or(BadWord { word, wanted: "key=value" })?;
-            settings.set(key, value).map_err(|wanted| BadWord { word, wanted })?;
+            let (key, value) = word.split_once('=').ok_or(BadWord {
+                word,
+                wanted: "key=value",
+            })?;
+            settings
+                .set(key, value)
+                .map_err(|wanted| BadWord { word, wanted })?;
         }
         let mut all = line.split_ascii_whitespace();
         if all.any(|word| word == cmdline::END) {
@@ -128,7 +139,9 @@ impl Settings {
             cmdline::IP => self.ip = Some(cidr(value).ok_or("an IPv4 address and prefix, as 10.0.0.2/24")?),
             cmdline::GATEWAY => self.gateway = Some(value.parse().map_err(|_| "an IPv4 address")?),
             cmdline::LOG => {
-                self.log = value.parse().map_err(|_| "off, error, warn, info, debug or trace")?;
+                self.log = value
+                    .parse()
+                    .map_err(|_| "off, error, warn, info, debug or trace")?;
             }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),
@@ -186,7 +199,13 @@ mod tests {
                     -- app log=x %2D-";
         let settings = Settings::parse(line).unwrap();
         assert_eq!(settings.host, Some(GuestPhys(0xf0_0000)));
-        assert_eq!(settings.ip, Some(Cidr { address: Ipv4Addr::new(10, 0, 0, 2), prefix: 24 }));
+        assert_eq!(
+            settings.ip,
+            Some(Cidr {
+                address: Ipv4Addr::new(10, 0, 0, 2),
+                prefix: 24
+            })
+        );
         assert_eq!(settings.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!((settings.log, settings.batch), (LevelFilter::Debug, 7));
         assert_eq!(settings.watchdog, Duration::from_secs(3));

@@ -14,12 +14,14 @@ pub struct Frames {
 impl Frames {
     /// Adds memory: the whole pages in `range`, which must be in the direct map and overlap nothing added before.
     pub fn add(&mut self, range: Range<u64>) {
-        self.free.add(range.start.next_multiple_of(PAGE_BYTES)..range.end & !(PAGE_BYTES - 1));
+        self.free
+            .add(range.start.next_multiple_of(PAGE_BYTES)..range.end & !(PAGE_BYTES - 1));
     }
 
     /// Takes out every page that `range` touches.
     pub fn remove(&mut self, range: Range<u64>) {
-        self.free.remove(range.start & !(PAGE_BYTES - 1)..range.end.next_multiple_of(PAGE_BYTES));
+        self.free
+            .remove(range.start & !(PAGE_BYTES - 1)..range.end.next_multiple_of(PAGE_BYTES));
     }
 
     /// Takes `bytes`, rounded up to whole pages, contiguous and zeroed, from the lowest fitting place. `align` is a power
@@ -60,7 +62,11 @@ impl Frames {
 
     /// The largest contiguous free range, in bytes.
     pub fn largest_free(&self) -> u64 {
-        self.free.iter().map(|range| range.end - range.start).max().unwrap_or(0)
+        self.free
+            .iter()
+            .map(|range| range.end - range.start)
+            .max()
+            .unwrap_or(0)
     }
 
     /// All that is free, in bytes.
@@ -95,7 +101,10 @@ mod tests {
         assert_eq!(frames.free_bytes(), 62 * MIB - PAGE_BYTES);
         assert_eq!(frames.largest_free(), 48 * MIB);
         assert_eq!(frames.alloc_uncleared(20 * MIB, 1).map(|p| p.0), Some(16 * MIB));
-        assert_eq!(frames.alloc_uncleared(2 * MIB, 2 * MIB).map(|p| p.0), Some(2 * MIB));
+        assert_eq!(
+            frames.alloc_uncleared(2 * MIB, 2 * MIB).map(|p| p.0),
+            Some(2 * MIB)
+        );
         assert_eq!(frames.alloc_uncleared(1, 1).map(|p| p.0), Some(MIB + PAGE_BYTES));
     }
 
@@ -107,7 +116,11 @@ mod tests {
         assert_eq!(frames.alloc_uncleared(0, 1), None);
         assert_eq!(frames.alloc_uncleared(1, 3), None);
         assert_eq!(frames.alloc_uncleared(u64::MAX, 1), None);
-        assert_eq!(frames.alloc_uncleared(1, 1 << 63), Some(super::GuestPhys(0)), "zero is aligned to all");
+        assert_eq!(
+            frames.alloc_uncleared(1, 1 << 63),
+            Some(super::GuestPhys(0)),
+            "zero is aligned to all"
+        );
         assert_eq!(frames.alloc_uncleared(1, 1 << 63), None);
     }
 
@@ -117,7 +130,10 @@ mod tests {
         frames.add(0..MIB);
         let mut part = frames.split_off(MIB / 2).unwrap();
         let mut seen = std::collections::BTreeSet::new();
-        while let Some(page) = frames.alloc_uncleared(1, 1).or_else(|| part.alloc_uncleared(1, 1)) {
+        while let Some(page) = frames
+            .alloc_uncleared(1, 1)
+            .or_else(|| part.alloc_uncleared(1, 1))
+        {
             assert!(seen.insert(page.0));
         }
         assert_eq!(seen.len() as u64, MIB / PAGE_BYTES);

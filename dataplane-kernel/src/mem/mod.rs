@@ -1,5 +1,8 @@
 //! Memory: which there is, who has it, and where it is mapped.
-#![allow(unsafe_code, reason = "this is the wall around physical memory and page tables")]
+#![allow(
+    unsafe_code,
+    reason = "this is the wall around physical memory and page tables"
+)]
 
 /// Physical memory.
 pub mod frames;
@@ -51,10 +54,19 @@ const HEAP_MIN_BYTES: u64 = 16 << 20;
 /// The first MiB is the firmware's: tables are read there, nothing else is done with it.
 const FIRMWARE_BYTES: u64 = 1 << 20;
 
+/// A number of bytes as the other of the two types that mean it: they are the same on every processor there is here.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "asserted below")]
+pub const fn size(bytes: u64) -> usize {
+    bytes as usize
+}
+
+const _: () = assert!(size_of::<usize>() == size_of::<u64>());
+
 /// Where ring 0 reaches physical memory (or a mapped device). The pointer may be used as far as that is mapped.
 #[inline(always)]
 pub fn direct(phys: GuestPhys) -> *mut u8 {
-    core::ptr::with_exposed_provenance_mut((DIRECT_MAP + phys.0) as usize)
+    core::ptr::with_exposed_provenance_mut(size(DIRECT_MAP + phys.0))
 }
 
 /// Why a machine's memory will not do.
@@ -86,10 +98,12 @@ pub fn init(machine: &Machine, heap: &Heap) -> Result<Frames, MemoryError> {
     // SAFETY: the image and the direct map are where they were.
     unsafe { tables.activate() };
     let bytes = (machine.ram.total() / HEAP_SHARE).max(HEAP_MIN_BYTES);
-    let base = frames.alloc_uncleared(bytes, paging::LARGE_PAGE_BYTES).ok_or(MemoryError::TooLittle)?;
+    let base = frames
+        .alloc_uncleared(bytes, paging::LARGE_PAGE_BYTES)
+        .ok_or(MemoryError::TooLittle)?;
     let base = NonNull::new(direct(base)).ok_or(MemoryError::TooLittle)?;
     // SAFETY: the frames were free, and are not given back.
-    let claimed = unsafe { heap::claim(heap, base, bytes as usize) };
+    let claimed = unsafe { heap::claim(heap, base, size(bytes)) };
     claimed.then_some(frames).ok_or(MemoryError::TooLittle)
 }
 
@@ -114,17 +128,27 @@ fn kernel_tables(frames: &mut Frames, machine: &Machine) -> Result<Tables, Memor
     let mut tables = Tables::new(frames).ok_or(MemoryError::TooLittle)?;
     map_image(&mut tables, frames).map_err(MemoryError::Map)?;
     let mut map = |range: Range<u64>, flags| {
-        tables.map(frames, DIRECT_MAP + range.start, GuestPhys(range.start), range.end - range.start, flags)
+        tables.map(
+            frames,
+            DIRECT_MAP + range.start,
+            GuestPhys(range.start),
+            range.end - range.start,
+            flags,
+        )
     };
     map(0..FIRMWARE_BYTES, Flags::empty()).map_err(MemoryError::Map)?;
     let image = image::layout();
     let fixed = physical(image.text.start)..physical(image.data.start);
     for range in machine.ram.iter() {
-        let range = range.start.next_multiple_of(PAGE_BYTES).max(FIRMWARE_BYTES)..range.end & !(PAGE_BYTES - 1);
+        let range =
+            range.start.next_multiple_of(PAGE_BYTES).max(FIRMWARE_BYTES)..range.end & !(PAGE_BYTES - 1);
         // What is constant in the image is constant here too.
         let parts = [
             (range.start..range.end.min(fixed.start), Flags::WRITE),
-            (range.start.max(fixed.start)..range.end.min(fixed.end), Flags::empty()),
+            (
+                range.start.max(fixed.start)..range.end.min(fixed.end),
+                Flags::empty(),
+            ),
             (range.start.max(fixed.end)..range.end, Flags::WRITE),
         ];
         for (part, flags) in parts.into_iter().filter(|(part, _)| !part.is_empty()) {
@@ -146,7 +170,10 @@ fn map_image(tables: &mut Tables, frames: &mut Frames) -> Result<(), MapError> {
         let bytes = (part.end - part.start).next_multiple_of(PAGE_BYTES);
         tables.map(frames, part.start, GuestPhys(physical(part.start)), bytes, flags)?;
     }
-    image.guards.iter().try_for_each(|&guard| tables.unmap(frames, guard, PAGE_BYTES))
+    image
+        .guards
+        .iter()
+        .try_for_each(|&guard| tables.unmap(frames, guard, PAGE_BYTES))
 }
 
 /// Maps a device's registers into the direct map, uncached.
@@ -155,9 +182,18 @@ fn map_image(tables: &mut Tables, frames: &mut Frames) -> Result<(), MapError> {
 /// See [`MapError`]; the registers may be mapped already.
 pub fn map_device(frames: &mut Frames, phys: GuestPhys, bytes: u64) -> Result<*mut u8, MapError> {
     let first = phys.0 & !(PAGE_BYTES - 1);
-    let end = phys.0.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(PAGE_BYTES));
+    let end = phys
+        .0
+        .checked_add(bytes)
+        .and_then(|end| end.checked_next_multiple_of(PAGE_BYTES));
     let len = end.ok_or(MapError::WrongHalf)? - first;
     let virt = DIRECT_MAP.checked_add(first).ok_or(MapError::WrongHalf)?;
-    paging::map(frames, virt, GuestPhys(first), len, Flags::WRITE | Flags::UNCACHED)?;
+    paging::map(
+        frames,
+        virt,
+        GuestPhys(first),
+        len,
+        Flags::WRITE | Flags::UNCACHED,
+    )?;
     Ok(direct(phys))
 }

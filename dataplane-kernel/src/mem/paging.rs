@@ -1,7 +1,7 @@
 //! The page tables. There is one address space: kernel in the upper half, the app in the lower.
 
 use super::frames::Frames;
-use super::{GuestPhys, PAGE_BYTES, direct};
+use super::{GuestPhys, PAGE_BYTES, direct, size};
 use bitflags::bitflags;
 use ix_abi::app::layout::USER_END;
 use x86_64::VirtAddr;
@@ -91,7 +91,9 @@ fn flush(virt: u64, len: u64) {
     if len / PAGE_BYTES > FLUSH_ALL_PAGES {
         tlb::flush_all();
     } else {
-        (0..len).step_by(PAGE_BYTES as usize).for_each(|offset| tlb::flush(VirtAddr::new(virt + offset)));
+        (0..len)
+            .step_by(size(PAGE_BYTES))
+            .for_each(|offset| tlb::flush(VirtAddr::new(virt + offset)));
     }
 }
 
@@ -103,11 +105,15 @@ pub(super) struct Tables {
 impl Tables {
     /// A new, empty tree.
     pub(super) fn new(frames: &mut Frames) -> Option<Self> {
-        Some(Tables { root: frames.alloc(PAGE_BYTES, PAGE_BYTES)? })
+        Some(Tables {
+            root: frames.alloc(PAGE_BYTES, PAGE_BYTES)?,
+        })
     }
 
     fn current() -> Self {
-        Tables { root: GuestPhys(Cr3::read().0.start_address().as_u64()) }
+        Tables {
+            root: GuestPhys(Cr3::read().0.start_address().as_u64()),
+        }
     }
 
     /// Makes this tree the one the processor uses.
@@ -243,7 +249,7 @@ struct Table(GuestPhys);
 impl Table {
     /// The entry of `virt` in this table of `level`, 4 being the root.
     fn entry(self, virt: u64, level: u32) -> Entry {
-        let index = (virt >> (12 + 9 * (level - 1))) as usize % ENTRIES;
+        let index = size(virt >> (12 + 9 * (level - 1))) % ENTRIES;
         // SAFETY: a table is a page of the direct map, which holds this many entries.
         Entry(unsafe { direct(self.0).cast::<u64>().add(index) })
     }
@@ -270,7 +276,9 @@ impl Entry {
 
     fn table_or_new(self, frames: &mut Frames, virt: u64) -> Result<Table, MapError> {
         if self.get() == 0 {
-            let table = frames.alloc(PAGE_BYTES, PAGE_BYTES).ok_or(MapError::OutOfMemory)?;
+            let table = frames
+                .alloc(PAGE_BYTES, PAGE_BYTES)
+                .ok_or(MapError::OutOfMemory)?;
             self.point_to(table, virt);
         }
         Ok(self.table())
@@ -284,10 +292,12 @@ impl Entry {
 
     /// Replaces a large page by a table of small ones that say the same.
     fn split(self, frames: &mut Frames, virt: u64) -> Result<(), MapError> {
-        let table = frames.alloc(PAGE_BYTES, PAGE_BYTES).ok_or(MapError::OutOfMemory)?;
+        let table = frames
+            .alloc(PAGE_BYTES, PAGE_BYTES)
+            .ok_or(MapError::OutOfMemory)?;
         let first = self.get() & !LARGE;
         let base = virt & !(LARGE_PAGE_BYTES - 1);
-        for offset in (0..LARGE_PAGE_BYTES).step_by(PAGE_BYTES as usize) {
+        for offset in (0..LARGE_PAGE_BYTES).step_by(size(PAGE_BYTES)) {
             Table(table).entry(base + offset, 1).set(first + offset);
         }
         self.point_to(table, virt);
@@ -304,22 +314,40 @@ fn check(virt: u64, len: u64, flags: Flags) -> Result<(), MapError> {
     }
     // The last page of the address space is never mapped, so ends do not wrap.
     let end = virt.checked_add(len).ok_or(MapError::WrongHalf)?;
-    let inside = if virt < USER_END { end <= USER_END } else { virt >= UPPER_HALF };
+    let inside = if virt < USER_END {
+        end <= USER_END
+    } else {
+        virt >= UPPER_HALF
+    };
     let user = flags.contains(Flags::USER) && virt >= USER_END;
-    if inside && !user { Ok(()) } else { Err(MapError::WrongHalf) }
+    if inside && !user {
+        Ok(())
+    } else {
+        Err(MapError::WrongHalf)
+    }
 }
 
 fn bits(flags: Flags) -> u64 {
     let mut bits = PRESENT;
-    for (flag, bit) in [(Flags::WRITE, WRITABLE), (Flags::USER, USER), (Flags::UNCACHED, UNCACHED)] {
+    for (flag, bit) in [
+        (Flags::WRITE, WRITABLE),
+        (Flags::USER, USER),
+        (Flags::UNCACHED, UNCACHED),
+    ] {
         bits |= if flags.contains(flag) { bit } else { 0 };
     }
-    if flags.contains(Flags::EXEC) { bits } else { bits | NO_EXECUTE }
+    if flags.contains(Flags::EXEC) {
+        bits
+    } else {
+        bits | NO_EXECUTE
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Flags, Frames, GuestPhys, LARGE_PAGE_BYTES, MapError, NO_EXECUTE, PAGE_BYTES, Table, Tables};
+    use super::{
+        Entry, Flags, Frames, GuestPhys, LARGE_PAGE_BYTES, MapError, NO_EXECUTE, PAGE_BYTES, Table, Tables,
+    };
     use super::{LARGE, PRESENT, USER, WRITABLE};
     use std::alloc::{Layout, alloc_zeroed};
 
@@ -330,7 +358,7 @@ mod tests {
     /// Tables in the host's memory, which is identical with physical memory here.
     fn tables(pages: u64) -> (Tables, Frames) {
         let bytes = pages * PAGE_BYTES;
-        let layout = Layout::from_size_align(bytes as usize, PAGE_BYTES as usize).unwrap();
+        let layout = Layout::from_size_align(size(bytes), size(PAGE_BYTES)).unwrap();
         // SAFETY: not of size zero; leaked.
         let start = unsafe { alloc_zeroed(layout) }.expose_provenance() as u64;
         let mut frames = Frames::default();
@@ -359,9 +387,14 @@ mod tests {
     #[test]
     fn large_pages_serve_the_middle() {
         let (mut tables, mut frames) = tables(16);
-        let (virt, phys) = (AT + LARGE_PAGE_BYTES - PAGE_BYTES, GuestPhys(PHYS + LARGE_PAGE_BYTES - PAGE_BYTES));
+        let (virt, phys) = (
+            AT + LARGE_PAGE_BYTES - PAGE_BYTES,
+            GuestPhys(PHYS + LARGE_PAGE_BYTES - PAGE_BYTES),
+        );
         let len = LARGE_PAGE_BYTES + 2 * PAGE_BYTES;
-        tables.map(&mut frames, virt, phys, len, Flags::USER | Flags::WRITE).unwrap();
+        tables
+            .map(&mut frames, virt, phys, len, Flags::USER | Flags::WRITE)
+            .unwrap();
         assert_eq!(walk(&tables, virt - 1), None);
         assert_eq!(walk(&tables, virt).unwrap().0 & LARGE, 0);
         let (large, rights) = walk(&tables, virt + PAGE_BYTES).unwrap();
@@ -375,9 +408,19 @@ mod tests {
     #[test]
     fn protecting_a_part_splits_a_large_page() {
         let (mut tables, mut frames) = tables(16);
-        tables.map(&mut frames, AT, GuestPhys(PHYS), LARGE_PAGE_BYTES, Flags::USER | Flags::WRITE).unwrap();
+        tables
+            .map(
+                &mut frames,
+                AT,
+                GuestPhys(PHYS),
+                LARGE_PAGE_BYTES,
+                Flags::USER | Flags::WRITE,
+            )
+            .unwrap();
         let part = AT + 7 * PAGE_BYTES;
-        tables.protect(&mut frames, part, PAGE_BYTES, Flags::USER | Flags::EXEC).unwrap();
+        tables
+            .protect(&mut frames, part, PAGE_BYTES, Flags::USER | Flags::EXEC)
+            .unwrap();
         let (entry, rights) = walk(&tables, part).unwrap();
         assert_eq!((entry & super::ADDRESS, rights), (PHYS + 7 * PAGE_BYTES, USER));
         let (entry, rights) = walk(&tables, part + PAGE_BYTES).unwrap();
@@ -386,23 +429,44 @@ mod tests {
         tables.unmap(&mut frames, AT, part - AT).unwrap();
         assert_eq!(walk(&tables, AT), None);
         assert!(walk(&tables, part).is_some());
-        assert_eq!(tables.protect(&mut frames, AT, PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
+        assert_eq!(
+            tables.protect(&mut frames, AT, PAGE_BYTES, Flags::USER),
+            Err(MapError::Occupancy)
+        );
     }
 
     #[test]
     fn what_must_not_be_is_refused() {
         let (mut tables, mut frames) = tables(16);
         let mut map = |virt, len, flags| tables.map(&mut frames, virt, GuestPhys(PHYS), len, flags);
-        assert_eq!(map(AT, PAGE_BYTES, Flags::WRITE | Flags::EXEC), Err(MapError::WriteAndExecute));
+        assert_eq!(
+            map(AT, PAGE_BYTES, Flags::WRITE | Flags::EXEC),
+            Err(MapError::WriteAndExecute)
+        );
         assert_eq!(map(AT, 1, Flags::USER), Err(MapError::Unaligned));
-        assert_eq!(map(0x7fff_ffff_f000, 2 * PAGE_BYTES, Flags::USER), Err(MapError::WrongHalf));
-        assert_eq!(map(0x8000_0000_0000, PAGE_BYTES, Flags::empty()), Err(MapError::WrongHalf));
-        assert_eq!(map(0xffff_8000_0000_0000, PAGE_BYTES, Flags::USER), Err(MapError::WrongHalf));
-        assert_eq!(map(0xffff_ffff_ffff_f000, PAGE_BYTES, Flags::empty()), Err(MapError::WrongHalf));
+        assert_eq!(
+            map(0x7fff_ffff_f000, 2 * PAGE_BYTES, Flags::USER),
+            Err(MapError::WrongHalf)
+        );
+        assert_eq!(
+            map(0x8000_0000_0000, PAGE_BYTES, Flags::empty()),
+            Err(MapError::WrongHalf)
+        );
+        assert_eq!(
+            map(0xffff_8000_0000_0000, PAGE_BYTES, Flags::USER),
+            Err(MapError::WrongHalf)
+        );
+        assert_eq!(
+            map(0xffff_ffff_ffff_f000, PAGE_BYTES, Flags::empty()),
+            Err(MapError::WrongHalf)
+        );
         assert_eq!(map(AT, u64::MAX & !0xfff, Flags::USER), Err(MapError::WrongHalf));
         assert_eq!(map(AT, PAGE_BYTES, Flags::USER), Ok(()));
         assert_eq!(map(AT, PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
-        assert_eq!(map(AT - PAGE_BYTES, 2 * PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
+        assert_eq!(
+            map(AT - PAGE_BYTES, 2 * PAGE_BYTES, Flags::USER),
+            Err(MapError::Occupancy)
+        );
         assert_eq!(walk(&tables, AT - PAGE_BYTES), None, "a failed mapping is undone");
         assert!(walk(&tables, AT).is_some());
     }

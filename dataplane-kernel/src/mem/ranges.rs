@@ -14,7 +14,9 @@ pub struct Ranges {
 
 impl Default for Ranges {
     fn default() -> Self {
-        Ranges { places: [const { 0..0 }; MAX_RANGES] }
+        Ranges {
+            places: [const { 0..0 }; MAX_RANGES],
+        }
     }
 }
 
@@ -49,7 +51,8 @@ impl Ranges {
 
     /// `true` if `range` is part of one of the set's.
     pub fn contains(&self, range: &Range<u64>) -> bool {
-        self.iter().any(|found| found.start <= range.start && range.end <= found.end)
+        self.iter()
+            .any(|found| found.start <= range.start && range.end <= found.end)
     }
 
     fn keep(&mut self, range: Range<u64>) {

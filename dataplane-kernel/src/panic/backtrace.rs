@@ -7,8 +7,8 @@ use crate::arch::idt::TrapFrame;
 use crate::arch::image::{self, Layout};
 use core::fmt::Write;
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Register, RegisterRule, UnwindContext,
-    UnwindContextStorage, UnwindSection, UnwindTableRow,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Register, RegisterRule,
+    UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
 };
 
 /// Frames shown, at most.
@@ -63,7 +63,9 @@ pub(super) fn print(out: &mut impl Write, frame: &TrapFrame) {
     line(walk.rip, "");
     for _ in 0..MAX_FRAMES {
         if walk.step().is_none() {
-            walk.candidates().take(MAX_FRAMES).for_each(|address| line(address, "? "));
+            walk.candidates()
+                .take(MAX_FRAMES)
+                .for_each(|address| line(address, "? "));
             return;
         }
         // The bottom of the stack.
@@ -91,7 +93,12 @@ impl Walk {
         for (register, place) in registers.iter_mut().zip(FROM_TRAP) {
             *register = Some(place.map_or(frame.rsp, |place| frame.general[place]));
         }
-        Walk { layout: image::layout(), rip: frame.rip, registers, behind_call: 0 }
+        Walk {
+            layout: image::layout(),
+            rip: frame.rip,
+            registers,
+            behind_call: 0,
+        }
     }
 
     /// Goes to the caller.
@@ -103,22 +110,37 @@ impl Walk {
             .set_eh_frame(address(tables.frames))
             .set_text(self.layout.text.start);
         let frames: EhFrame<Section> = EhFrame::new(tables.frames, LittleEndian);
-        let index = EhFrameHdr::new(tables.index, LittleEndian).parse(&bases, 8).ok()?;
+        let index = EhFrameHdr::new(tables.index, LittleEndian)
+            .parse(&bases, 8)
+            .ok()?;
         let place = self.rip.checked_sub(self.behind_call)?;
-        let entry = index.table()?.fde_for_address(&frames, &bases, place, EhFrame::cie_from_offset).ok()?;
+        let entry = index
+            .table()?
+            .fde_for_address(&frames, &bases, place, EhFrame::cie_from_offset)
+            .ok()?;
         let mut context = UnwindContext::<usize, Storage>::new_in();
-        let row = entry.unwind_info_for_address(&frames, &bases, &mut context, place).ok()?;
+        let row = entry
+            .unwind_info_for_address(&frames, &bases, &mut context, place)
+            .ok()?;
         self.apply(row)
     }
 
     fn apply(&mut self, row: &UnwindTableRow<usize, Storage>) -> Option<()> {
-        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
-        let frame = self.registers.get(usize::from(register.0)).copied()??.checked_add_signed(*offset)?;
+        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else {
+            return None;
+        };
+        let frame = self
+            .registers
+            .get(usize::from(register.0))
+            .copied()??
+            .checked_add_signed(*offset)?;
         let mut caller = self.registers;
         for (number, register) in (0u16..).zip(&mut caller) {
             match row.register(Register(number)) {
                 None | Some(RegisterRule::SameValue) => {}
-                Some(RegisterRule::Offset(offset)) => *register = image::stack_word(&self.layout, frame.checked_add_signed(offset)?),
+                Some(RegisterRule::Offset(offset)) => {
+                    *register = image::stack_word(&self.layout, frame.checked_add_signed(offset)?)
+                }
                 Some(_) => *register = None,
             }
         }
@@ -132,7 +154,8 @@ impl Walk {
     /// Words above the stack pointer that point into the code.
     fn candidates(&self) -> impl Iterator<Item = u64> + '_ {
         let start = self.registers[RSP].unwrap_or(0) & !(WORD_BYTES - 1);
-        let words = (0..MAX_WORDS).map_while(move |index| image::stack_word(&self.layout, start.checked_add(index * WORD_BYTES)?));
+        let words = (0..MAX_WORDS)
+            .map_while(move |index| image::stack_word(&self.layout, start.checked_add(index * WORD_BYTES)?));
         words.filter(|word| self.layout.text.contains(word))
     }
 }

@@ -33,7 +33,11 @@ pub fn on_panic(info: &PanicInfo) -> ! {
 
 fn end(what: fmt::Arguments, frame: &TrapFrame) -> ! {
     if ENDING.swap(true, Ordering::Relaxed) {
-        let _ = writeln!(Serial, "\n{what}\nwhile reporting the above; rip {:#x}", frame.rip);
+        let _ = writeln!(
+            Serial,
+            "\n{what}\nwhile reporting the above; rip {:#x}",
+            frame.rip
+        );
         host::exit(exit::KERNEL_PANIC)
     }
     // The serial line takes everything, so there is no error to handle.
@@ -49,7 +53,11 @@ impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let TrapFrame { vector, error, .. } = self.0;
         if *vector != idt::PAGE_FAULT {
-            return write!(f, "{} (vector {vector}, error code {error:#x})", idt::name(*vector));
+            return write!(
+                f,
+                "{} (vector {vector}, error code {error:#x})",
+                idt::name(*vector)
+            );
         }
         let address = idt::page_fault_address();
         let access = match error {
@@ -57,8 +65,15 @@ impl fmt::Display for Cause<'_> {
             error if error & 1 << 1 != 0 => "writing",
             _ => "reading",
         };
-        let why = if error & 1 == 0 { "is not mapped" } else { "does not allow it" };
-        write!(f, "page fault {access} {address:#x}, which {why} (error code {error:#x})")?;
+        let why = if error & 1 == 0 {
+            "is not mapped"
+        } else {
+            "does not allow it"
+        };
+        write!(
+            f,
+            "page fault {access} {address:#x}, which {why} (error code {error:#x})"
+        )?;
         if image::layout().guards.contains(&(address & !0xfff)) {
             f.write_str(": a kernel stack has overflowed")?;
         }

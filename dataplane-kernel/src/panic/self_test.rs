@@ -35,5 +35,9 @@ fn touch_nothing() {
 fn recurse(depth: u64) -> u64 {
     let room = black_box([depth; 64]);
     // What comes after the call keeps it from being a loop.
-    if depth == u64::MAX { 0 } else { recurse(depth + 1) + room[0] }
+    if depth == u64::MAX {
+        0
+    } else {
+        recurse(depth + 1) + room[0]
+    }
 }

@@ -1,5 +1,7 @@
 //! Names of the kernel's functions: the table that `build/symbols.rs` has put at the end of the image.
 
+use crate::mem;
+
 /// Magic, count, length.
 pub(crate) const HEADER_BYTES: usize = 16;
 const ENTRY_BYTES: usize = 8;
@@ -26,23 +28,31 @@ impl<'a> Symbols<'a> {
         let rest = rest.get(..table_bytes(header)? - HEADER_BYTES)?;
         let count = u32::from_le_bytes(*header[8..].first_chunk()?) as usize;
         let (entries, names) = rest.split_at_checked(count.checked_mul(ENTRY_BYTES)?)?;
-        Some(Symbols { entries: entries.as_chunks().0, names })
+        Some(Symbols {
+            entries: entries.as_chunks().0,
+            names,
+        })
     }
 
     /// The function that `address` is in, and how far.
     pub(crate) fn find(&self, address: u64) -> Option<(&'a str, u64)> {
-        let low = address & 0xffff_ffff;
+        let low = mem::size(address & 0xffff_ffff);
         let behind = self.entries.partition_point(|entry| number(entry, 0) <= low);
         let entry = self.entries.get(behind.checked_sub(1)?)?;
-        let start = number(entry, 4) as usize;
-        let end = self.entries.get(behind).map_or(self.names.len(), |next| number(next, 4) as usize);
+        let start = number(entry, 4);
+        let end = self
+            .entries
+            .get(behind)
+            .map_or(self.names.len(), |next| number(next, 4));
         let name = core::str::from_utf8(self.names.get(start..end)?).ok()?;
-        Some((name, low - number(entry, 0)))
+        Some((name, (low - number(entry, 0)) as u64))
     }
 }
 
-fn number(entry: &[u8; ENTRY_BYTES], at: usize) -> u64 {
-    entry[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes)).into()
+fn number(entry: &[u8; ENTRY_BYTES], at: usize) -> usize {
+    entry[at..]
+        .first_chunk()
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
 }
 
 #[cfg(test)]

@@ -128,7 +128,11 @@ const NAMES: [&str; 22] = [
 
 /// What a vector is for.
 pub fn name(vector: u64) -> &'static str {
-    usize::try_from(vector).ok().and_then(|vector| NAMES.get(vector)).copied().unwrap_or("interrupt")
+    usize::try_from(vector)
+        .ok()
+        .and_then(|vector| NAMES.get(vector))
+        .copied()
+        .unwrap_or("interrupt")
 }
 
 /// The registers as they are where this is called.

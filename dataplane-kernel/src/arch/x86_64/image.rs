@@ -1,6 +1,7 @@
 //! Where the kernel's image lies, as the linker script says. On the host (tests) there is no such image and everything
 //! is empty.
 
+use crate::mem;
 use crate::panic::symbols;
 use core::arch::asm;
 use core::ops::Range;
@@ -69,7 +70,7 @@ pub(crate) fn stack_word(layout: &Layout, address: u64) -> Option<u64> {
         && address.is_multiple_of(size_of::<u64>() as u64)
         && !layout.guards.contains(&(address & !0xfff));
     // SAFETY: a whole word of a mapped page, which nobody else is changing: this core is looking at its own stacks.
-    readable.then(|| unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() })
+    readable.then(|| unsafe { core::ptr::with_exposed_provenance::<u64>(mem::size(address)).read_volatile() })
 }
 
 /// Reads where nothing is, on purpose. Ends in a page fault.
@@ -127,8 +128,14 @@ pub(crate) fn symbol_table() -> &'static [u8] {
 #[cfg(not(test))]
 pub(crate) fn unwind_tables() -> UnwindTables {
     UnwindTables {
-        index: linked::bytes(&raw const linked::__eh_frame_hdr_start, &raw const linked::__eh_frame_hdr_end),
-        frames: linked::bytes(&raw const linked::__eh_frame_start, &raw const linked::__eh_frame_end),
+        index: linked::bytes(
+            &raw const linked::__eh_frame_hdr_start,
+            &raw const linked::__eh_frame_hdr_end,
+        ),
+        frames: linked::bytes(
+            &raw const linked::__eh_frame_start,
+            &raw const linked::__eh_frame_end,
+        ),
     }
 }
 
