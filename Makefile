@@ -8,7 +8,7 @@ release := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release
 
 all build:
 	@scripts/deps build
-	cargo build --release --workspace
+	cargo build --release
 
 # Boots apps/echo on its own kernel and plays a Linux client against it.
 run:
