@@ -348,7 +348,7 @@ mod tests {
     use super::{
         Entry, Flags, Frames, GuestPhys, LARGE_PAGE_BYTES, MapError, NO_EXECUTE, PAGE_BYTES, Table, Tables,
     };
-    use super::{LARGE, PRESENT, USER, WRITABLE};
+    use super::{LARGE, PRESENT, USER, WRITABLE, size};
     use std::alloc::{Layout, alloc_zeroed};
 
     /// An app address that large pages fit.
