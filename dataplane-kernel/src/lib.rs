@@ -16,6 +16,9 @@ pub mod boot_info;
 /// What the launcher tells, on the command line.
 pub mod settings;
 
+/// The way of packets.
+pub mod dataplane;
+
 /// The launcher.
 pub mod host;
 

@@ -1,11 +1,175 @@
-//! After boot.
+//! After boot: the machine is turned into a dataplane, which runs until its app ends.
 
 use crate::boot_info::BootInfo;
-use crate::host;
+use crate::dataplane::Core;
+use crate::hw::pci::config::Ports;
+use crate::mem::frames::Frames;
+use crate::mem::io_area::IoArea;
+use crate::mem::mbuf::Pool;
+use crate::mem::paging::{self, Flags, MapError};
+use crate::nic::Nic;
+use crate::nic::virtio_net::init::InitError;
+use crate::nic::virtio_net::pci::{self, PciVirtioNet};
+use crate::settings::Settings;
+use crate::user::image::LoadError;
+use crate::user::random::Random;
+use crate::user::{Process, Program};
+use crate::{arch, host};
+use alloc::vec::Vec;
+use core::fmt;
+use ix_abi::app::{Endpoint, IoInfo, layout};
+use ix_abi::host::area::Outcome;
 use ix_abi::host::exit;
+use netstack::{Config, Instant, Stack};
 
-/// Runs the machine.
+/// Share of the free memory that becomes packet buffers.
+const POOL_SHARE: u64 = 8;
+
+/// Most packet buffers: a gigabyte of them.
+const POOL_MAX: u64 = 1 << 19;
+
+/// The kernel's own of the generators that one seed makes; ring 3 draws from another.
+const RANDOM_STREAM: u64 = 0;
+
+/// Why a machine does not become a dataplane.
+#[derive(Debug)]
+enum StartError {
+    NoApp,
+    NoAddress,
+    NoMemory,
+    Map(MapError),
+    Nic(InitError),
+    App(LoadError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::NoApp => {
+                f.write_str("the loader passed no module; the app's file is to be the first")
+            }
+            StartError::NoAddress => f.write_str("no ip= on the command line"),
+            StartError::NoMemory => f.write_str("too little memory for packet buffers"),
+            StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
+            StartError::Nic(error) => write!(f, "no usable NIC: {error}"),
+            StartError::App(error) => write!(f, "the app cannot be loaded: {error}"),
+        }
+    }
+}
+
+/// Runs the machine to its end.
 pub fn start(boot: BootInfo) -> ! {
-    log::info!("{} MiB free", boot.frames.free_bytes() >> 20);
+    match run(boot) {
+        Ok(outcome) => end(outcome),
+        Err(error @ StartError::App(_)) => {
+            log::error!("{error}");
+            end(Outcome::NotExecutable)
+        }
+        Err(error) => {
+            log::error!("cannot start: {error}");
+            host::exit(exit::BOOT_FAILED)
+        }
+    }
+}
+
+fn end(outcome: Outcome) -> ! {
+    log::info!("the app has ended: {outcome:?}");
+    if let Some(area) = host::area() {
+        area.set_outcome(outcome);
+    }
     host::exit(exit::APP_ENDED)
+}
+
+fn run(boot: BootInfo) -> Result<Outcome, StartError> {
+    let BootInfo {
+        mut frames,
+        module,
+        settings,
+        ..
+    } = boot;
+    let file = module.ok_or(StartError::NoApp)?;
+    let mut random = Random::from_host(RANDOM_STREAM);
+    let pool = pool(&mut frames)?;
+    let nic = nic(&mut frames, &pool, &mut random)?;
+    let stack = stack(&nic, &pool, &settings, &mut random)?;
+    let io = io_area(&mut frames, &nic, &pool, &settings)?;
+    // The process comes last: what is left of memory is the app's.
+    let mut process = process(&mut frames, file, &settings)?;
+    let mut core = Core::new(nic, pool, stack, io, settings.batch as usize);
+    if let Some(area) = host::area() {
+        area.stage.store(1, core::sync::atomic::Ordering::Release);
+    }
+    Ok(core.serve(&mut process, settings.watchdog))
+}
+
+fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
+    let buffers = (frames.free_bytes() / POOL_SHARE / 2048).min(POOL_MAX);
+    let buffers = u32::try_from(buffers).map_err(|_| StartError::NoMemory)?;
+    let pool = Pool::new(frames, buffers).ok_or(StartError::NoMemory)?;
+    let region = pool.region();
+    paging::map(
+        frames,
+        layout::RX_WINDOW,
+        region.start(),
+        region.bytes_total(),
+        Flags::USER,
+    )
+    .map_err(StartError::Map)?;
+    Ok(pool)
+}
+
+fn nic(frames: &mut Frames, pool: &Pool, random: &mut Random) -> Result<PciVirtioNet, StartError> {
+    let mut entropy = [0; 8];
+    random.fill(&mut entropy);
+    let mut config = Ports::take().ok_or(StartError::Nic(InitError::NoDevice))?;
+    pci::open(&mut config, frames, pool.region(), u64::from_le_bytes(entropy)).map_err(StartError::Nic)
+}
+
+fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) -> Result<Stack, StartError> {
+    let ip = settings.ip.ok_or(StartError::NoAddress)?;
+    let features = nic.features();
+    let mut config = Config {
+        mtu: nic.mtu(),
+        gateway: settings.gateway,
+        rx_checksum: features.rx_checksum,
+        tx_checksum: features.tx_checksum,
+        rx_buffers: pool.region().count(),
+        rx_reserve: pool.region().count() / 8,
+        ..Config::new(nic.mac(), ip.address, ip.prefix)
+    };
+    random.fill(&mut config.secret);
+    Ok(Stack::new(config, Instant(arch::tsc::now_ns())))
+}
+
+fn io_area(
+    frames: &mut Frames,
+    nic: &impl Nic,
+    pool: &Pool,
+    settings: &Settings,
+) -> Result<IoArea, StartError> {
+    let info = IoInfo {
+        tsc_hz: arch::tsc::hz(),
+        local: settings
+            .ip
+            .map_or(Endpoint::UNSPECIFIED, |ip| Endpoint::v4(ip.address, 0)),
+        mac: nic.mac(),
+        rx_window: layout::RX_WINDOW,
+        rx_window_len: pool.region().bytes_total(),
+        ..IoInfo::default()
+    };
+    IoArea::new(frames, settings.batch, info).ok_or(StartError::NoMemory)
+}
+
+fn process(frames: &mut Frames, file: &'static [u8], settings: &Settings) -> Result<Process, StartError> {
+    let args: Vec<&[u8]> = settings.args.iter().map(Vec::as_slice).collect();
+    let env: Vec<&[u8]> = settings.env.iter().map(Vec::as_slice).collect();
+    Process::load(
+        &Program {
+            file,
+            args: &args,
+            env: &env,
+        },
+        frames,
+    )
+    .map_err(StartError::App)
 }

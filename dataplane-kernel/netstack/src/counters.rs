@@ -11,7 +11,7 @@ macro_rules! counters {
 
         impl Counters {
             /// All of them by name.
-            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> {
+            pub fn each(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
                 [$((stringify!($name), self.$name)),*].into_iter()
             }
         }

@@ -90,7 +90,12 @@ impl Stack {
         let packet = &incoming.packet;
         let route = &self.shared.interface.route;
         let counters = &mut self.shared.counters;
-        let refused = if !incoming.to_us_alone && route.classify(packet.dst()) == Destination::Other {
+        let is_ours = incoming.to_us_alone
+            || matches!(
+                route.classify(packet.dst()),
+                Destination::Us | Destination::Broadcast
+            );
+        let refused = if !is_ours {
             &mut counters.rx_ipv4_not_ours
         } else if !route.is_legal_source(packet.src()) {
             &mut counters.rx_ipv4_bad_source
@@ -264,6 +269,7 @@ impl Stack {
         self.shared.counters.rx_arp += 1;
         let is_neighbor = self.shared.interface.route.is_neighbor(packet.sender_ip);
         let received = self.shared.neighbors.receive(&packet, is_neighbor, now);
+        self.shared.new_neighbor_epoch();
         if received.conflict {
             self.shared.counters.arp_conflicts += 1;
         }

@@ -1,11 +1,49 @@
 //! Flows come and go: what concerns the table, and not one flow alone.
 
 use super::Stack;
-use crate::tcp::flow::{EndReason, Flow, State};
+use crate::tcp::close::Wants;
+use crate::tcp::flow::{EndReason, Flow, Marks, State};
 use crate::tcp::tuple::Tuple;
 use crate::{Env, Instant};
 
 impl Stack {
+    /// The app is gone: its connections are closed in order, those it has not accepted are reset.
+    pub fn close_all<E: Env>(&mut self, env: &mut E, now: Instant) {
+        self.for_each_live(|stack, slot| {
+            let Stack { flows, shared, .. } = stack;
+            let flow = flows.at(slot);
+            if flow.marks.has(Marks::ATTACHED) {
+                // Closed already is as good.
+                let _ = flow.close(shared, env, now, Wants::Nothing);
+            } else {
+                flow.abort(shared, env, now);
+            }
+            stack.settle(env, slot);
+        });
+    }
+
+    /// Resets every connection that is not over.
+    pub fn abort_all<E: Env>(&mut self, env: &mut E, now: Instant) {
+        self.for_each_live(|stack, slot| {
+            stack.flows.at(slot).abort(&mut stack.shared, env, now);
+            stack.settle(env, slot);
+        });
+    }
+
+    /// `true` while a peer has not acknowledged all that was sent to it, the FIN included.
+    pub fn has_unfinished_flows(&mut self) -> bool {
+        let unfinished = [State::FinWait1, State::Closing, State::LastAck];
+        (0..self.flows.capacity()).any(|slot| unfinished.contains(&self.flows.at(slot).state))
+    }
+
+    fn for_each_live(&mut self, mut each: impl FnMut(&mut Self, u32)) {
+        for slot in 0..self.flows.capacity() {
+            if self.flows.at(slot).marks.has(Marks::LIVE) {
+                each(self, slot);
+            }
+        }
+    }
+
     /// The flow of this tuple.
     #[inline]
     pub(super) fn find_flow(&self, tuple: &Tuple) -> Option<u32> {
@@ -49,7 +87,7 @@ impl Stack {
     fn recycle_time_wait<E: Env>(&mut self, env: &mut E) -> bool {
         while let Some(slot) = self.shared.time_wait.pop() {
             let flow = self.flows.at(slot);
-            flow.marks.clear(crate::tcp::flow::Marks::ON_TIME_WAIT);
+            flow.marks.clear(Marks::ON_TIME_WAIT);
             if flow.state == State::TimeWait {
                 self.shared.counters.tcp_time_wait_recycled += 1;
                 self.end_time_wait(env, slot);

@@ -78,6 +78,8 @@ impl Stack {
                 tx_checksum,
             },
             neighbors: Neighbors::new(mac, config.ip, now),
+            neighbor_epoch: 1,
+            neighbor_epoch_ends: now,
             secrets: crate::tcp::secrets::Secrets::new(config.secret),
             listeners: crate::tcp::listener::Listeners::new(config.max_listeners),
             challenges: crate::tcp::challenge_limit(config.tcp.challenge_acks_per_second, now),

@@ -4,6 +4,9 @@ use super::Stack;
 use crate::tcp::flow::{EndReason, State};
 use crate::{Env, Error, Instant};
 
+/// How long a flow uses a hardware address without looking it up again.
+const NEIGHBOR_EPOCH_NS: u64 = 1_000_000_000;
+
 impl Stack {
     /// Does what is due. To be called once per cycle.
     #[inline]
@@ -14,6 +17,10 @@ impl Stack {
             self.settle(env, slot);
         }
         self.timers.advance(now);
+        if now >= self.shared.neighbor_epoch_ends {
+            self.shared.neighbor_epoch_ends = now.after_ns(NEIGHBOR_EPOCH_NS);
+            self.shared.new_neighbor_epoch();
+        }
         self.shared.neighbors.on_timer(now);
         while let Some(ip) = self.shared.neighbors.poll_failure() {
             self.udp.on_unreachable(ip);

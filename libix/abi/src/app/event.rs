@@ -56,7 +56,8 @@ impl EventKind {
 pub struct Event {
     /// An [`EventKind`].
     pub kind: u16,
-    reserved: u16,
+    /// Zero.
+    pub reserved: u16,
     /// 0 or a negated [`super::Status`].
     pub result: i32,
     /// The object it is about.

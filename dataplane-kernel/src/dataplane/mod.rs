@@ -1,0 +1,73 @@
+//! The dataplane: one [`Core`] carries packets from its NIC to ring 3 and back, one bounded batch at a time, each batch
+//! to completion (IX, section 3). Nothing in a `Core` is shared with another.
+//!
+//! A packet's way through this folder is the order of its modules.
+
+/// The whole way on one screen: `run_io`.
+mod cycle;
+
+/// NIC to stack.
+mod receive;
+
+/// Stack to event array.
+mod events;
+
+/// Command array to stack.
+mod commands;
+
+/// Stack to NIC.
+mod transmit;
+
+/// Where a core spins when there is nothing to do.
+mod idle;
+
+/// What ring 3 wants besides `run_io`: the life of its process.
+mod serve;
+
+/// What the launcher reads.
+mod counters;
+
+use crate::mem::io_area::IoArea;
+use crate::mem::mbuf::Pool;
+use crate::nic::{Nic, RxFrame};
+use alloc::vec::Vec;
+use netstack::{Instant, Stack};
+
+/// All a core owns.
+pub struct Core<N> {
+    nic: N,
+    pool: Pool,
+    stack: Stack,
+    io: IoArea,
+    /// Frames taken from the NIC in this cycle.
+    arrived: Vec<RxFrame>,
+    /// B: most packets of a cycle.
+    batch: usize,
+    tally: counters::Tally,
+    idle: idle::Idle,
+    /// The stop word the launcher wrote has been passed on as an event.
+    stop_told: bool,
+}
+
+impl<N: Nic> Core<N> {
+    /// Puts a core together. `batch` is the most packets it takes from the NIC in one cycle.
+    pub fn new(nic: N, pool: Pool, stack: Stack, io: IoArea, batch: usize) -> Self {
+        let arrived = Vec::with_capacity(batch);
+        let (tally, idle) = Default::default();
+        Core {
+            nic,
+            pool,
+            stack,
+            io,
+            arrived,
+            batch,
+            tally,
+            idle,
+            stop_told: false,
+        }
+    }
+}
+
+fn now() -> Instant {
+    Instant(crate::arch::tsc::now_ns())
+}

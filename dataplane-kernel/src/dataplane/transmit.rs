@@ -1,0 +1,61 @@
+//! Stack to NIC: headers are written into the NIC's buffer for the next frame, payload stays where the app has it.
+
+use super::Core;
+use crate::mem::GuestPhys;
+use crate::mem::io_area;
+use crate::mem::mbuf::Pool;
+use crate::nic::Nic;
+use netstack::{BufId, ChecksumOffload, Env, Instant, Span, TxTicket};
+
+/// The stack's view of the NIC and the buffer pool.
+pub(super) struct Wire<'a, N> {
+    nic: &'a mut N,
+    pool: &'a mut Pool,
+}
+
+impl<'a, N: Nic> Wire<'a, N> {
+    pub(super) fn new(nic: &'a mut N, pool: &'a mut Pool) -> Self {
+        Wire { nic, pool }
+    }
+
+    /// Offset of a buffer in the receive window.
+    pub(super) fn window_offset(&self, buf: u32) -> u64 {
+        self.pool.region().window_offset(buf)
+    }
+}
+
+impl<N: Nic> Env for Wire<'_, N> {
+    #[inline]
+    fn begin_tx(&mut self) -> Option<&mut [u8]> {
+        self.nic.begin_tx()
+    }
+
+    #[inline]
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
+        self.nic.commit_tx(header_len, payload, checksum)
+    }
+
+    #[inline]
+    fn tx_done(&self, ticket: TxTicket) -> bool {
+        self.nic.tx_done(ticket)
+    }
+
+    #[inline]
+    fn free_rx(&mut self, buf: BufId) {
+        self.pool.free(buf);
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        io_area::span_bytes(GuestPhys(span.address), span.len)
+    }
+}
+
+impl<N: Nic> Core<N> {
+    /// Reclaims what the device has sent, sends what the stack has pending, and rings the doorbell once.
+    pub(super) fn transmit(&mut self, time: Instant) {
+        self.nic.reclaim_tx();
+        self.stack
+            .flush(&mut Wire::new(&mut self.nic, &mut self.pool), time);
+        self.nic.kick();
+    }
+}
