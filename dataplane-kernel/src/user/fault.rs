@@ -61,7 +61,10 @@ const fn signal_of(vector: u64) -> (u8, &'static str) {
         6 => (SIGILL, "invalid instruction"),
         11 => (SIGBUS, "segment not present"),
         12 => (SIGBUS, "stack segment fault"),
-        13 => (SIGSEGV, "general protection fault (privileged instruction or address that is none)"),
+        13 => (
+            SIGSEGV,
+            "general protection fault (privileged instruction or address that is none)",
+        ),
         14 => (SIGSEGV, "page fault"),
         16 => (SIGFPE, "x87 exception"),
         17 => (SIGBUS, "alignment check"),
@@ -74,11 +77,13 @@ impl Process {
     /// An exception in ring 3.
     #[cold]
     pub(super) fn on_fault(&mut self, number: usize) {
-        let Some(thread) = self.threads.get(number) else { return };
+        let Some(thread) = self.threads.get(number) else {
+            return;
+        };
         let context = &thread.context;
         match context.vector {
             NMI => {
-                log::warn!("user: an NMI, ignored");
+                log::warn!("an NMI, ignored");
                 return;
             }
             MACHINE_CHECK => panic!("machine check in ring 3 at {:#x}", context.rip),
@@ -88,7 +93,11 @@ impl Process {
         let mut story = String::new();
         let told = match context.vector {
             idt::PAGE_FAULT => self.tell_page_fault(&mut story, thread),
-            vector => write!(story, "{what} (vector {vector}, error code {:#x})", context.error_code),
+            vector => write!(
+                story,
+                "{what} (vector {vector}, error code {:#x})",
+                context.error_code
+            ),
         };
         if told.is_ok() {
             self.kill(number, signal, &story);
@@ -117,7 +126,8 @@ impl Process {
         };
         write!(story, "{access} at {address:#x} ({page})")?;
         let stack = context.rsp.saturating_sub(STACK_REACH)..context.rsp.saturating_add(STACK_REACH);
-        let stack_is_there = self.memory.protection_at(context.rsp.wrapping_add(STACK_REACH)) == Some(Protection::ReadWrite);
+        let stack_is_there =
+            self.memory.protection_at(context.rsp.wrapping_add(STACK_REACH)) == Some(Protection::ReadWrite);
         if stack.contains(&address) && !has(FAULT_PRESENT) && !has(FAULT_FETCH) && stack_is_there {
             story.push_str(": stack overflow");
         }
@@ -127,30 +137,59 @@ impl Process {
     /// Ends the app by a signal, with a report.
     fn kill(&mut self, number: usize, signal: u8, story: &str) {
         self.outcome = Some(Outcome::Signalled(signal));
-        let Some(thread) = self.threads.get(number) else { return };
+        let Some(thread) = self.threads.get(number) else {
+            return;
+        };
         let c = &thread.context;
-        log::error!("user: {} in thread {} ({}): {story}", signal_name(signal), thread.id, thread.display_name());
-        log::error!("user:   rip {:#x} {}", c.rip, self.place(c.rip));
-        log::error!("user:   rsp {:#018x} rbp {:#018x} rflags {:#x}", c.rsp, c.rbp, c.rflags);
-        log::error!("user:   rax {:#018x} rbx {:#018x} rcx {:#018x} rdx {:#018x}", c.rax, c.rbx, c.rcx, c.rdx);
-        log::error!("user:   rsi {:#018x} rdi {:#018x} r8  {:#018x} r9  {:#018x}", c.rsi, c.rdi, c.r8, c.r9);
-        log::error!("user:   r10 {:#018x} r11 {:#018x} r12 {:#018x} r13 {:#018x}", c.r10, c.r11, c.r12, c.r13);
-        log::error!("user:   r14 {:#018x} r15 {:#018x}", c.r14, c.r15);
+        log::error!(
+            "{} in thread {} ({}): {story}",
+            signal_name(signal),
+            thread.id,
+            thread.display_name()
+        );
+        log::error!("  rip {:#x} {}", c.rip, self.place(c.rip));
+        log::error!("  rsp {:#018x} rbp {:#018x} rflags {:#x}", c.rsp, c.rbp, c.rflags);
+        log::error!(
+            "  rax {:#018x} rbx {:#018x} rcx {:#018x} rdx {:#018x}",
+            c.rax,
+            c.rbx,
+            c.rcx,
+            c.rdx
+        );
+        log::error!(
+            "  rsi {:#018x} rdi {:#018x} r8  {:#018x} r9  {:#018x}",
+            c.rsi,
+            c.rdi,
+            c.r8,
+            c.r9
+        );
+        log::error!(
+            "  r10 {:#018x} r11 {:#018x} r12 {:#018x} r13 {:#018x}",
+            c.r10,
+            c.r11,
+            c.r12,
+            c.r13
+        );
+        log::error!("  r14 {:#018x} r15 {:#018x}", c.r14, c.r15);
         self.tell_callers(c.rsp);
     }
 
     /// An address in terms of the program's file: function and offset, if it has symbols.
     fn place(&self, address: u64) -> Place<'_> {
         let in_file = address.wrapping_sub(self.bias);
-        Place { in_file, symbol: image::symbol(self.file, in_file) }
+        Place {
+            in_file,
+            symbol: image::symbol(self.file, in_file),
+        }
     }
 
     /// Words on the stack that point into functions: without unwind tables, a fair guess at who called whom.
     fn tell_callers(&self, rsp: u64) {
-        let words = (0..PAGE / 8).map_while(|word| self.memory.read::<u64>(UserVirt(rsp.wrapping_add(word * 8))));
+        let words =
+            (0..PAGE / 8).map_while(|word| self.memory.read::<u64>(UserVirt(rsp.wrapping_add(word * 8))));
         let code = words.filter(|&word| self.memory.protection_at(word) == Some(Protection::ReadExecute));
         for word in code.take(MAX_CALLERS) {
-            log::error!("user:   on its stack: {word:#x} {}", self.place(word));
+            log::error!("  on its stack: {word:#x} {}", self.place(word));
         }
     }
 }

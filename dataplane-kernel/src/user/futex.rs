@@ -1,7 +1,7 @@
 //! Waiting and waking (`futex(2)`). One core, and ring 0 is not interrupted: comparing and going to sleep is one step.
 
 use super::process::Process;
-use super::thread::{State, Wait};
+use super::thread::Wait;
 use crate::mem::UserVirt;
 use syscalls::Errno;
 
@@ -19,7 +19,7 @@ impl Process {
     /// Ends a thread's wait; `result` is what its call returns.
     pub(super) fn wake_with(&mut self, number: usize, result: Result<u64, Errno>) {
         if let Some(thread) = self.threads.get_mut(number) {
-            thread.state = State::Ready;
+            thread.wait = None;
             thread.set_result(result);
             self.scheduler.wake(number);
         }
@@ -37,7 +37,9 @@ impl Process {
     pub(super) fn futex_wake(&mut self, address: u64, count: u64, bits: u32) -> u64 {
         let mut woken = 0;
         while woken < count {
-            let Some(number) = self.threads.first_waiter(address, bits) else { break };
+            let Some(number) = self.threads.first_waiter(address, bits) else {
+                break;
+            };
             self.wake_with(number, Ok(0));
             woken += 1;
         }
@@ -48,7 +50,9 @@ impl Process {
     pub(super) fn futex_requeue(&mut self, from: u64, to: u64, count: u64) -> u64 {
         let mut moved = 0;
         while moved < count && from != to {
-            let Some(number) = self.threads.first_waiter(from, ANY) else { break };
+            let Some(number) = self.threads.first_waiter(from, ANY) else {
+                break;
+            };
             self.threads.requeue(number, to);
             moved += 1;
         }

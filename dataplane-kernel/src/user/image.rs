@@ -46,8 +46,12 @@ impl fmt::Display for LoadError {
             LoadError::NoFile => f.write_str("no program was given to the kernel (no PVH module)"),
             LoadError::NotElf => f.write_str("not an ELF file"),
             LoadError::NotX86_64 => f.write_str("not a 64-bit little-endian program for x86-64"),
-            LoadError::NotAProgram => f.write_str("an ELF file, but no program: a library, an object file or a core dump"),
-            LoadError::Truncated => f.write_str("truncated: its headers name bytes beyond the end of the file"),
+            LoadError::NotAProgram => {
+                f.write_str("an ELF file, but no program: a library, an object file or a core dump")
+            }
+            LoadError::Truncated => {
+                f.write_str("truncated: its headers name bytes beyond the end of the file")
+            }
             LoadError::Dynamic { interpreter } => write!(
                 f,
                 "dynamically linked (it wants {interpreter}); link it statically: RUSTFLAGS='-C target-feature=+crt-static'"
@@ -61,7 +65,10 @@ impl fmt::Display for LoadError {
                 write!(f, "the segment at {address:#x} is both writable and executable")
             }
             LoadError::Overlap { first, second } => {
-                write!(f, "the segments at {first:#x} and {second:#x} overlap or share a page")
+                write!(
+                    f,
+                    "the segments at {first:#x} and {second:#x} overlap or share a page"
+                )
             }
             LoadError::OutOfRange { address } => write!(
                 f,
@@ -69,10 +76,15 @@ impl fmt::Display for LoadError {
                 layout::FIXED_IMAGE.start,
                 layout::FIXED_IMAGE.end
             ),
-            LoadError::BadEntry { address } => write!(f, "its entry point {address:#x} is in no executable segment"),
+            LoadError::BadEntry { address } => {
+                write!(f, "its entry point {address:#x} is in no executable segment")
+            }
             LoadError::ArgumentsTooLong => f.write_str("arguments and environment do not fit its stack"),
             LoadError::OutOfMemory { wanted_bytes } => {
-                write!(f, "needs {wanted_bytes} bytes, more memory than the machine has for it (--mem)")
+                write!(
+                    f,
+                    "needs {wanted_bytes} bytes, more memory than the machine has for it (--mem)"
+                )
             }
         }
     }
@@ -125,7 +137,10 @@ impl<'a> Image<'a> {
         }
         let elf = ElfBytes::<AnyEndian>::minimal_parse(file).map_err(|_| LoadError::Truncated)?;
         let header = &elf.ehdr;
-        if header.class != Class::ELF64 || header.endianness != AnyEndian::Little || header.e_machine != abi::EM_X86_64 {
+        if header.class != Class::ELF64
+            || header.endianness != AnyEndian::Little
+            || header.e_machine != abi::EM_X86_64
+        {
             return Err(LoadError::NotX86_64);
         }
         let placement = match header.e_type {
@@ -135,15 +150,20 @@ impl<'a> Image<'a> {
         };
         let headers: Vec<ProgramHeader> = elf.segments().into_iter().flatten().collect();
         if let Some(interpreter) = headers.iter().find(|h| h.p_type == abi::PT_INTERP) {
-            return Err(LoadError::Dynamic { interpreter: printable(bytes_of(file, interpreter)?) });
+            return Err(LoadError::Dynamic {
+                interpreter: printable(bytes_of(file, interpreter)?),
+            });
         }
         let segments = load_segments(file, &headers, placement)?;
         if header.e_entry == 0 && placement == Placement::Anywhere {
             return Err(LoadError::NotAProgram);
         }
-        let is_code = |s: &Segment<'_>| s.protection == Protection::ReadExecute && s.pages.contains(&header.e_entry);
+        let is_code =
+            |s: &Segment<'_>| s.protection == Protection::ReadExecute && s.pages.contains(&header.e_entry);
         if !segments.iter().any(is_code) {
-            return Err(LoadError::BadEntry { address: header.e_entry });
+            return Err(LoadError::BadEntry {
+                address: header.e_entry,
+            });
         }
         Ok(Image {
             placement,
@@ -172,7 +192,16 @@ fn bytes_of<'a>(file: &'a [u8], header: &ProgramHeader) -> Result<&'a [u8], Load
 
 fn printable(name: &[u8]) -> String {
     let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
-    name.iter().take(64).map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' }).collect()
+    name.iter()
+        .take(64)
+        .map(|&byte| {
+            if byte.is_ascii_graphic() {
+                char::from(byte)
+            } else {
+                '?'
+            }
+        })
+        .collect()
 }
 
 fn load_segments<'a>(
@@ -180,24 +209,37 @@ fn load_segments<'a>(
     headers: &[ProgramHeader],
     placement: Placement,
 ) -> Result<Vec<Segment<'a>>, LoadError> {
-    let loadable = || headers.iter().filter(|h| h.p_type == abi::PT_LOAD && h.p_memsz != 0);
+    let loadable = || {
+        headers
+            .iter()
+            .filter(|h| h.p_type == abi::PT_LOAD && h.p_memsz != 0)
+    };
     if loadable().count() > MAX_SEGMENTS {
         return Err(LoadError::TooManySegments);
     }
-    let mut segments = loadable().map(|h| segment(file, h, placement)).collect::<Result<Vec<_>, _>>()?;
+    let mut segments = loadable()
+        .map(|h| segment(file, h, placement))
+        .collect::<Result<Vec<_>, _>>()?;
     segments.sort_by_key(|segment| segment.address);
     if segments.is_empty() {
         return Err(LoadError::NoSegments);
     }
     for (before, after) in segments.iter().zip(segments.iter().skip(1)) {
         if after.pages.start < before.pages.end {
-            return Err(LoadError::Overlap { first: before.address, second: after.address });
+            return Err(LoadError::Overlap {
+                first: before.address,
+                second: after.address,
+            });
         }
     }
     Ok(segments)
 }
 
-fn segment<'a>(file: &'a [u8], header: &ProgramHeader, placement: Placement) -> Result<Segment<'a>, LoadError> {
+fn segment<'a>(
+    file: &'a [u8],
+    header: &ProgramHeader,
+    placement: Placement,
+) -> Result<Segment<'a>, LoadError> {
     let address = header.p_vaddr;
     let protection = match (header.p_flags & abi::PF_W != 0, header.p_flags & abi::PF_X != 0) {
         (true, true) => return Err(LoadError::WritableCode { address }),
@@ -213,24 +255,47 @@ fn segment<'a>(file: &'a [u8], header: &ProgramHeader, placement: Placement) -> 
         Placement::Fixed => layout::FIXED_IMAGE,
         Placement::Anywhere => 0..layout::USER_END,
     };
-    let end = address.checked_add(header.p_memsz).filter(|&end| end <= limits.end);
-    let end = end.filter(|_| address >= limits.start).ok_or(LoadError::OutOfRange { address })?;
+    let end = address
+        .checked_add(header.p_memsz)
+        .filter(|&end| end <= limits.end);
+    let end = end
+        .filter(|_| address >= limits.start)
+        .ok_or(LoadError::OutOfRange { address })?;
     let pages = address & !(PAGE - 1)..end.next_multiple_of(PAGE);
-    Ok(Segment { address, data, pages, protection })
+    Ok(Segment {
+        address,
+        data,
+        pages,
+        protection,
+    })
 }
 
 /// The strictest alignment of a segment, within reason.
 fn alignment(headers: &[ProgramHeader]) -> u64 {
-    let aligns = headers.iter().filter(|h| h.p_type == abi::PT_LOAD).map(|h| h.p_align);
-    aligns.filter(|align| align.is_power_of_two()).max().unwrap_or(PAGE).clamp(PAGE, MAX_ALIGN)
+    let aligns = headers
+        .iter()
+        .filter(|h| h.p_type == abi::PT_LOAD)
+        .map(|h| h.p_align);
+    aligns
+        .filter(|align| align.is_power_of_two())
+        .max()
+        .unwrap_or(PAGE)
+        .clamp(PAGE, MAX_ALIGN)
 }
 
 /// Where the program headers are in memory, for AT_PHDR: what PT_PHDR says, or the segment whose bytes include them.
 fn headers_address(offset: u64, headers: &[ProgramHeader]) -> u64 {
-    let table = headers.iter().find(|h| h.p_type == abi::PT_PHDR).map(|h| h.p_vaddr);
+    let table = headers
+        .iter()
+        .find(|h| h.p_type == abi::PT_PHDR)
+        .map(|h| h.p_vaddr);
     let holder = || {
-        let within = |h: &&ProgramHeader| h.p_type == abi::PT_LOAD && offset.wrapping_sub(h.p_offset) < h.p_filesz;
-        headers.iter().find(within).map(|h| h.p_vaddr.wrapping_add(offset - h.p_offset))
+        let within =
+            |h: &&ProgramHeader| h.p_type == abi::PT_LOAD && offset.wrapping_sub(h.p_offset) < h.p_filesz;
+        headers
+            .iter()
+            .find(within)
+            .map(|h| h.p_vaddr.wrapping_add(offset - h.p_offset))
     };
     table.or_else(holder).unwrap_or(0)
 }
@@ -239,9 +304,9 @@ fn headers_address(offset: u64, headers: &[ProgramHeader]) -> u64 {
 pub(super) fn symbol(file: &[u8], address: u64) -> Option<(&str, u64)> {
     let elf = ElfBytes::<AnyEndian>::minimal_parse(file).ok()?;
     let (symbols, names) = elf.symbol_table().ok()??;
-    let symbol = symbols.iter().find(|s| {
-        s.st_symtype() == abi::STT_FUNC && address.wrapping_sub(s.st_value) < s.st_size
-    })?;
+    let symbol = symbols
+        .iter()
+        .find(|s| s.st_symtype() == abi::STT_FUNC && address.wrapping_sub(s.st_value) < s.st_size)?;
     let name = names.get(usize::try_from(symbol.st_name).ok()?).ok()?;
     Some((name, address - symbol.st_value))
 }

@@ -60,7 +60,11 @@ const TUNABLES: &[u8] = b"GLIBC_TUNABLES=";
 const ONE_MALLOC_ARENA: &[u8] = b"GLIBC_TUNABLES=glibc.malloc.arena_max=1";
 
 /// Loads a program: takes its memory, maps it, and prepares the first thread.
-pub(super) fn load(program: &Program<'_>, frames: &mut Frames, random: &mut Random) -> Result<Loaded, LoadError> {
+pub(super) fn load(
+    program: &Program<'_>,
+    frames: &mut Frames,
+    random: &mut Random,
+) -> Result<Loaded, LoadError> {
     let image = Image::parse(program.file)?;
     let fixed = match image.placement {
         Placement::Fixed => Some(fixed_window(frames, image.span())?),
@@ -72,7 +76,9 @@ pub(super) fn load(program: &Program<'_>, frames: &mut Frames, random: &mut Rand
     let first = arena_range.start + FIRST_OFFSET;
     let bias = match image.placement {
         Placement::Fixed => 0,
-        Placement::Anywhere => first.next_multiple_of(image.align) - (image.span().start & !(image.align - 1)),
+        Placement::Anywhere => {
+            first.next_multiple_of(image.align) - (image.span().start & !(image.align - 1))
+        }
     };
     map_segments(&mut memory, &image, bias)?;
     memory.start_heap(match image.placement {
@@ -84,25 +90,43 @@ pub(super) fn load(program: &Program<'_>, frames: &mut Frames, random: &mut Rand
     let top = map_stack(&mut memory, stack_bytes)?;
     let stack = start_stack(program, &image, bias, random, top, stack_bytes)?;
     let rsp = top - stack.len() as u64;
-    memory.copy_out(UserVirt(rsp), &stack).ok_or(LoadError::ArgumentsTooLong)?;
+    memory
+        .copy_out(UserVirt(rsp), &stack)
+        .ok_or(LoadError::ArgumentsTooLong)?;
     log::info!(
-        "user: {} KiB arena, image at {:#x}, entry {:#x}, stack {:#x}",
+        "{} KiB arena, image at {:#x}, entry {:#x}, stack {:#x}",
         (arena_range.end - arena_range.start) >> 10,
         image.span().start + bias,
         image.entry + bias,
         rsp
     );
-    Ok(Loaded { memory, context: Context::new(image.entry + bias, rsp), stack_bytes, bias })
+    Ok(Loaded {
+        memory,
+        context: Context::new(image.entry + bias, rsp),
+        stack_bytes,
+        bias,
+    })
 }
 
 fn map_segments(memory: &mut Memory, image: &Image<'_>, bias: u64) -> Result<(), LoadError> {
     for segment in &image.segments {
-        let (start, len) = (segment.pages.start + bias, segment.pages.end - segment.pages.start);
+        let (start, len) = (
+            segment.pages.start + bias,
+            segment.pages.end - segment.pages.start,
+        );
         let out_of_memory = |_: Refused| LoadError::OutOfMemory { wanted_bytes: len };
-        memory.map_at(start, len, Protection::ReadWrite, Replace::No).map_err(out_of_memory)?;
-        let out_of_range = LoadError::OutOfRange { address: segment.address };
-        memory.copy_out(UserVirt(segment.address + bias), segment.data).ok_or(out_of_range)?;
-        memory.protect(start, len, segment.protection).map_err(out_of_memory)?;
+        memory
+            .map_at(start, len, Protection::ReadWrite, Replace::No)
+            .map_err(out_of_memory)?;
+        let out_of_range = LoadError::OutOfRange {
+            address: segment.address,
+        };
+        memory
+            .copy_out(UserVirt(segment.address + bias), segment.data)
+            .ok_or(out_of_range)?;
+        memory
+            .protect(start, len, segment.protection)
+            .map_err(out_of_memory)?;
     }
     Ok(())
 }
@@ -110,8 +134,12 @@ fn map_segments(memory: &mut Memory, image: &Image<'_>, bias: u64) -> Result<(),
 /// A stack with a page below it that faults; returns its top.
 fn map_stack(memory: &mut Memory, bytes: u64) -> Result<u64, LoadError> {
     let out_of_memory = |_: Refused| LoadError::OutOfMemory { wanted_bytes: bytes };
-    let guard = memory.map(0, bytes + PAGE, Protection::None).map_err(out_of_memory)?;
-    memory.protect(guard + PAGE, bytes, Protection::ReadWrite).map_err(out_of_memory)?;
+    let guard = memory
+        .map(0, bytes + PAGE, Protection::None)
+        .map_err(out_of_memory)?;
+    memory
+        .protect(guard + PAGE, bytes, Protection::ReadWrite)
+        .map_err(out_of_memory)?;
     Ok(guard + PAGE + bytes)
 }
 
@@ -127,8 +155,16 @@ fn start_stack(
     if !env.iter().any(|var| var.starts_with(TUNABLES)) {
         env.push(ONE_MALLOC_ARENA);
     }
-    let headers = if image.headers == 0 { 0 } else { image.headers + bias };
-    let hwcap2 = if control::has_fsgsbase() { HWCAP2_FSGSBASE } else { 0 };
+    let headers = if image.headers == 0 {
+        0
+    } else {
+        image.headers + bias
+    };
+    let hwcap2 = if control::has_fsgsbase() {
+        HWCAP2_FSGSBASE
+    } else {
+        0
+    };
     let numbers = [
         (aux::PHDR, headers),
         (aux::PHENT, HEADER_BYTES),
@@ -145,11 +181,19 @@ fn start_stack(
         (aux::HWCAP, u64::from(__cpuid(1).edx)),
         (aux::HWCAP2, hwcap2),
         (aux::CLKTCK, 100),
-        (aux::MINSIGSTKSZ, control::xsave_bytes() as u64 + SIGNAL_FRAME_BYTES),
+        (
+            aux::MINSIGSTKSZ,
+            control::xsave_bytes() as u64 + SIGNAL_FRAME_BYTES,
+        ),
     ];
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
-    let start = Start { args: program.args, env: &env, numbers: &numbers, random: bytes };
+    let start = Start {
+        args: program.args,
+        env: &env,
+        numbers: &numbers,
+        random: bytes,
+    };
     start.image(top, usize::try_from(stack_bytes / 4).unwrap_or(0))
 }
 
@@ -194,7 +238,10 @@ fn take(frames: &mut Frames, len: u64, align: u64, clear: Clear) -> Result<Ram, 
         Clear::Yes => frames.alloc(len, align),
         Clear::No => frames.alloc_uncleared(len, align),
     };
-    Ok(Ram { phys: phys.ok_or(LoadError::OutOfMemory { wanted_bytes: len })?, len })
+    Ok(Ram {
+        phys: phys.ok_or(LoadError::OutOfMemory { wanted_bytes: len })?,
+        len,
+    })
 }
 
 /// Makes a window and hangs its page tables into the address space.
@@ -219,7 +266,9 @@ fn forget(range: Range<u64>) {
     if (range.end - range.start) / PAGE > FORGET_ALL_PAGES {
         tlb::flush_all();
     } else {
-        let pages = (0..).map(|page| range.start + page * PAGE).take_while(|&page| page < range.end);
+        let pages = (0..)
+            .map(|page| range.start + page * PAGE)
+            .take_while(|&page| page < range.end);
         pages.for_each(|page| tlb::flush(VirtAddr::new_truncate(page)));
     }
 }

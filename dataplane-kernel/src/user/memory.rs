@@ -50,7 +50,12 @@ impl Memory {
     /// Nothing mapped. `forget` makes the processor forget how it had a range mapped.
     pub(super) fn new(arena: Window, fixed: Option<Window>, forget: fn(Range<u64>)) -> Self {
         let start = arena.range().start;
-        Memory { arena: Area::new(arena), fixed: fixed.map(Area::new), heap: start..start, forget }
+        Memory {
+            arena: Area::new(arena),
+            fixed: fixed.map(Area::new),
+            heap: start..start,
+            forget,
+        }
     }
 
     /// Where `len` bytes at `address` lie in guest memory: they are ring 3's, mapped or not.
@@ -73,17 +78,24 @@ impl Memory {
 
     /// The area `range` lies in.
     fn area(&self, range: &Range<u64>) -> Option<&Area> {
-        [Some(&self.arena), self.fixed.as_ref()].into_iter().flatten().find(|area| area.regions.is_inside(range))
+        [Some(&self.arena), self.fixed.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|area| area.regions.is_inside(range))
     }
 
     fn area_mut(&mut self, range: &Range<u64>) -> Option<&mut Area> {
         let areas = [Some(&mut self.arena), self.fixed.as_mut()];
-        areas.into_iter().flatten().find(|area| area.regions.is_inside(range))
+        areas
+            .into_iter()
+            .flatten()
+            .find(|area| area.regions.is_inside(range))
     }
 
     /// `true` if all of `range` is mapped so that `allowed` accepts it.
     pub(super) fn covers(&self, range: &Range<u64>, allowed: impl Fn(Protection) -> bool) -> bool {
-        self.area(range).is_some_and(|area| area.regions.covers(range, allowed))
+        self.area(range)
+            .is_some_and(|area| area.regions.covers(range, allowed))
     }
 
     /// How the page at `address` is mapped, if it is.
@@ -106,8 +118,13 @@ impl Memory {
     /// Maps `len` bytes of zeros where there is room, at `hint` if that is free.
     pub(super) fn map(&mut self, hint: u64, len: u64, protection: Protection) -> Result<u64, Refused> {
         let len = whole_pages(len)?;
-        let hinted = range(hint, len).ok().filter(|r| hint != 0 && self.arena.regions.is_free(r)).map(|r| r.start);
-        let start = hinted.or_else(|| self.arena.regions.find(len, alignment(len))).ok_or(Refused::NoMemory)?;
+        let hinted = range(hint, len)
+            .ok()
+            .filter(|r| hint != 0 && self.arena.regions.is_free(r))
+            .map(|r| r.start);
+        let start = hinted
+            .or_else(|| self.arena.regions.find(len, alignment(len)))
+            .ok_or(Refused::NoMemory)?;
         self.place(start..start + len, protection)?;
         Ok(start)
     }
@@ -152,7 +169,9 @@ impl Memory {
     /// Unmaps whatever is mapped of `len` bytes at `address`.
     pub(super) fn unmap(&mut self, address: u64, len: u64) -> Result<(), Refused> {
         let range = range(address, whole_pages(len)?)?;
-        let Some(area) = self.area_mut(&range) else { return Ok(()) };
+        let Some(area) = self.area_mut(&range) else {
+            return Ok(());
+        };
         if !area.regions.has_room() {
             return Err(Refused::NoMemory);
         }
@@ -177,7 +196,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Makes the mapped pages of a range zero again, as a program that gives them back expects.
+    /// Makes the pages of a range zero again, as a program that gives them back expects. All must be mapped, none of them
+    /// such that it could not write zeros itself, some time.
     pub(super) fn discard(&mut self, address: u64, len: u64) -> Result<(), Refused> {
         if len == 0 {
             return Ok(());
@@ -186,12 +206,21 @@ impl Memory {
         if !self.covers(&range, |_| true) {
             return Err(Refused::NoMemory);
         }
+        if !self.covers(&range, |p| matches!(p, Protection::ReadWrite | Protection::None)) {
+            return Err(Refused::Invalid);
+        }
         self.clear(&range);
         Ok(())
     }
 
     /// Changes the size of the mapping at `address`; returns where it is then. It grows in place if it can.
-    pub(super) fn resize(&mut self, address: u64, old_len: u64, new_len: u64, moving: Moving) -> Result<u64, Refused> {
+    pub(super) fn resize(
+        &mut self,
+        address: u64,
+        old_len: u64,
+        new_len: u64,
+        moving: Moving,
+    ) -> Result<u64, Refused> {
         let (old_len, new_len) = (whole_pages(old_len)?, whole_pages(new_len)?);
         let old = range(address, old_len)?;
         let protection = self.protection_at(address).ok_or(Refused::Invalid)?;
@@ -206,7 +235,10 @@ impl Memory {
         }
         let grown = range(address, new_len)?;
         let addition = old.end..grown.end;
-        if self.area(&grown).is_some_and(|area| area.regions.is_free(&addition)) {
+        if self
+            .area(&grown)
+            .is_some_and(|area| area.regions.is_free(&addition))
+        {
             self.place(addition, protection)?;
             return Ok(address);
         }
@@ -217,7 +249,11 @@ impl Memory {
     }
 
     fn relocate(&mut self, old: Range<u64>, new_len: u64, protection: Protection) -> Result<u64, Refused> {
-        let start = self.arena.regions.find_growing(new_len, alignment(new_len)).ok_or(Refused::NoMemory)?;
+        let start = self
+            .arena
+            .regions
+            .find_growing(new_len, alignment(new_len))
+            .ok_or(Refused::NoMemory)?;
         self.place(start..start + new_len, protection)?;
         let len = old.end - old.start;
         let from = self.pointer(UserVirt(old.start), len).ok_or(Refused::Invalid)?;
@@ -257,7 +293,9 @@ impl Memory {
     /// Zeros a range of ring 3's memory.
     fn clear(&mut self, range: &Range<u64>) {
         let len = range.end - range.start;
-        let Some(pointer) = self.pointer(UserVirt(range.start), len) else { return };
+        let Some(pointer) = self.pointer(UserVirt(range.start), len) else {
+            return;
+        };
         // SAFETY: `pointer` has found `len` bytes of ring 3's memory there, so `len` is the size of an object.
         unsafe { pointer.write_bytes(0, usize::try_from(len).unwrap_or(0)) };
     }

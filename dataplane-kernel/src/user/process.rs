@@ -1,13 +1,13 @@
 //! The app as ring 0 sees it: its memory, its threads, and what it has been told.
 
 use super::access::Plain;
+use super::image::LoadError;
 use super::linux::signal::Signals;
 use super::loader::{self, Program};
-use super::image::LoadError;
 use super::memory::Memory;
 use super::random::Random;
 use super::scheduler::Scheduler;
-use super::thread::{State, Threads};
+use super::thread::Threads;
 use crate::mem::frames::Frames;
 use crate::mem::{GuestPhys, UserVirt};
 use alloc::collections::BTreeSet;
@@ -138,7 +138,6 @@ impl Process {
         let caller = self.caller;
         if let Some(thread) = self.threads.get_mut(caller) {
             thread.context.rax = result.cast_unsigned();
-            thread.state = State::Ready;
             self.scheduler.wake(caller);
         }
         self.computing_since_ns = 0;
@@ -146,7 +145,11 @@ impl Process {
 
     /// How long the dataplane thread has computed since its last `run_io`, to the resolution of the tick, in nanoseconds.
     pub fn in_ring3_since_ns(&self, now_ns: u64) -> u64 {
-        if self.computing_since_ns == 0 { 0 } else { now_ns.saturating_sub(self.computing_since_ns) }
+        if self.computing_since_ns == 0 {
+            0
+        } else {
+            now_ns.saturating_sub(self.computing_since_ns)
+        }
     }
 
     /// How the app ended, if it has.

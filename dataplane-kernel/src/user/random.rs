@@ -21,9 +21,13 @@ impl Random {
     /// from one `stream` says nothing about another.
     pub fn from_host(stream: u64) -> Self {
         let words = match host::area() {
-            Some(area) => core::array::from_fn(|i| area.seed.get(i).map_or(0, |word| word.load(Ordering::Relaxed))),
+            Some(area) => {
+                core::array::from_fn(|i| area.seed.get(i).map_or(0, |word| word.load(Ordering::Relaxed)))
+            }
             None => {
-                log::warn!("no host area: random numbers are seeded by this processor alone and may be guessed");
+                log::warn!(
+                    "no host area: random numbers are seeded by this processor alone and may be guessed"
+                );
                 core::array::from_fn(|_| processor_word())
             }
         };

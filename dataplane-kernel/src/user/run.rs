@@ -1,7 +1,6 @@
 //! Running ring 3: threads are entered and what they trap for is served, until the dataplane is needed.
 
 use super::process::{Leave, NOBODY, Process, RunIo};
-use super::thread::State;
 use crate::arch::syscall_entry::{self, Trap};
 use crate::arch::{apic, idt, tsc};
 use ix_abi::app::{Status, trap};
@@ -40,15 +39,12 @@ impl Process {
     /// While the dataplane thread waits in `run_io`: runs one of the other threads to the next tick, or until it waits.
     /// Returns how the app ended, if it did.
     pub fn run_background(&mut self) -> Option<Outcome> {
-        let caller = self.caller;
-        if let Some(number) = self.scheduler.next_background() {
-            while self.outcome.is_none() && self.scheduler.next_background() == Some(number) {
-                if let Some(Leave::Tick) = self.step(number) {
-                    break;
-                }
+        let number = self.scheduler.next_background()?;
+        while self.outcome.is_none() && self.scheduler.next_background() == Some(number) {
+            if let Some(Leave::Tick) = self.step(number) {
+                break;
             }
         }
-        self.caller = caller;
         self.outcome
     }
 
@@ -60,7 +56,25 @@ impl Process {
         }
         let thread = self.threads.get_mut(number)?;
         // SAFETY: a process exists only after boot; the loader maps nothing of ring 0's into ring 3's half.
-        match unsafe { syscall_entry::enter(&mut thread.context) } {
+        let trap = unsafe { syscall_entry::enter(&mut thread.context) };
+        let context = &thread.context;
+        if trap == Trap::Call && context.rax == trap::RUN_IO && self.scheduler.foreground() == Some(number) {
+            let call = RunIo {
+                commands: context.rdi,
+                max_events: context.rsi,
+                wait_ns: context.rdx,
+            };
+            self.caller = number;
+            self.scheduler.block(number);
+            return Some(Leave::RunIo(call));
+        }
+        self.serve(number, trap)
+    }
+
+    /// Every trap but the one that packets take.
+    #[inline(never)]
+    fn serve(&mut self, number: usize, trap: Trap) -> Option<Leave> {
+        match trap {
             Trap::Call => self.on_call(number),
             Trap::LinuxCall => {
                 self.serve_linux_call(number);
@@ -87,31 +101,22 @@ impl Process {
         }
     }
 
-    /// One of our own calls.
-    #[inline]
+    /// One of our own calls, but not the dataplane thread's `run_io`.
     fn on_call(&mut self, number: usize) -> Option<Leave> {
-        let foreground = self.scheduler.foreground();
+        let free = self.scheduler.foreground().is_none_or(|thread| thread == number);
         let thread = self.threads.get_mut(number)?;
-        let context = &mut thread.context;
-        let leave = match context.rax {
-            trap::RUN_IO if foreground == Some(number) => {
-                Leave::RunIo(RunIo { commands: context.rdi, max_events: context.rsi, wait_ns: context.rdx })
+        let status = match thread.context.rax {
+            trap::IO_SETUP if free => {
+                self.caller = number;
+                self.scheduler.block(number);
+                return Some(Leave::IoSetup);
             }
-            trap::IO_SETUP if foreground.is_none_or(|thread| thread == number) => Leave::IoSetup,
-            other => {
-                let status = match other {
-                    trap::RUN_IO => Status::Invalid,
-                    trap::IO_SETUP => Status::Busy,
-                    _ => Status::NoSuchCall,
-                };
-                context.rax = i64::from(status.negated()).cast_unsigned();
-                return None;
-            }
+            trap::IO_SETUP => Status::Busy,
+            trap::RUN_IO => Status::Invalid,
+            _ => Status::NoSuchCall,
         };
-        thread.state = State::InCall;
-        self.scheduler.block(number);
-        self.caller = number;
-        Some(leave)
+        thread.context.rax = i64::from(status.negated()).cast_unsigned();
+        None
     }
 
     fn on_exception(&mut self, number: usize) -> Option<Leave> {

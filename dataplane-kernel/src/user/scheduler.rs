@@ -55,7 +55,13 @@ impl Scheduler {
     pub(super) fn wake(&mut self, thread: usize) {
         if self.foreground == Some(thread) {
             self.foreground_ready = true;
-        } else if !self.ready.contains(&thread) {
+        } else {
+            self.wake_other(thread);
+        }
+    }
+
+    fn wake_other(&mut self, thread: usize) {
+        if !self.ready.contains(&thread) {
             self.ready.push_back(thread);
         }
     }
@@ -66,9 +72,13 @@ impl Scheduler {
         if self.foreground == Some(thread) {
             self.foreground_ready = false;
         } else {
-            self.ready.retain(|&other| other != thread);
-            self.others_turn = false;
+            self.block_other(thread);
         }
+    }
+
+    fn block_other(&mut self, thread: usize) {
+        self.ready.retain(|&other| other != thread);
+        self.others_turn = false;
     }
 
     /// A thread is gone.
@@ -94,7 +104,11 @@ impl Scheduler {
             self.rotate();
             return;
         }
-        self.foreground_ticks = if self.ready.is_empty() { 0 } else { self.foreground_ticks + 1 };
+        self.foreground_ticks = if self.ready.is_empty() {
+            0
+        } else {
+            self.foreground_ticks + 1
+        };
         self.others_turn = self.foreground_ticks >= FOREGROUND_TICKS;
     }
 

@@ -66,8 +66,18 @@ impl Start<'_> {
         word(args.len() as u64);
         args.into_iter().map(address).chain([0]).for_each(&mut word);
         env.into_iter().map(address).chain([0]).for_each(&mut word);
-        let pointers = [(aux::RANDOM, address(random)), (aux::EXECFN, address(name)), (aux::PLATFORM, address(platform))];
-        for (kind, value) in self.numbers.iter().copied().chain(pointers).chain([(aux::NULL, 0)]) {
+        let pointers = [
+            (aux::RANDOM, address(random)),
+            (aux::EXECFN, address(name)),
+            (aux::PLATFORM, address(platform)),
+        ];
+        for (kind, value) in self
+            .numbers
+            .iter()
+            .copied()
+            .chain(pointers)
+            .chain([(aux::NULL, 0)])
+        {
             word(kind);
             word(value);
         }
@@ -105,12 +115,25 @@ mod tests {
     #[test]
     fn a_program_finds_what_it_is_told() {
         for extra in 0..4 {
-            let args: Vec<&[u8]> = [b"app".as_slice(), b"--port", b""].into_iter().chain(vec![b"x".as_slice(); extra]).collect();
+            let args: Vec<&[u8]> = [b"app".as_slice(), b"--port", b""]
+                .into_iter()
+                .chain(vec![b"x".as_slice(); extra])
+                .collect();
             let env: [&[u8]; 1] = [b"A=b"];
-            let start = Start { args: &args, env: &env, numbers: &[(aux::PAGESZ, 4096)], random: [7; 16] };
+            let start = Start {
+                args: &args,
+                env: &env,
+                numbers: &[(aux::PAGESZ, 4096)],
+                random: [7; 16],
+            };
             let image = start.image(TOP, 65536).unwrap();
             assert!(image.len().is_multiple_of(16), "rsp is aligned at entry");
-            let words: Vec<u64> = image.as_chunks().0.iter().map(|w| u64::from_le_bytes(*w)).collect();
+            let words: Vec<u64> = image
+                .as_chunks()
+                .0
+                .iter()
+                .map(|w| u64::from_le_bytes(*w))
+                .collect();
             assert_eq!(words[0], args.len() as u64);
             for (word, arg) in words[1..].iter().zip(&args) {
                 assert_eq!(string(&image, *word), *arg);
@@ -131,7 +154,12 @@ mod tests {
     fn too_much_is_refused() {
         let long = vec![b'x'; 5000];
         let args = [long.as_slice()];
-        let start = Start { args: &args, env: &[], numbers: &[], random: [0; 16] };
+        let start = Start {
+            args: &args,
+            env: &[],
+            numbers: &[],
+            random: [0; 16],
+        };
         assert_eq!(start.image(TOP, 4096), Err(LoadError::ArgumentsTooLong));
     }
 }

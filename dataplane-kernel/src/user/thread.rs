@@ -22,23 +22,13 @@ pub(super) struct Wait {
     pub(super) timed_out: Result<u64, Errno>,
 }
 
-/// What a thread is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It runs or could run.
-    Ready,
-    /// It has called the dataplane and is not answered yet.
-    InCall,
-    /// It waits.
-    Waiting(Wait),
-}
-
 /// A thread.
 #[derive(Debug)]
 pub(super) struct Thread {
     pub(super) context: Context,
     pub(super) extended: ExtendedState,
-    pub(super) state: State,
+    /// What it waits for, if it does.
+    pub(super) wait: Option<Wait>,
     pub(super) id: u32,
     /// As set by `prctl(PR_SET_NAME)`; zeros follow.
     pub(super) name: [u8; 16],
@@ -61,7 +51,7 @@ impl Thread {
         Thread {
             context,
             extended,
-            state: State::Ready,
+            wait: None,
             id,
             name,
             clear_child_tid: 0,
@@ -74,7 +64,10 @@ impl Thread {
     /// Its name, for people.
     pub(super) fn display_name(&self) -> &str {
         let end = self.name.iter().position(|&b| b == 0).unwrap_or(self.name.len());
-        self.name.get(..end).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or("?")
+        self.name
+            .get(..end)
+            .and_then(|name| core::str::from_utf8(name).ok())
+            .unwrap_or("?")
     }
 
     /// Sets the result of the call it made.
@@ -104,7 +97,11 @@ impl Threads {
         }
         let id = PROCESS_ID + self.last_id;
         // Skips 0 when it wraps, after four thousand million threads; ids are then no longer unique.
-        self.last_id = self.last_id.checked_add(1).filter(|id| id.checked_add(PROCESS_ID).is_some()).unwrap_or(1);
+        self.last_id = self
+            .last_id
+            .checked_add(1)
+            .filter(|id| id.checked_add(PROCESS_ID).is_some())
+            .unwrap_or(1);
         let thread = Some(Box::new(Thread::new(id, context, extended)));
         self.count += 1;
         let free = self.slots.iter().position(Option::is_none);
@@ -144,7 +141,10 @@ impl Threads {
 
     /// All of them with their numbers.
     pub(super) fn each(&self) -> impl Iterator<Item = (usize, &Thread)> {
-        self.slots.iter().enumerate().filter_map(|(number, slot)| Some((number, slot.as_deref()?)))
+        self.slots
+            .iter()
+            .enumerate()
+            .filter_map(|(number, slot)| Some((number, slot.as_deref()?)))
     }
 
     /// Makes a thread wait.
@@ -152,40 +152,42 @@ impl Threads {
         self.waits += 1;
         let order = self.waits;
         if let Some(thread) = self.get_mut(number) {
-            thread.state = State::Waiting(wait);
+            thread.wait = Some(wait);
             thread.waiting_since = order;
         }
     }
 
     /// The earliest deadline of those that wait; `u64::MAX`: there is none.
     pub(super) fn next_deadline_ns(&self) -> u64 {
-        let deadlines = self.each().filter_map(|(_, thread)| match thread.state {
-            State::Waiting(wait) => Some(wait.deadline_ns),
-            State::Ready | State::InCall => None,
-        });
+        let deadlines = self
+            .each()
+            .filter_map(|(_, thread)| Some(thread.wait?.deadline_ns));
         deadlines.min().unwrap_or(u64::MAX)
     }
 
     /// A thread whose deadline has come, with the result it gets.
     pub(super) fn expired(&self, now_ns: u64) -> Option<(usize, Result<u64, Errno>)> {
-        self.each().find_map(|(number, thread)| match thread.state {
-            State::Waiting(wait) if wait.deadline_ns <= now_ns => Some((number, wait.timed_out)),
-            _ => None,
+        self.each().find_map(|(number, thread)| {
+            let wait = thread.wait.filter(|wait| wait.deadline_ns <= now_ns)?;
+            Some((number, wait.timed_out))
         })
     }
 
     /// The thread that has waited longest at the futex at `address` for one of `bits`.
     pub(super) fn first_waiter(&self, address: u64, bits: u32) -> Option<usize> {
-        let waiters = self.each().filter(|(_, thread)| match thread.state {
-            State::Waiting(Wait { futex: Some((at, wanted)), .. }) => at == address && wanted & bits != 0,
-            _ => false,
+        let waiters = self.each().filter(|(_, thread)| {
+            let futex = thread.wait.and_then(|wait| wait.futex);
+            futex.is_some_and(|(at, wanted)| at == address && wanted & bits != 0)
         });
-        waiters.min_by_key(|(_, thread)| thread.waiting_since).map(|(number, _)| number)
+        waiters
+            .min_by_key(|(_, thread)| thread.waiting_since)
+            .map(|(number, _)| number)
     }
 
     /// Lets a thread that waits at a futex wait at another one.
     pub(super) fn requeue(&mut self, number: usize, address: u64) {
-        if let Some(Thread { state: State::Waiting(Wait { futex: Some((at, _)), .. }), .. }) = self.get_mut(number) {
+        let wait = self.get_mut(number).and_then(|thread| thread.wait.as_mut());
+        if let Some((at, _)) = wait.and_then(|wait| wait.futex.as_mut()) {
             *at = address;
         }
     }
@@ -198,13 +200,20 @@ mod tests {
     fn threads(count: usize) -> Threads {
         let mut threads = Threads::default();
         for number in 0..count {
-            assert_eq!(threads.add(Context::new(0, 0), ExtendedState::new()), Some(number));
+            assert_eq!(
+                threads.add(Context::new(0, 0), ExtendedState::new()),
+                Some(number)
+            );
         }
         threads
     }
 
     const fn wait(futex: u64, bits: u32, deadline_ns: u64) -> Wait {
-        Wait { futex: Some((futex, bits)), deadline_ns, timed_out: Ok(0) }
+        Wait {
+            futex: Some((futex, bits)),
+            deadline_ns,
+            timed_out: Ok(0),
+        }
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl Window {
     /// `ram` and `tables` must be in the direct map and the window's alone, for ever.
     pub(super) unsafe fn new(start: u64, ram: Ram, tables: Ram) -> Option<(Self, Root)> {
         let slot_bytes = GIB * ENTRIES;
-        let aligned = start.is_multiple_of(BLOCK) && ram.phys.0.is_multiple_of(BLOCK) && ram.len.is_multiple_of(PAGE);
+        let aligned =
+            start.is_multiple_of(BLOCK) && ram.phys.0.is_multiple_of(BLOCK) && ram.len.is_multiple_of(PAGE);
         let one_slot = ram.len != 0 && start / slot_bytes == (start + ram.len - 1) / slot_bytes;
         if !aligned || !one_slot || tables.len < table_bytes(start, ram.len) {
             return None;
@@ -125,8 +126,21 @@ impl Window {
         for (entry, table) in blocks.iter_mut().skip(first_block).zip(0..tables_count) {
             *entry = (pages_phys + table * PAGE) | TABLE;
         }
-        let root = Root { slot: count(start / slot_bytes % ENTRIES)?, entry: tables.phys.0 | TABLE };
-        Some((Window { start, ram, pages, blocks, first_block, pages_phys }, root))
+        let root = Root {
+            slot: count(start / slot_bytes % ENTRIES)?,
+            entry: tables.phys.0 | TABLE,
+        };
+        Some((
+            Window {
+                start,
+                ram,
+                pages,
+                blocks,
+                first_block,
+                pages_phys,
+            },
+            root,
+        ))
     }
 
     /// Addresses of the window.

@@ -43,7 +43,9 @@ const CONSOLE_STAT: [u64; 18] = {
 
 /// The descriptors there are.
 fn descriptor(fd: u64) -> Result<i32, Errno> {
-    Some(int(fd)).filter(|fd| (0..=2).contains(fd)).ok_or(Errno::EBADF)
+    Some(int(fd))
+        .filter(|fd| (0..=2).contains(fd))
+        .ok_or(Errno::EBADF)
 }
 
 fn output(fd: u64) -> Result<Stream, Errno> {
@@ -129,7 +131,9 @@ impl Process {
         while done < len {
             let count = usize::try_from(len - done).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
             let bytes = piece.get_mut(..count).ok_or(Errno::EFAULT)?;
-            self.memory.copy_in(UserVirt(from + done), bytes).ok_or(Errno::EFAULT)?;
+            self.memory
+                .copy_in(UserVirt(from + done), bytes)
+                .ok_or(Errno::EFAULT)?;
             host::console_write(stream, bytes);
             done += count as u64;
         }
@@ -137,7 +141,9 @@ impl Process {
     }
 
     fn write_console_stat(&mut self, to: u64) -> Result<u64, Errno> {
-        self.memory.write(UserVirt(to), CONSOLE_STAT).ok_or(Errno::EFAULT)?;
+        self.memory
+            .write(UserVirt(to), CONSOLE_STAT)
+            .ok_or(Errno::EFAULT)?;
         Ok(0)
     }
 
@@ -155,8 +161,15 @@ impl Process {
     /// There are no files: ENOENT, if the path can be read. EBADF: the path is empty.
     fn no_such_file(&self, path: u64) -> Result<u64, Errno> {
         let mut buffer = MaybeUninit::uninit();
-        let path = self.memory.read_string::<PATH_BYTES>(UserVirt(path), &mut buffer).ok_or(Errno::EFAULT)?;
-        Err(if path.is_empty() { Errno::EBADF } else { Errno::ENOENT })
+        let path = self
+            .memory
+            .read_string::<PATH_BYTES>(UserVirt(path), &mut buffer)
+            .ok_or(Errno::EFAULT)?;
+        Err(if path.is_empty() {
+            Errno::EBADF
+        } else {
+            Errno::ENOENT
+        })
     }
 
     fn getcwd(&mut self, [to, size, ..]: Args) -> Result<u64, Errno> {
@@ -191,14 +204,19 @@ impl Process {
         for index in 0..count {
             let at = list.wrapping_add(index * 8);
             let fd: i32 = self.memory.read(UserVirt(at)).ok_or(Errno::EFAULT)?;
-            let wanted: u16 = self.memory.read(UserVirt(at.wrapping_add(4))).ok_or(Errno::EFAULT)?;
+            let wanted: u16 = self
+                .memory
+                .read(UserVirt(at.wrapping_add(4)))
+                .ok_or(Errno::EFAULT)?;
             let found = match fd {
                 0 => wanted & POLLIN,
                 1 | 2 => wanted & POLLOUT,
                 ..0 => 0,
                 _ => POLLNVAL,
             };
-            self.memory.write(UserVirt(at.wrapping_add(6)), found).ok_or(Errno::EFAULT)?;
+            self.memory
+                .write(UserVirt(at.wrapping_add(6)), found)
+                .ok_or(Errno::EFAULT)?;
             ready += u64::from(found != 0);
         }
         Ok(ready)

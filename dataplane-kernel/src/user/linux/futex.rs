@@ -19,17 +19,24 @@ fn count(argument: u64) -> u64 {
     u64::from(int(argument).max(1).cast_unsigned())
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "futex words and bit sets have 32 bits")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "futex words and bit sets have 32 bits"
+)]
 const fn word(argument: u64) -> u32 {
     argument as u32
 }
 
 impl Process {
     pub(super) fn futex(&mut self, a: Args) -> Answer {
-        self.futex_answer(a).unwrap_or_else(|errno| Answer::Return(Err(errno)))
+        self.futex_answer(a)
+            .unwrap_or_else(|errno| Answer::Return(Err(errno)))
     }
 
-    fn futex_answer(&mut self, [address, operation, value, extra, other, bits]: Args) -> Result<Answer, Errno> {
+    fn futex_answer(
+        &mut self,
+        [address, operation, value, extra, other, bits]: Args,
+    ) -> Result<Answer, Errno> {
         let flags = int(operation);
         let woken = match flags & OPERATION {
             FUTEX_WAIT => {
@@ -54,13 +61,23 @@ impl Process {
         Ok(Answer::Return(Ok(woken)))
     }
 
-    fn futex_wait(&mut self, address: u64, expected: u32, bits: u32, deadline_ns: u64) -> Result<Answer, Errno> {
+    fn futex_wait(
+        &mut self,
+        address: u64,
+        expected: u32,
+        bits: u32,
+        deadline_ns: u64,
+    ) -> Result<Answer, Errno> {
         if bits == 0 {
             return Err(Errno::EINVAL);
         }
         if self.futex_word(address)? != expected {
             return Err(Errno::EAGAIN);
         }
-        Ok(Answer::Wait(Wait { futex: Some((address, bits)), deadline_ns, timed_out: Err(Errno::ETIMEDOUT) }))
+        Ok(Answer::Wait(Wait {
+            futex: Some((address, bits)),
+            deadline_ns,
+            timed_out: Err(Errno::ETIMEDOUT),
+        }))
     }
 }

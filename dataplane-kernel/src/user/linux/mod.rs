@@ -60,7 +60,9 @@ impl From<Result<u64, Errno>> for Answer {
 impl Process {
     /// Serves the Linux call that a thread has made.
     pub(super) fn serve_linux_call(&mut self, number: usize) {
-        let Some(thread) = self.threads.get(number) else { return };
+        let Some(thread) = self.threads.get(number) else {
+            return;
+        };
         let c = &thread.context;
         let (call, args) = (c.rax, [c.rdi, c.rsi, c.rdx, c.r10, c.r8, c.r9]);
         match self.dispatch(number, call, args) {
@@ -82,8 +84,12 @@ impl Process {
     }
 
     fn dispatch(&mut self, number: usize, call: u64, a: Args) -> Answer {
-        let known = u32::try_from(call).ok().and_then(|id| Sysno::new(usize::try_from(id).ok()?));
-        let Some(known) = known else { return self.unknown(call, "no such Linux call") };
+        let known = u32::try_from(call)
+            .ok()
+            .and_then(|id| Sysno::new(usize::try_from(id).ok()?));
+        let Some(known) = known else {
+            return self.unknown(call, "no such Linux call");
+        };
         match known {
             Sysno::futex => self.futex(a),
             Sysno::clock_gettime => self.clock_gettime(a).into(),
@@ -125,7 +131,11 @@ impl Process {
             Sysno::gettimeofday => self.gettimeofday(a),
             Sysno::time => self.time(a),
             Sysno::clock_getres => self.clock_getres(a),
-            _ => return self.dispatch_system(call, a).or_else(|| self.dispatch_files(call, a)),
+            _ => {
+                return self
+                    .dispatch_system(call, a)
+                    .or_else(|| self.dispatch_files(call, a));
+            }
         })
     }
 
@@ -134,7 +144,7 @@ impl Process {
     fn unknown(&mut self, call: u64, name: &str) -> Answer {
         self.unknown_calls += 1;
         if self.unknown_logged.len() < MAX_LOGGED && self.unknown_logged.insert(call) {
-            log::warn!("user: Linux call {name} ({call}) is not served: ENOSYS (said once)");
+            log::warn!("Linux call {name} ({call}) is not served: ENOSYS (said once)");
         }
         Answer::Return(Err(Errno::ENOSYS))
     }

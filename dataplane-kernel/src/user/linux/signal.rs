@@ -31,14 +31,19 @@ pub(crate) struct Signals {
 
 impl Default for Signals {
     fn default() -> Self {
-        Signals { actions: [[0; 4]; SIGNALS] }
+        Signals {
+            actions: [[0; 4]; SIGNALS],
+        }
     }
 }
 
 /// The number of a signal as an index.
 fn index(signal: u64) -> Result<usize, Errno> {
     let number = usize::try_from(int(signal)).map_err(|_| Errno::EINVAL)?;
-    number.checked_sub(1).filter(|&index| index < SIGNALS).ok_or(Errno::EINVAL)
+    number
+        .checked_sub(1)
+        .filter(|&index| index < SIGNALS)
+        .ok_or(Errno::EINVAL)
 }
 
 impl Process {
@@ -62,7 +67,11 @@ impl Process {
         Ok(0)
     }
 
-    pub(super) fn rt_sigprocmask(&mut self, number: usize, [how, new, old, size, ..]: Args) -> Result<u64, Errno> {
+    pub(super) fn rt_sigprocmask(
+        &mut self,
+        number: usize,
+        [how, new, old, size, ..]: Args,
+    ) -> Result<u64, Errno> {
         if size != 8 {
             return Err(Errno::EINVAL);
         }
@@ -118,13 +127,22 @@ impl Process {
             Ok(index) => index,
             Err(errno) => return Answer::Return(Err(errno)),
         };
-        let handler = self.signals.actions.get(index).map_or(SIG_DFL, |action| action[0]);
+        let handler = self
+            .signals
+            .actions
+            .get(index)
+            .map_or(SIG_DFL, |action| action[0]);
         let number = u8::try_from(index + 1).unwrap_or(u8::MAX);
-        if handler == SIG_IGN || handler == SIG_DFL && [SIGCHLD, SIGCONT, SIGURG, SIGWINCH].contains(&number) {
+        if handler == SIG_IGN || handler == SIG_DFL && [SIGCHLD, SIGCONT, SIGURG, SIGWINCH].contains(&number)
+        {
             return Answer::Return(Ok(0));
         }
-        let note = if handler == SIG_DFL { "" } else { "; its handler is not run, handlers never are" };
-        log::warn!("user: the app raised {}{note}", fault::signal_name(number));
+        let note = if handler == SIG_DFL {
+            ""
+        } else {
+            "; its handler is not run, handlers never are"
+        };
+        log::warn!("the app raised {}{note}", fault::signal_name(number));
         Answer::EndProcess(Outcome::Signalled(number))
     }
 }

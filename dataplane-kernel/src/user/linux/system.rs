@@ -47,7 +47,9 @@ impl Process {
             let count = usize::try_from(len - done).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
             let bytes = piece.get_mut(..count).ok_or(Errno::EFAULT)?;
             self.random.fill(bytes);
-            self.memory.copy_out(UserVirt(to.wrapping_add(done)), bytes).ok_or(Errno::EFAULT)?;
+            self.memory
+                .copy_out(UserVirt(to.wrapping_add(done)), bytes)
+                .ok_or(Errno::EFAULT)?;
             done += count as u64;
         }
         Ok(len)
@@ -69,7 +71,9 @@ impl Process {
             return Err(Errno::EPERM);
         }
         if old != 0 {
-            self.memory.write(UserVirt(old), [limit, limit]).ok_or(Errno::EFAULT)?;
+            self.memory
+                .write(UserVirt(old), [limit, limit])
+                .ok_or(Errno::EFAULT)?;
         }
         Ok(0)
     }
@@ -93,7 +97,10 @@ impl Process {
     fn uname(&mut self, [to, ..]: Args) -> Result<u64, Errno> {
         let mut name = [0; UTSNAME_FIELD * UTSNAME.len()];
         for (field, value) in name.chunks_mut(UTSNAME_FIELD).zip(UTSNAME) {
-            field.iter_mut().zip(value).for_each(|(place, &byte)| *place = byte);
+            field
+                .iter_mut()
+                .zip(value)
+                .for_each(|(place, &byte)| *place = byte);
         }
         self.memory.copy_out(UserVirt(to), &name).ok_or(Errno::EFAULT)?;
         Ok(0)

@@ -39,7 +39,16 @@ struct NewThread {
 impl Process {
     pub(super) fn clone_thread(&mut self, number: usize, a: Args) -> Result<u64, Errno> {
         let [flags, stack_top, parent_tid, child_tid, tls, _] = a;
-        self.spawn(number, &NewThread { flags, stack_top, parent_tid, child_tid, tls })
+        self.spawn(
+            number,
+            &NewThread {
+                flags,
+                stack_top,
+                parent_tid,
+                child_tid,
+                tls,
+            },
+        )
     }
 
     /// `clone3(2)`: of `struct clone_args`, the fields that its first version has.
@@ -48,9 +57,27 @@ impl Process {
             return Err(Errno::EINVAL);
         }
         let fields: [u64; 8] = self.memory.read(UserVirt(args)).ok_or(Errno::EFAULT)?;
-        let [flags, _pidfd, child_tid, parent_tid, _exit_signal, stack, stack_size, tls] = fields;
+        let [
+            flags,
+            _pidfd,
+            child_tid,
+            parent_tid,
+            _exit_signal,
+            stack,
+            stack_size,
+            tls,
+        ] = fields;
         let stack_top = stack.checked_add(stack_size).ok_or(Errno::EINVAL)?;
-        self.spawn(number, &NewThread { flags, stack_top, parent_tid, child_tid, tls })
+        self.spawn(
+            number,
+            &NewThread {
+                flags,
+                stack_top,
+                parent_tid,
+                child_tid,
+                tls,
+            },
+        )
     }
 
     /// Starts a thread that goes on where its parent's call returns, but with 0 and on its own stack.
@@ -82,7 +109,10 @@ impl Process {
             thread.clear_child_tid = new.child_tid;
         }
         let id = thread.id;
-        for (flag, address) in [(CLONE_PARENT_SETTID, new.parent_tid), (CLONE_CHILD_SETTID, new.child_tid)] {
+        for (flag, address) in [
+            (CLONE_PARENT_SETTID, new.parent_tid),
+            (CLONE_CHILD_SETTID, new.child_tid),
+        ] {
             if has(flag) && self.memory.write(UserVirt(address), id).is_none() {
                 self.threads.remove(child);
                 return Err(Errno::EFAULT);
@@ -94,7 +124,9 @@ impl Process {
 
     /// The end of a thread; with the last one, of the program.
     pub(super) fn end_thread(&mut self, number: usize) {
-        let Some(thread) = self.threads.get(number) else { return };
+        let Some(thread) = self.threads.get(number) else {
+            return;
+        };
         let (address, status) = (thread.clear_child_tid, int(thread.context.rdi).to_le_bytes()[0]);
         if address != 0 && self.memory.write(UserVirt(address), 0u32).is_some() {
             self.futex_wake(address, 1, ANY);
@@ -121,12 +153,20 @@ impl Process {
 
     /// The bases of the running thread are in the processor.
     pub(super) fn arch_prctl(&mut self, [what, address, ..]: Args) -> Result<u64, Errno> {
-        let base = Some(address).filter(|&address| address < USER_END).ok_or(Errno::EPERM);
+        let base = Some(address)
+            .filter(|&address| address < USER_END)
+            .ok_or(Errno::EPERM);
         match what {
             ARCH_SET_FS => syscall_entry::set_fs_base(base?),
             ARCH_SET_GS => syscall_entry::set_user_gs_base(base?),
-            ARCH_GET_FS => self.memory.write(UserVirt(address), syscall_entry::fs_base()).ok_or(Errno::EFAULT)?,
-            ARCH_GET_GS => self.memory.write(UserVirt(address), syscall_entry::user_gs_base()).ok_or(Errno::EFAULT)?,
+            ARCH_GET_FS => self
+                .memory
+                .write(UserVirt(address), syscall_entry::fs_base())
+                .ok_or(Errno::EFAULT)?,
+            ARCH_GET_GS => self
+                .memory
+                .write(UserVirt(address), syscall_entry::user_gs_base())
+                .ok_or(Errno::EFAULT)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(0)
@@ -139,14 +179,20 @@ impl Process {
             PR_SET_NAME => {
                 let mut name = [0; 16];
                 for (place, offset) in name.iter_mut().take(15).zip(0..) {
-                    *place = self.memory.read(UserVirt(address.wrapping_add(offset))).ok_or(Errno::EFAULT)?;
+                    *place = self
+                        .memory
+                        .read(UserVirt(address.wrapping_add(offset)))
+                        .ok_or(Errno::EFAULT)?;
                     if *place == 0 {
                         break;
                     }
                 }
                 thread.name = name;
             }
-            PR_GET_NAME => self.memory.copy_out(UserVirt(address), &thread.name).ok_or(Errno::EFAULT)?,
+            PR_GET_NAME => self
+                .memory
+                .copy_out(UserVirt(address), &thread.name)
+                .ok_or(Errno::EFAULT)?,
             _ => return Err(Errno::EINVAL),
         }
         Ok(0)

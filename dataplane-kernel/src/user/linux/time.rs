@@ -46,7 +46,9 @@ impl Process {
     pub(super) fn clock_getres(&mut self, [clock, to, ..]: Args) -> Result<u64, Errno> {
         offset_ns(int(clock)).ok_or(Errno::EINVAL)?;
         if to != 0 {
-            self.memory.write(UserVirt(to), timespec(1)).ok_or(Errno::EFAULT)?;
+            self.memory
+                .write(UserVirt(to), timespec(1))
+                .ok_or(Errno::EFAULT)?;
         }
         Ok(0)
     }
@@ -54,7 +56,9 @@ impl Process {
     pub(super) fn gettimeofday(&mut self, [to, ..]: Args) -> Result<u64, Errno> {
         if to != 0 {
             let [s, ns] = timespec(tsc::now_ns().wrapping_add(epoch_ns()));
-            self.memory.write(UserVirt(to), [s, ns / 1000]).ok_or(Errno::EFAULT)?;
+            self.memory
+                .write(UserVirt(to), [s, ns / 1000])
+                .ok_or(Errno::EFAULT)?;
         }
         Ok(0)
     }
@@ -71,7 +75,9 @@ impl Process {
     fn read_timespec(&self, address: u64) -> Result<u64, Errno> {
         let [s, ns]: [i64; 2] = self.memory.read(UserVirt(address)).ok_or(Errno::EFAULT)?;
         let (s, ns) = (u64::try_from(s), u64::try_from(ns));
-        let (Ok(s), Ok(ns @ 0..NS_PER_S)) = (s, ns) else { return Err(Errno::EINVAL) };
+        let (Ok(s), Ok(ns @ 0..NS_PER_S)) = (s, ns) else {
+            return Err(Errno::EINVAL);
+        };
         Ok(s.saturating_mul(NS_PER_S).saturating_add(ns))
     }
 
@@ -114,7 +120,11 @@ impl Process {
 /// Waits for nothing but a deadline. Nothing interrupts a sleep, so the time left is never written.
 pub(super) fn sleep(deadline: Result<u64, Errno>) -> Answer {
     match deadline {
-        Ok(deadline_ns) => Answer::Wait(Wait { futex: None, deadline_ns, timed_out: Ok(0) }),
+        Ok(deadline_ns) => Answer::Wait(Wait {
+            futex: None,
+            deadline_ns,
+            timed_out: Ok(0),
+        }),
         Err(errno) => Answer::Return(Err(errno)),
     }
 }
