@@ -1,0 +1,164 @@
+//! A driver made of vectors: a pool of receive buffers, app memory, and a transmit ring whose device reads a payload only
+//! when it is told to, as a real one does.
+
+use netstack::{BufId, ChecksumOffload, Env, Span, TxTicket};
+use std::collections::VecDeque;
+
+/// Where a frame begins in its buffer.
+pub(crate) const FRAME_OFFSET: u16 = 12;
+const BUFFER_LEN: usize = 2048;
+
+struct Posted {
+    header: Vec<u8>,
+    payload: Vec<Span>,
+    checksum: ChecksumOffload,
+}
+
+/// When the device takes frames off the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// As soon as they are committed.
+    Prompt,
+    /// When [`Driver::transmit`] is called.
+    Held,
+}
+
+pub(crate) struct Driver {
+    buffers: Vec<Vec<u8>>,
+    free: Vec<u32>,
+    /// App memory; a span's address is an index into it.
+    pub(crate) memory: Vec<u8>,
+    begun: Vec<u8>,
+    ring: VecDeque<Posted>,
+    pub(crate) ring_len: usize,
+    pub(crate) device: Device,
+    committed: u32,
+    read: u32,
+    /// Frames on the wire, in order.
+    pub(crate) sent: VecDeque<Vec<u8>>,
+}
+
+impl Driver {
+    pub(crate) fn new(buffers: u32, ring_len: usize) -> Self {
+        Driver {
+            buffers: vec![vec![0; BUFFER_LEN]; buffers as usize],
+            free: (0..buffers).rev().collect(),
+            memory: Vec::new(),
+            begun: vec![0; BUFFER_LEN],
+            ring: VecDeque::new(),
+            ring_len,
+            device: Device::Prompt,
+            committed: u32::MAX - 5, // tickets wrap in every test
+            read: u32::MAX - 5,
+            sent: VecDeque::new(),
+        }
+    }
+
+    /// Puts a frame into a buffer of the pool; `None` if that is empty.
+    pub(crate) fn fill(&mut self, frame: &[u8]) -> Option<BufId> {
+        let index = self.free.pop()?;
+        let start = usize::from(FRAME_OFFSET);
+        let buffer = &mut self.buffers[index as usize];
+        buffer.fill(0xee);
+        buffer[start..start + frame.len()].copy_from_slice(frame);
+        Some(BufId(index))
+    }
+
+    /// What the app sees of a buffer it holds.
+    pub(crate) fn view(&self, buf: &BufId, offset: u16, len: u16) -> &[u8] {
+        assert!(!self.free.contains(&buf.0), "buffer {} is not the app's", buf.0);
+        &self.buffers[buf.0 as usize][usize::from(offset)..][..usize::from(len)]
+    }
+
+    /// Copies bytes into fresh app memory.
+    pub(crate) fn place(&mut self, bytes: &[u8]) -> Span {
+        let address = self.memory.len() as u64;
+        self.memory.extend_from_slice(bytes);
+        // Two pieces never touch, so that they stay two.
+        self.memory.push(0xdd);
+        Span {
+            address,
+            len: u32::try_from(bytes.len()).unwrap(),
+        }
+    }
+
+    /// Lets the device read and send up to `frames` of those on the ring.
+    pub(crate) fn transmit(&mut self, frames: usize) {
+        for _ in 0..frames {
+            let Some(posted) = self.ring.pop_front() else {
+                break;
+            };
+            let frame = self.gather(&posted);
+            self.sent.push_back(frame);
+            self.read = self.read.wrapping_add(1);
+        }
+    }
+
+    fn gather(&self, posted: &Posted) -> Vec<u8> {
+        let mut frame = posted.header.clone();
+        for span in &posted.payload {
+            frame.extend_from_slice(self.bytes(*span));
+        }
+        if let ChecksumOffload::Partial { start, offset } = posted.checksum {
+            let (start, offset) = (usize::from(start), usize::from(offset));
+            let sum = frame[start..].chunks(2).fold(0u32, |sum, pair| {
+                sum + u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]))
+            });
+            let sum = (sum >> 16) + (sum & 0xffff);
+            let sum = (sum >> 16) + (sum & 0xffff);
+            let checksum = !u16::try_from(sum).unwrap();
+            frame[start + offset..start + offset + 2].copy_from_slice(&checksum.to_be_bytes());
+        }
+        frame
+    }
+
+    /// Frames committed and not yet read by the device.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Buffers that are not in the pool.
+    pub(crate) fn buffers_out(&self) -> usize {
+        self.buffers.len() - self.free.len()
+    }
+}
+
+impl Env for Driver {
+    fn begin_tx(&mut self) -> Option<&mut [u8]> {
+        if self.ring.len() >= self.ring_len {
+            return None;
+        }
+        self.begun.fill(0xcc);
+        Some(&mut self.begun)
+    }
+
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
+        assert!(self.ring.len() < self.ring_len, "committed into a full ring");
+        assert!(payload.len() <= netstack::MAX_TX_SPANS && payload.iter().all(|span| span.len > 0));
+        self.ring.push_back(Posted {
+            header: self.begun[..header_len].to_vec(),
+            payload: payload.to_vec(),
+            checksum,
+        });
+        let ticket = TxTicket(self.committed);
+        self.committed = self.committed.wrapping_add(1);
+        if self.device == Device::Prompt {
+            self.transmit(1);
+        }
+        ticket
+    }
+
+    fn tx_done(&self, ticket: TxTicket) -> bool {
+        self.read.wrapping_sub(ticket.0).cast_signed() > 0
+    }
+
+    fn free_rx(&mut self, buf: BufId) {
+        assert!(!self.free.contains(&buf.0), "buffer {} freed twice", buf.0);
+        self.free.push(buf.0);
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        let start = usize::try_from(span.address).unwrap();
+        &self.memory[start..][..span.len as usize]
+    }
+}

@@ -1,0 +1,40 @@
+//! Randomness that comes back with its seed (xorshift64*).
+
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn number(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// Below `limit`.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        (self.number() >> 16) % limit.max(1)
+    }
+
+    pub(crate) fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).unwrap()
+    }
+
+    /// `true` `percent` times out of a hundred.
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.number().to_le_bytes()[3]
+    }
+
+    /// Of all magnitudes up to `limit`.
+    pub(crate) fn scaled(&mut self, limit: u64) -> u64 {
+        let bits = self.below(u64::from(limit.max(1).ilog2()) + 1);
+        (self.below(1 << (bits + 1))).min(limit)
+    }
+}

@@ -1,0 +1,13 @@
+//! The stack as a whole, driven as the kernel drives it, in virtual time.
+//!
+//! Packet dialogues (`arp`, `icmp`, `udp`, `tcp`) read like the examples of the RFCs; `simulation` connects two stacks by
+//! a bad link; `hostile` throws rubbish at one.
+
+mod arp;
+mod harness;
+mod hostile;
+mod icmp;
+mod ingress;
+mod simulation;
+mod tcp;
+mod udp;

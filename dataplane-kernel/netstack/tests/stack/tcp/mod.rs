@@ -1,0 +1,13 @@
+//! Dialogues of TCP.
+
+mod active_open;
+mod close;
+mod data;
+mod keepalive;
+mod passive_open;
+mod reassembly;
+mod reassembly_property;
+mod reset;
+mod retransmit;
+mod time_wait;
+mod window;
