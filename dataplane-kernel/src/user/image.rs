@@ -9,12 +9,14 @@ use core::ops::Range;
 use elf::ElfBytes;
 use elf::abi;
 use elf::endian::AnyEndian;
-use elf::file::Class;
 use elf::segment::ProgramHeader;
 use ix_abi::app::layout;
 
 /// Most loadable segments of a program; linkers make four to six.
 const MAX_SEGMENTS: usize = 64;
+
+/// Where a file says how wide its words are and in which order their bytes come.
+const CLASS_AND_ORDER: Range<usize> = 4..6;
 
 /// Segments aligned to more than this are only aligned to this.
 const MAX_ALIGN: u64 = 1 << 21;
@@ -135,12 +137,16 @@ impl<'a> Image<'a> {
         if !file.starts_with(&abi::ELFMAGIC) {
             return Err(LoadError::NotElf);
         }
+        // Before the rest, which would be read as something else.
+        if file
+            .get(CLASS_AND_ORDER)
+            .is_some_and(|found| found != [abi::ELFCLASS64, abi::ELFDATA2LSB])
+        {
+            return Err(LoadError::NotX86_64);
+        }
         let elf = ElfBytes::<AnyEndian>::minimal_parse(file).map_err(|_| LoadError::Truncated)?;
         let header = &elf.ehdr;
-        if header.class != Class::ELF64
-            || header.endianness != AnyEndian::Little
-            || header.e_machine != abi::EM_X86_64
-        {
+        if header.e_machine != abi::EM_X86_64 {
             return Err(LoadError::NotX86_64);
         }
         let placement = match header.e_type {
@@ -184,6 +190,9 @@ impl<'a> Image<'a> {
 }
 
 fn bytes_of<'a>(file: &'a [u8], header: &ProgramHeader) -> Result<&'a [u8], LoadError> {
+    if header.p_filesz == 0 {
+        return Ok(&[]);
+    }
     let start = usize::try_from(header.p_offset).map_err(|_| LoadError::Truncated)?;
     let len = usize::try_from(header.p_filesz).map_err(|_| LoadError::Truncated)?;
     let end = start.checked_add(len).ok_or(LoadError::Truncated)?;
@@ -309,4 +318,191 @@ pub(super) fn symbol(file: &[u8], address: u64) -> Option<(&str, u64)> {
         .find(|s| s.st_symtype() == abi::STT_FUNC && address.wrapping_sub(s.st_value) < s.st_size)?;
     let name = names.get(usize::try_from(symbol.st_name).ok()?).ok()?;
     Some((name, address - symbol.st_value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Image, LoadError, PAGE, Placement, Protection, symbol};
+    use elf::abi;
+    use std::string::ToString;
+    use std::vec;
+    use std::vec::Vec;
+
+    const READ: u32 = abi::PF_R;
+    const CODE: u32 = abi::PF_R | abi::PF_X;
+    const DATA: u32 = abi::PF_R | abi::PF_W;
+    const HEADERS: usize = 64;
+
+    /// A program header: type, flags, address, bytes in file, bytes in memory. Its offset is its address.
+    type Header = (u32, u32, u64, u64, u64);
+
+    fn put<const N: usize>(file: &mut [u8], at: usize, bytes: [u8; N]) {
+        file[at..at + N].copy_from_slice(&bytes);
+    }
+
+    fn file(kind: u16, base: u64, entry: u64, headers: &[Header]) -> Vec<u8> {
+        let mut file = vec![0x90; 4 * PAGE as usize];
+        file[..64].fill(0);
+        put(&mut file, 0, *b"\x7fELF\x02\x01\x01");
+        put(&mut file, 16, kind.to_le_bytes());
+        put(&mut file, 18, abi::EM_X86_64.to_le_bytes());
+        put(&mut file, 20, 1u32.to_le_bytes());
+        put(&mut file, 24, entry.to_le_bytes());
+        put(&mut file, 32, (HEADERS as u64).to_le_bytes());
+        put(&mut file, 52, 64u16.to_le_bytes());
+        put(&mut file, 54, 56u16.to_le_bytes());
+        put(&mut file, 56, u16::try_from(headers.len()).unwrap().to_le_bytes());
+        for (index, &(kind, flags, address, in_file, in_memory)) in headers.iter().enumerate() {
+            let at = HEADERS + 56 * index;
+            put(&mut file, at, kind.to_le_bytes());
+            put(&mut file, at + 4, flags.to_le_bytes());
+            put(&mut file, at + 8, (address - base).to_le_bytes());
+            put(&mut file, at + 16, address.to_le_bytes());
+            put(&mut file, at + 32, in_file.to_le_bytes());
+            put(&mut file, at + 40, in_memory.to_le_bytes());
+            put(&mut file, at + 48, PAGE.to_le_bytes());
+        }
+        file
+    }
+
+    const GOOD: [Header; 3] = [
+        (abi::PT_LOAD, READ, 0, 0x800, 0x800),
+        (abi::PT_LOAD, CODE, 0x1000, 0x500, 0x500),
+        (abi::PT_LOAD, DATA, 0x2010, 0x20, 0x3000),
+    ];
+
+    fn error(file: &[u8]) -> LoadError {
+        Image::parse(file).map(|_| ()).unwrap_err()
+    }
+
+    fn with(header: Header) -> Vec<u8> {
+        file(abi::ET_DYN, 0, 0x1000, &[&GOOD[..], &[header]].concat())
+    }
+
+    #[test]
+    fn a_good_file_is_laid_out_page_by_page() {
+        let file = file(abi::ET_DYN, 0, 0x1234, &GOOD);
+        let image = Image::parse(&file).unwrap();
+        assert_eq!(
+            (image.placement, image.entry, image.headers),
+            (Placement::Anywhere, 0x1234, 64)
+        );
+        assert_eq!(image.span(), 0..0x6000);
+        let protections: Vec<_> = image.segments.iter().map(|s| s.protection).collect();
+        assert_eq!(
+            protections,
+            [Protection::Read, Protection::ReadExecute, Protection::ReadWrite]
+        );
+        assert_eq!(image.segments[2].pages, 0x2000..0x6000);
+        assert_eq!(image.segments[2].data.len(), 0x20);
+    }
+
+    #[test]
+    fn a_program_with_fixed_addresses_stays_in_its_range() {
+        let at = |base: u64| GOOD.map(|(kind, flags, address, a, b)| (kind, flags, address + base, a, b));
+        let image = |base: u64| file(abi::ET_EXEC, base, base + 0x1000, &at(base));
+        assert_eq!(
+            Image::parse(&image(0x40_0000)).unwrap().placement,
+            Placement::Fixed
+        );
+        assert_eq!(error(&image(0)), LoadError::OutOfRange { address: 0 });
+        assert_eq!(
+            error(&image(0x4000_0000)),
+            LoadError::OutOfRange { address: 0x4000_0000 }
+        );
+        assert_eq!(
+            error(&image(0x3fff_f000)),
+            LoadError::OutOfRange { address: 0x4000_0000 }
+        );
+        let kernel = 0xffff_ffff_8010_0000;
+        assert_eq!(error(&image(kernel)), LoadError::OutOfRange { address: kernel });
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused_in_words() {
+        assert_eq!(error(b""), LoadError::NoFile);
+        assert_eq!(error(b"#!/bin/sh"), LoadError::NotElf);
+        assert_eq!(error(b"\x7fELF"), LoadError::Truncated);
+        let good = file(abi::ET_DYN, 0, 0x1000, &GOOD);
+        let changed = |at: usize, byte: u8| {
+            let mut file = good.clone();
+            file[at] = byte;
+            error(&file)
+        };
+        assert_eq!(changed(18, 183), LoadError::NotX86_64, "AArch64");
+        assert_eq!(changed(5, 2), LoadError::NotX86_64, "big-endian");
+        assert_eq!(changed(16, 1), LoadError::NotAProgram, "object file");
+        assert_eq!(changed(25, 0), LoadError::NotAProgram, "library");
+        assert_eq!(changed(25, 0x20), LoadError::BadEntry { address: 0x2000 });
+        assert_eq!(changed(56, 0), LoadError::NoSegments);
+        assert_eq!(error(&good[..0x1400]), LoadError::Truncated);
+        let wanted = "/lib64/ld-linux-x86-64.so.2";
+        let mut dynamic = with((abi::PT_INTERP, READ, 0x600, wanted.len() as u64 + 1, 0));
+        dynamic[0x600..0x600 + wanted.len()].copy_from_slice(wanted.as_bytes());
+        dynamic[0x600 + wanted.len()] = 0;
+        assert_eq!(
+            error(&dynamic),
+            LoadError::Dynamic {
+                interpreter: wanted.to_string()
+            }
+        );
+        assert!(error(&dynamic).to_string().contains("crt-static"));
+    }
+
+    #[test]
+    fn segments_that_cannot_be_protected_or_placed_are_refused() {
+        let load = |flags, address, in_file, in_memory| {
+            error(&with((abi::PT_LOAD, flags, address, in_file, in_memory)))
+        };
+        let writable_code = load(CODE | abi::PF_W, 0x8000, 0, 16);
+        assert_eq!(writable_code, LoadError::WritableCode { address: 0x8000 });
+        assert_eq!(
+            load(READ, 0x1400, 16, 16),
+            LoadError::Overlap {
+                first: 0x1000,
+                second: 0x1400
+            }
+        );
+        assert_eq!(
+            load(DATA, 0x1f00, 16, 16),
+            LoadError::Overlap {
+                first: 0x1000,
+                second: 0x1f00
+            },
+            "shares a page"
+        );
+        assert_eq!(
+            load(DATA, 0x8000, 0, u64::MAX),
+            LoadError::OutOfRange { address: 0x8000 }
+        );
+        assert_eq!(
+            load(DATA, 0x3000, 0x40, 0x30),
+            LoadError::BadSegment { address: 0x3000 }
+        );
+        assert_eq!(load(DATA, 0x3800, 0x1000, 0x1000), LoadError::Truncated);
+        let mut shifted = with((abi::PT_LOAD, DATA, 0x8000, 16, 16));
+        put(&mut shifted, HEADERS + 56 * 3 + 8, 0x10u64.to_le_bytes());
+        assert_eq!(error(&shifted), LoadError::BadSegment { address: 0x8000 });
+        let many: Vec<Header> = (0..65).map(|n| (abi::PT_LOAD, READ, n * PAGE, 0, 1)).collect();
+        assert_eq!(
+            error(&file(abi::ET_DYN, 0, 0x1000, &many)),
+            LoadError::TooManySegments
+        );
+    }
+
+    #[test]
+    fn no_change_of_a_byte_or_of_the_length_panics() {
+        let good = file(abi::ET_DYN, 0, 0x1000, &GOOD);
+        for at in 0..HEADERS + 56 * GOOD.len() {
+            for byte in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut file = good.clone();
+                file[at] = byte;
+                let _ = Image::parse(&file);
+                let _ = symbol(&file, 0x1000);
+            }
+        }
+        for len in 0..0x200 {
+            let _ = Image::parse(&good[..len]);
+        }
+    }
 }

@@ -340,3 +340,181 @@ fn range(address: u64, len: u64) -> Result<Range<u64>, Refused> {
 fn alignment(len: u64) -> u64 {
     if len >= BLOCK { BLOCK } else { PAGE }
 }
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::super::window::testing::window;
+    use super::Memory;
+    use ix_abi::app::layout::ARENA;
+
+    /// An arena of `len` bytes and a small window at 4 MiB.
+    pub(in super::super) fn memory(len: u64) -> Memory {
+        Memory::new(window(ARENA, len).0, Some(window(0x40_0000, 0x10_0000).0), |_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::memory;
+    use super::{Memory, Moving, PAGE, Protection, Refused, Replace};
+    use crate::mem::UserVirt;
+    use Protection::{None as Nothing, Read, ReadExecute, ReadWrite};
+    use ix_abi::app::layout::ARENA;
+    use std::vec::Vec;
+
+    const MIB: u64 = 1 << 20;
+
+    fn filled(memory: &mut Memory, address: u64, len: u64, byte: u8) {
+        memory
+            .copy_out(UserVirt(address), &std::vec![byte; usize::try_from(len).unwrap()])
+            .unwrap();
+    }
+
+    fn is_all(memory: &Memory, address: u64, len: u64, byte: u8) -> bool {
+        let mut bytes = std::vec![!byte; usize::try_from(len).unwrap()];
+        memory.copy_in(UserVirt(address), &mut bytes).unwrap();
+        bytes.iter().all(|&b| b == byte)
+    }
+
+    #[test]
+    fn fresh_memory_is_zero_however_often_it_was_used() {
+        let mut memory = memory(4 * MIB);
+        for _ in 0..20 {
+            let address = memory.map(0, 3 * MIB, ReadWrite).unwrap();
+            assert!(is_all(&memory, address, 3 * MIB, 0));
+            filled(&mut memory, address + MIB, 2 * PAGE, 7);
+            memory.unmap(address, 3 * MIB).unwrap();
+        }
+        assert_eq!(memory.mapped_bytes(), 0);
+    }
+
+    #[test]
+    fn a_full_arena_refuses_and_recovers() {
+        let mut memory = memory(4 * MIB);
+        let held: Vec<_> = core::iter::from_fn(|| memory.map(0, 300_000, ReadWrite).ok()).collect();
+        assert!(held.len() as u64 > 4 * MIB / 303_104 - 1);
+        assert_eq!(memory.map(0, MIB, Nothing), Err(Refused::NoMemory));
+        assert_eq!(memory.map(0, u64::MAX, Nothing), Err(Refused::NoMemory));
+        assert_eq!(memory.map(0, 0, Nothing), Err(Refused::Invalid));
+        held.iter()
+            .for_each(|&address| memory.unmap(address, 300_000).unwrap());
+        assert!(memory.map(0, 4 * MIB, ReadWrite).is_ok());
+    }
+
+    #[test]
+    fn hints_and_fixed_places_are_kept() {
+        let mut memory = memory(4 * MIB);
+        let hint = ARENA + MIB;
+        assert_eq!(memory.map(hint, PAGE, ReadWrite), Ok(hint));
+        assert_ne!(memory.map(hint, PAGE, ReadWrite), Ok(hint));
+        assert_eq!(memory.map_at(hint, PAGE, Read, Replace::No), Err(Refused::Exists));
+        filled(&mut memory, hint, PAGE, 7);
+        assert_eq!(memory.map_at(hint, PAGE, Read, Replace::Yes), Ok(hint));
+        assert!(is_all(&memory, hint, PAGE, 0));
+        assert_eq!(memory.copy_out(UserVirt(hint), b"x"), None, "it is read-only now");
+        assert_eq!(
+            memory.map_at(0x40_0000, PAGE, ReadWrite, Replace::Yes),
+            Ok(0x40_0000)
+        );
+        for nowhere in [0, 0x1000, ARENA - PAGE, ARENA + 4 * MIB, u64::MAX - PAGE + 1] {
+            assert!(memory.map_at(nowhere, PAGE, Read, Replace::Yes).is_err());
+        }
+        assert_eq!(
+            memory.map_at(hint + 1, PAGE, Read, Replace::Yes),
+            Err(Refused::Invalid)
+        );
+    }
+
+    #[test]
+    fn growth_stays_in_place_or_moves_with_its_bytes() {
+        let mut memory = memory(16 * MIB);
+        let first = memory.map(0, MIB, ReadWrite).unwrap();
+        filled(&mut memory, first, MIB, 9);
+        assert_eq!(
+            memory.resize(first, MIB, 2 * MIB, Moving::No),
+            Err(Refused::NoMemory),
+            "the top is above"
+        );
+        let moved = memory.resize(first, MIB, 2 * MIB, Moving::Yes).unwrap();
+        assert!(is_all(&memory, moved, MIB, 9) && is_all(&memory, moved + MIB, MIB, 0));
+        assert_eq!(
+            memory.resize(moved, 2 * MIB, 5 * MIB, Moving::No),
+            Ok(moved),
+            "it moved to where it can grow"
+        );
+        assert_eq!(memory.resize(moved, 5 * MIB, PAGE, Moving::No), Ok(moved));
+        assert_eq!(memory.mapped_bytes(), PAGE);
+        assert_eq!(
+            memory.resize(moved, 2 * PAGE, PAGE, Moving::Yes),
+            Err(Refused::Invalid),
+            "not all mapped"
+        );
+        assert_eq!(
+            memory.resize(moved, PAGE, 64 * MIB, Moving::Yes),
+            Err(Refused::NoMemory)
+        );
+        assert!(is_all(&memory, moved, PAGE, 9), "refused, it is where it was");
+    }
+
+    #[test]
+    fn the_heap_grows_until_something_is_in_its_way() {
+        let mut memory = memory(4 * MIB);
+        memory.start_heap(ARENA + 100);
+        let start = memory.set_heap_end(0);
+        assert_eq!(start, ARENA + PAGE);
+        assert_eq!(memory.set_heap_end(start + 5000), start + 5000);
+        filled(&mut memory, start, 5000, 1);
+        memory.map_at(start + MIB, PAGE, ReadWrite, Replace::No).unwrap();
+        assert_eq!(memory.set_heap_end(start + MIB), start + MIB);
+        assert_eq!(memory.set_heap_end(start + MIB + 1), start + MIB);
+        assert_eq!(memory.set_heap_end(u64::MAX), start + MIB);
+        assert_eq!(memory.set_heap_end(start), start);
+        assert_eq!(memory.mapped_bytes(), PAGE);
+        memory.set_heap_end(start + 5000);
+        assert!(is_all(&memory, start, 5000, 0));
+    }
+
+    #[test]
+    fn protection_decides_what_the_kernel_writes_for_ring_3() {
+        let mut memory = memory(4 * MIB);
+        let address = memory.map(0, 3 * PAGE, ReadWrite).unwrap();
+        memory.protect(address + PAGE, PAGE, ReadExecute).unwrap();
+        assert_eq!(memory.write(UserVirt(address), 1u64), Some(()));
+        assert_eq!(
+            memory.write(UserVirt(address + PAGE - 4), 1u64),
+            None,
+            "half of it is code"
+        );
+        assert_eq!(memory.write(UserVirt(address + PAGE), 1u32), None);
+        assert_eq!(
+            memory.protect(address, 4 * PAGE, Read),
+            Err(Refused::NoMemory),
+            "the last is not mapped"
+        );
+        assert_eq!(
+            memory.discard(address, 3 * PAGE),
+            Err(Refused::Invalid),
+            "code is not zeroed"
+        );
+        assert_eq!(memory.discard(address, PAGE), Ok(()));
+        assert!(is_all(&memory, address, PAGE, 0));
+        assert_eq!(memory.copy_in(UserVirt(ARENA - 1), &mut [0; 2]), None);
+        assert_eq!(memory.read::<u64>(UserVirt(u64::MAX - 3)), None);
+    }
+
+    #[test]
+    fn strings_end_within_their_bound() {
+        let mut memory = memory(4 * MIB);
+        let end = ARENA + 4 * MIB;
+        memory.map_at(end - PAGE, PAGE, ReadWrite, Replace::No).unwrap();
+        memory.copy_out(UserVirt(end - 6), b"abc\0zz").unwrap();
+        let read = |address| {
+            let mut buffer = core::mem::MaybeUninit::uninit();
+            memory
+                .read_string::<4>(UserVirt(address), &mut buffer)
+                .map(<[u8]>::to_vec)
+        };
+        assert_eq!(read(end - 6).as_deref(), Some(b"abc".as_slice()));
+        assert_eq!(read(end - 2), None, "runs off the end");
+    }
+}

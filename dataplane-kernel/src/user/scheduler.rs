@@ -125,6 +125,7 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::{FOREGROUND_TICKS, Scheduler};
+    use std::vec::Vec;
 
     #[test]
     fn without_a_foreground_all_take_turns() {

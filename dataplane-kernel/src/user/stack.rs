@@ -104,6 +104,8 @@ impl Strings {
 #[cfg(test)]
 mod tests {
     use super::{LoadError, Start, aux};
+    use std::vec;
+    use std::vec::Vec;
 
     const TOP: u64 = 0x7000_0000;
 

@@ -210,3 +210,121 @@ impl Window {
         }
     }
 }
+
+/// Windows over memory of the host, whose addresses are the physical ones in tests.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::{BLOCK, GuestPhys, Ram, Root, Window, direct, table_bytes};
+    use std::alloc::{Layout, alloc_zeroed};
+
+    fn ram(len: u64) -> Ram {
+        let layout =
+            Layout::from_size_align(usize::try_from(len).unwrap(), usize::try_from(BLOCK).unwrap()).unwrap();
+        // SAFETY: the length is not 0; the memory is never given back.
+        let memory = unsafe { alloc_zeroed(layout) };
+        Ram {
+            phys: GuestPhys(memory.expose_provenance() as u64),
+            len,
+        }
+    }
+
+    pub(in super::super) fn window(start: u64, len: u64) -> (Window, Root) {
+        // SAFETY: fresh memory, never given back.
+        unsafe { Window::new(start, ram(len), ram(table_bytes(start, len))) }.unwrap()
+    }
+
+    /// What the processor makes of an address: the entry that maps it, and where it leads.
+    pub(super) fn walk(root: Root, address: u64) -> Option<(u64, u64)> {
+        let mut entry = root.entry;
+        for shift in [30, 21, 12] {
+            let table = direct(GuestPhys(entry & 0x000f_ffff_ffff_f000)).cast::<u64>();
+            // SAFETY: the windows' tables are mapped, and have 512 entries.
+            entry = unsafe { table.add((address >> shift) as usize % 512).read() };
+            if entry & super::PRESENT == 0 {
+                return None;
+            }
+            if shift == 12 || entry & super::LARGE != 0 {
+                let base = entry & 0x000f_ffff_ffff_f000;
+                return Some((entry, base + address % (1 << shift)));
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{walk, window};
+    use super::{BLOCK, LARGE, NO_EXECUTE, PAGE, Protection, USER, WRITABLE};
+    use crate::mem::UserVirt;
+    use ix_abi::app::layout::ARENA;
+
+    #[test]
+    fn the_processor_finds_what_was_protected_and_nothing_else() {
+        let len = 3 * BLOCK + 5 * PAGE;
+        for start in [ARENA, 0x40_0000, 0x3fe0_0000 + (5 << 30)] {
+            let (mut window, root) = window(start, len);
+            let phys = window.translate(UserVirt(start), len).unwrap().0;
+            let bits = [
+                (Protection::Read, NO_EXECUTE),
+                (Protection::ReadWrite, NO_EXECUTE | WRITABLE),
+                (Protection::ReadExecute, 0),
+            ];
+            let mut model = std::vec![Protection::None; usize::try_from(len / PAGE).unwrap()];
+            let mut state = start | 1;
+            for round in 0..300 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                let first = (state >> 33) as usize % model.len();
+                let end = if round % 3 == 0 {
+                    model.len()
+                } else {
+                    first + (state >> 50) as usize % (model.len() - first)
+                };
+                let protection =
+                    [Protection::None, bits[0].0, bits[1].0, bits[2].0][(state >> 60) as usize % 4];
+                let mapped = model[first..end].iter().any(|&p| p != Protection::None);
+                let range = start + first as u64 * PAGE..start + end as u64 * PAGE;
+                assert_eq!(window.protect(range, protection), mapped);
+                model[first..end].fill(protection);
+                for (page, protection) in model
+                    .iter()
+                    .enumerate()
+                    .step_by(7)
+                    .chain(model.iter().enumerate().rev().take(9))
+                {
+                    let address = start + page as u64 * PAGE + 5;
+                    let found =
+                        walk(root, address).map(|(entry, to)| (entry & (WRITABLE | NO_EXECUTE | USER), to));
+                    let wanted = bits.iter().find(|(p, _)| p == protection);
+                    assert_eq!(
+                        found,
+                        wanted.map(|(_, bits)| (bits | USER, phys + page as u64 * PAGE + 5))
+                    );
+                }
+            }
+            assert_eq!(walk(root, start + len), None);
+        }
+    }
+
+    #[test]
+    fn whole_blocks_are_large_pages_until_a_page_differs() {
+        let (mut window, root) = window(ARENA, 2 * BLOCK);
+        let is_large = |address| walk(root, address).is_some_and(|(entry, _)| entry & LARGE != 0);
+        window.protect(ARENA..ARENA + 2 * BLOCK, Protection::ReadWrite);
+        assert!(is_large(ARENA) && is_large(ARENA + BLOCK));
+        window.protect(ARENA + BLOCK + PAGE..ARENA + BLOCK + 2 * PAGE, Protection::None);
+        assert!(is_large(ARENA) && !is_large(ARENA + BLOCK));
+        assert_eq!(walk(root, ARENA + BLOCK + PAGE), None);
+    }
+
+    #[test]
+    fn only_what_lies_inside_translates() {
+        let (window, _) = window(ARENA, BLOCK);
+        let ok = |address, len| window.translate(UserVirt(address), len).is_some();
+        assert!(ok(ARENA, 0) && ok(ARENA, BLOCK) && ok(ARENA + BLOCK - 1, 1));
+        assert!(!ok(ARENA, BLOCK + 1) && !ok(ARENA + BLOCK, 0) && !ok(ARENA - 1, 1) && !ok(ARENA - 1, 2));
+        assert!(!ok(ARENA + 1, u64::MAX) && !ok(u64::MAX, 2) && !ok(0, 1) && !ok(1 << 63, 1));
+    }
+}
