@@ -3,6 +3,7 @@
 use super::Stack;
 use crate::icmp;
 use crate::route::Destination;
+use crate::seq::SeqNum;
 use crate::tcp::flow::{Marks, State};
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::Tuple;
@@ -136,11 +137,18 @@ impl Stack {
             local_port: segment.dst_port,
             remote_port: segment.src_port,
         };
-        let slot = self
-            .find_flow(&tuple)
-            .filter(|slot| !self.reopens(env, *slot, &segment));
+        let mut slot = self.find_flow(&tuple);
+        let mut last = None;
+        if let Some(old) = slot
+            && self.flows.at(old).state == State::TimeWait
+            && self.is_reopened_by(old, &segment)
+        {
+            last = Some(self.flows.at(old).snd_max);
+            self.end_time_wait(env, old);
+            slot = None;
+        }
         let Some(slot) = slot else {
-            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple);
+            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple, last);
             return env.free_rx(incoming.buf);
         };
         self.shared.counters.rx_tcp += 1;
@@ -290,15 +298,21 @@ impl Stack {
         src_mac: MacAddr,
         segment: &Segment<'_>,
         tuple: Tuple,
+        last: Option<SeqNum>,
     ) {
         match self.shared.listeners.on_port(tuple.local_port) {
             Some((slot, listener)) if is_open(segment) => {
-                let full = listener.is_full();
-                self.open_passive(env, now, segment, tuple, slot, full);
+                if listener.is_full() {
+                    self.shared.counters.rx_tcp_backlog_full += 1;
+                    return;
+                }
+                self.open_passive(env, now, segment, tuple, slot, last);
             }
-            _ => {
+            on_port => {
                 self.shared.counters.rx_tcp_no_flow += 1;
-                if !segment.flags.contains(Flags::RST) {
+                // A listener says nothing to what is neither SYN nor ACK.
+                let is_answered = on_port.is_none() || segment.flags.contains(Flags::ACK);
+                if is_answered && !segment.flags.contains(Flags::RST) {
                     self.send_reset_for(env, src_mac, &tuple, segment);
                 }
             }
@@ -313,9 +327,9 @@ impl Stack {
         segment: &Segment<'_>,
         tuple: Tuple,
         listener: u32,
-        full: bool,
+        last: Option<SeqNum>,
     ) {
-        if full || self.create_flow(env, tuple).is_none() {
+        if self.create_flow(env, tuple).is_none() {
             self.shared.counters.rx_tcp_backlog_full += 1;
             return;
         }
@@ -323,28 +337,23 @@ impl Stack {
         if let Some(slot) = self.find_flow(&tuple) {
             self.flows
                 .at(slot)
-                .open_passive(&mut self.shared, now, segment, listener);
+                .open_passive(&mut self.shared, now, segment, listener, last);
         }
     }
 
-    /// `true` if the segment is a SYN that takes the place of a flow in TIME-WAIT, which then is gone: RFC 9293 section
-    /// 3.6.1 by its number, RFC 6191 by its timestamp.
-    #[inline]
-    fn reopens<E: Env>(&mut self, env: &mut E, slot: u32, segment: &Segment<'_>) -> bool {
+    /// `true` if the segment is a SYN that may take the place of a flow in TIME-WAIT: RFC 9293 section 3.6.1 by its
+    /// number, RFC 6191 by its timestamp.
+    fn is_reopened_by(&mut self, slot: u32, segment: &Segment<'_>) -> bool {
         let flow = self.flows.at(slot);
-        if flow.state != State::TimeWait || !is_open(segment) || !flow.marks.has(Marks::DETACHED) {
+        if !is_open(segment) || !flow.marks.has(Marks::DETACHED) {
             return false;
         }
-        let newer = match segment.timestamps().filter(|_| flow.marks.has(Marks::TIMESTAMPS)) {
+        match segment.timestamps().filter(|_| flow.marks.has(Marks::TIMESTAMPS)) {
             Some(stamps) if stamps.value != flow.ts_recent => {
                 stamps.value.wrapping_sub(flow.ts_recent).cast_signed() > 0
             }
             _ => segment.seq.after(flow.rcv_nxt),
-        };
-        if newer {
-            self.end_time_wait(env, slot);
         }
-        newer
     }
 }
 

@@ -183,7 +183,7 @@ impl Stack {
         flow.queue(&mut self.shared, spans)
     }
 
-    /// Sends what was accepted, then FIN, and takes no more in. `Sent` goes on; `Dead` follows when both sides are done.
+    /// Sends what was accepted, then FIN, and takes no more in. (One that is merely offered is rejected.) `Sent` goes on; `Dead` follows when both sides are done.
     ///
     /// # Errors
     /// `BadHandle`, `Closed`.
@@ -200,17 +200,24 @@ impl Stack {
     }
 
     fn close<E: Env>(&mut self, env: &mut E, now: Instant, id: Id, wants: Wants) -> Result<(), Error> {
+        if self.flows.get(id)?.marks.has(Marks::OFFERED) {
+            return self.tcp_reject(env, now, id);
+        }
         let flow = self.flows.get(id).and_then(owned)?;
         let closed = flow.close(&mut self.shared, env, now, wants);
         self.settle(env, id.index);
         closed
     }
 
-    /// Resets the connection; `Dead` follows (of a connection not yet open: `Connected`).
+    /// Resets the connection; `Dead` follows (of a connection not yet open: `Connected`; one
+    /// that is merely offered is rejected).
     ///
     /// # Errors
     /// `BadHandle`.
     pub fn tcp_abort<E: Env>(&mut self, env: &mut E, now: Instant, id: Id) -> Result<(), Error> {
+        if self.flows.get(id)?.marks.has(Marks::OFFERED) {
+            return self.tcp_reject(env, now, id);
+        }
         let flow = self.flows.get(id).and_then(owned)?;
         flow.abort(&mut self.shared, env, now);
         self.settle(env, id.index);

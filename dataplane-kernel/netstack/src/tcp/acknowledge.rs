@@ -12,7 +12,6 @@ impl Flow {
     #[inline]
     pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
         let acked = self.snd_una.distance_to(ack);
-        let in_flight = self.in_flight();
         // Before the data stands SYN, behind it FIN: neither is in the queue.
         let syn = u32::from(self.snd_una == self.iss);
         let queued = self.snd_una.distance_to(self.snd_end);
@@ -32,8 +31,11 @@ impl Flow {
                 .sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
         }
         let mss = u32::from(self.mss);
-        let limited = in_flight.saturating_add(mss) > self.congestion.window();
-        if self.congestion.on_ack(acked, ack, self.in_flight(), limited, mss) == OnAck::Retransmit {
+        if self
+            .congestion
+            .on_ack(acked, ack, self.in_flight(), self.flight_peak, mss)
+            == OnAck::Retransmit
+        {
             self.marks.set(Marks::RETRANSMIT);
             self.make_dirty(shared);
         }

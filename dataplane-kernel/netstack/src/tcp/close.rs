@@ -30,8 +30,12 @@ impl Flow {
             self.drop_received(shared, env);
         }
         match self.state {
-            State::SynSent => self.end(shared, env, EndReason::Because(Error::Aborted)),
-            State::Established | State::SynReceived => self.queue_fin(shared, State::FinWait1),
+            State::SynSent if wants == Wants::Nothing && self.snd_end == self.iss + 1 => {
+                self.end(shared, env, EndReason::Because(Error::Aborted));
+            }
+            // Section 3.10.4: queued until the handshake is over.
+            State::SynSent | State::SynReceived => self.queue_fin(shared, self.state),
+            State::Established => self.queue_fin(shared, State::FinWait1),
             State::CloseWait => self.queue_fin(shared, State::LastAck),
             State::FinWait2 if wants == Wants::Nothing => {
                 self.linger_at = now.after_ns(shared.tuning.fin_wait_2_ns);

@@ -73,31 +73,28 @@ impl Congestion {
         self.cwnd = mss;
     }
 
-    /// An ACK of `acked` new bytes up to `ack`. `limited`: what was in flight before filled the window; else the window
-    /// says nothing of the network and does not grow (RFC 9293 section 3.8.2, RFC 7661).
+    /// An ACK of `acked` new bytes up to `ack`, which leaves `in_flight` unacknowledged. `peak`: as much was in flight
+    /// when something was sent last; if that was far from the window, the window says nothing of the network and does not
+    /// grow (RFC 7661).
     #[inline]
-    pub(crate) fn on_ack(
-        &mut self,
-        acked: u32,
-        ack: SeqNum,
-        in_flight: u32,
-        limited: bool,
-        mss: u32,
-    ) -> OnAck {
+    pub(crate) fn on_ack(&mut self, acked: u32, ack: SeqNum, in_flight: u32, peak: u32, mss: u32) -> OnAck {
         self.duplicates = 0;
         if self.in_recovery {
             return self.on_ack_in_recovery(acked, ack, in_flight, mss);
         }
-        if limited {
-            self.grow(acked, mss);
+        if self.cwnd < peak.saturating_mul(2) {
+            self.grow(acked, peak, mss);
         }
         OnAck::Proceed
     }
 
-    fn grow(&mut self, acked: u32, mss: u32) {
+    fn grow(&mut self, acked: u32, peak: u32, mss: u32) {
         if self.cwnd < self.ssthresh {
             // RFC 5681 equation 2.
             self.cwnd = self.cwnd.saturating_add(acked.min(mss));
+            return;
+        }
+        if peak.saturating_add(mss) <= self.cwnd {
             return;
         }
         // One segment per window of acknowledged bytes (section 3.1, RFC 3465 section 2.1).
@@ -188,10 +185,10 @@ mod tests {
     fn slow_start_doubles_and_an_idle_window_stays() {
         let mut congestion = Congestion::new(MSS, ISS);
         for _ in 0..10 {
-            congestion.on_ack(MSS, at(1), 0, true, MSS);
+            congestion.on_ack(MSS, at(1), 0, 20 * MSS, MSS);
         }
         assert_eq!(congestion.window(), 20 * MSS);
-        congestion.on_ack(MSS, at(1), 0, false, MSS);
+        congestion.on_ack(MSS, at(1), 0, 3 * MSS, MSS);
         assert_eq!(congestion.window(), 20 * MSS);
     }
 
@@ -201,11 +198,11 @@ mod tests {
         congestion.on_timeout(at(10_000), 8 * MSS, MSS, true);
         assert_eq!(congestion.window(), MSS);
         for _ in 0..3 {
-            congestion.on_ack(MSS, at(1), 0, true, MSS);
+            congestion.on_ack(MSS, at(1), 0, 20 * MSS, MSS);
         }
         assert_eq!(congestion.window(), 4 * MSS);
         for _ in 0..4 {
-            congestion.on_ack(MSS, at(1), 0, true, MSS);
+            congestion.on_ack(MSS, at(1), 0, 20 * MSS, MSS);
         }
         assert_eq!(congestion.window(), 5 * MSS);
     }
@@ -222,11 +219,14 @@ mod tests {
         assert_eq!(duplicate(&mut congestion), OnDuplicate::SendNew);
         assert_eq!(congestion.window(), 4500 + 4 * MSS);
         assert_eq!(
-            congestion.on_ack(2 * MSS, at(3001), 7 * MSS, true, MSS),
+            congestion.on_ack(2 * MSS, at(3001), 7 * MSS, 9 * MSS, MSS),
             OnAck::Retransmit
         );
         assert_eq!(congestion.window(), 4500 + 3 * MSS);
-        assert_eq!(congestion.on_ack(7 * MSS, highest, 0, true, MSS), OnAck::Proceed);
+        assert_eq!(
+            congestion.on_ack(7 * MSS, highest, 0, 9 * MSS, MSS),
+            OnAck::Proceed
+        );
         assert_eq!(congestion.window(), 2 * MSS);
         assert!(!congestion.in_recovery());
     }

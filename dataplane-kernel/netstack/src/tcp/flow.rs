@@ -223,6 +223,8 @@ pub(crate) struct Flow {
 
     /// Acknowledged bytes the app has not been told of.
     pub(crate) sent_untold: u32,
+    /// Bytes in flight when data was last sent.
+    pub(crate) flight_peak: u32,
     pub(crate) congestion: Congestion,
     pub(crate) rtt: RttEstimator,
     pub(crate) rtt_seq: SeqNum,
@@ -239,8 +241,8 @@ pub(crate) struct Flow {
     pub(crate) cookie: u64,
 
     pub(crate) template: Template,
-    /// Until when the template's hardware address need not be looked up again.
-    pub(crate) neighbor_until: Instant,
+    /// When the template's hardware address was looked up, in [`super::Shared::neighbor_epoch`]s.
+    pub(crate) neighbor_epoch: u32,
     pub(crate) generation: u32,
     pub(crate) data_ticket: TxTicket,
     pub(crate) repeat_ticket: TxTicket,
@@ -314,6 +316,7 @@ impl Flow {
             received: BufList::EMPTY,
             send: SpanQueue::EMPTY,
             sent_untold: 0,
+            flight_peak: 0,
             congestion: Congestion::new(0, SeqNum(0)),
             rtt: RttEstimator::new(0),
             rtt_seq: SeqNum(0),
@@ -325,7 +328,7 @@ impl Flow {
             sent_at: Instant(0),
             cookie: 0,
             template: Template::EMPTY,
-            neighbor_until: Instant(0),
+            neighbor_epoch: 0,
             generation: 0,
             data_ticket: TxTicket(0),
             repeat_ticket: TxTicket(0),

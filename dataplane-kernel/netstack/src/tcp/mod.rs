@@ -105,9 +105,19 @@ pub(crate) struct Shared {
     pub(crate) time_wait: Ring,
     pub(crate) interface: Interface,
     pub(crate) neighbors: Neighbors,
+    /// Counts on each second, and with each ARP packet: then flows look their neighbour up again.
+    pub(crate) neighbor_epoch: u32,
+    pub(crate) neighbor_epoch_ends: Instant,
     pub(crate) secrets: Secrets,
     pub(crate) listeners: Listeners,
     pub(crate) challenges: ChallengeLimit,
+}
+
+impl Shared {
+    /// Flows have to look their neighbours up again; 0 stands for "never looked up".
+    pub(crate) fn new_neighbor_epoch(&mut self) {
+        self.neighbor_epoch = self.neighbor_epoch.wrapping_add(1).max(1);
+    }
 }
 
 /// [`TcpConfig`] in the units of the code.

@@ -6,6 +6,7 @@ use super::rtt::RttEstimator;
 use super::span_queue::Cut;
 use super::template::Template;
 use super::{MIN_SEGMENT, Shared, Tuning};
+use crate::seq::SeqNum;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::tcp_options::{Options, TIMESTAMPS_LEN};
 use crate::{Env, Error, Instant};
@@ -13,35 +14,49 @@ use crate::{Env, Error, Instant};
 /// What a peer that names no segment size takes (RFC 9293 section 3.7.1, MUST-15).
 const DEFAULT_SEGMENT: u16 = 536;
 
+/// How far beyond the last number of an old connection a new one begins at least: a window that is not scaled.
+const REUSE_GAP: u32 = 0x1_0000;
+
 impl Flow {
     /// Begins an active open: a SYN leaves at the next flush.
     pub(crate) fn open_active(&mut self, shared: &mut Shared, now: Instant, cookie: u64) {
         self.state = State::SynSent;
         self.cookie = cookie;
-        self.prepare(shared, now);
+        self.prepare(shared, now, None);
         self.rcv_shift = shared.tuning.window_shift;
         shared.counters.tcp_opened_active += 1;
         self.start_rto(shared, now);
         self.make_dirty(shared);
     }
 
-    /// Begins a passive open: `syn` has come for the listener in `slot` (section 3.10.7.2, third).
-    pub(crate) fn open_passive(&mut self, shared: &mut Shared, now: Instant, syn: &Segment<'_>, slot: u32) {
+    /// Begins a passive open: `syn` has come for the listener in `slot` (section 3.10.7.2, third). `last`: where the
+    /// numbers of a connection between the same ports ended a moment ago; ours begin beyond (section 3.6.1).
+    pub(crate) fn open_passive(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        syn: &Segment<'_>,
+        slot: u32,
+        last: Option<SeqNum>,
+    ) {
         self.state = State::SynReceived;
         self.marks.set(Marks::PASSIVE.or(Marks::IN_BACKLOG));
         self.listener = slot;
         self.listener_generation = shared.listeners.generation(slot);
         shared.listeners.enter(slot);
-        self.prepare(shared, now);
+        self.prepare(shared, now, last);
         self.take_syn(shared, now, syn);
         self.start_rto(shared, now);
         self.make_dirty(shared);
     }
 
     /// What both ways begin with.
-    fn prepare(&mut self, shared: &mut Shared, now: Instant) {
+    fn prepare(&mut self, shared: &mut Shared, now: Instant, last: Option<SeqNum>) {
         let tuning = &shared.tuning;
-        let iss = shared.secrets.initial_sequence(&self.tuple, now);
+        let mut iss = shared.secrets.initial_sequence(&self.tuple, now);
+        if let Some(last) = last.filter(|last| !iss.after(*last + REUSE_GAP)) {
+            iss = last + REUSE_GAP;
+        }
         (self.iss, self.snd_una, self.snd_nxt, self.snd_max) = (iss, iss, iss, iss);
         self.snd_end = iss + 1;
         self.mss = tuning.max_segment;
@@ -155,6 +170,7 @@ impl Flow {
     fn establish(&mut self, shared: &mut Shared, now: Instant, segment: &Segment<'_>) {
         if self.backoff > 0 {
             self.congestion.restart_after_syn_timeout(self.mss.into());
+            self.rtt.restart_after_syn_timeout();
         }
         self.snd_nxt = self.snd_max;
         self.snd_wl1 = segment.seq;
@@ -162,6 +178,9 @@ impl Flow {
         shared.counters.tcp_opened_passive += u64::from(self.marks.has(Marks::PASSIVE));
         self.marks.set(Marks::TELL_OPEN);
         self.make_ready(shared);
+        if self.marks.has(Marks::FIN_QUEUED) {
+            self.state = State::FinWait1;
+        }
         if self.keepalive_ns != 0 {
             self.keepalive_at = now.after_ns(self.keepalive_ns);
             self.arm(shared, self.keepalive_at);
@@ -170,7 +189,7 @@ impl Flow {
 
     /// A reset for an ACK of what was never sent, with its number (section 3.5.3, group 2).
     fn refuse<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant, segment: &Segment<'_>) {
-        if now < self.neighbor_until
+        if self.neighbor_epoch != 0
             && self
                 .emit(shared, env, now, segment.ack, Flags::RST, &Cut::default())
                 .is_some()

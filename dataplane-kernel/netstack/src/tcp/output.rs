@@ -14,9 +14,6 @@ use crate::wire::tcp::{CHECKSUM_OFFSET, Flags, MAX_HEADER_LEN};
 use crate::wire::tcp_options::{MAX_LEN, Options, SackBlock, SackBlocks, Timestamps};
 use crate::{ChecksumOffload, Env, Instant, Span, TxTicket};
 
-/// How long a neighbour's hardware address is used before it is looked up again.
-const NEIGHBOR_CHECK_NS: u64 = 1_000_000_000;
-
 /// The device adds up from the TCP header.
 const TCP_OFFSET: u16 = 34;
 const _: () = assert!(TCP_OFFSET as usize == template::TCP);
@@ -51,7 +48,7 @@ impl Flow {
         env: &mut E,
         now: Instant,
     ) -> Result<(), Blocked> {
-        if now >= self.neighbor_until {
+        if self.neighbor_epoch != shared.neighbor_epoch {
             self.resolve(shared, now)?;
         }
         if self.state.is_opening() || self.state == State::Closed {
@@ -82,7 +79,7 @@ impl Flow {
             NextHop::Broadcast | NextHop::Unreachable => MacAddr::default(),
         };
         self.template.set_destination(mac);
-        self.neighbor_until = now.after_ns(NEIGHBOR_CHECK_NS);
+        self.neighbor_epoch = shared.neighbor_epoch;
         Ok(())
     }
 
@@ -158,6 +155,7 @@ impl Flow {
         self.sent_at = now;
         let next = seq + cut.len + u32::from(fin);
         self.snd_nxt = next;
+        self.flight_peak = self.in_flight();
         self.marks.set(Marks::DATA_SENT);
         if fin {
             self.marks.set(Marks::FIN_SENT);
@@ -317,7 +315,7 @@ impl Flow {
 
     /// Resets the connection from this side. If the ring is full the peer will find out by its own next segment.
     pub(crate) fn transmit_reset<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant) {
-        if now >= self.neighbor_until && self.resolve(shared, now).is_err() {
+        if self.neighbor_epoch != shared.neighbor_epoch && self.resolve(shared, now).is_err() {
             return;
         }
         let seq = self.snd_nxt.later_of(self.snd_max);

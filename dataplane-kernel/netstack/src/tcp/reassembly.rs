@@ -32,6 +32,11 @@ impl Flow {
             Ok(index) => index,
             Err(buf) => return Some(buf),
         };
+        if in_order && self.beyond.is_empty() {
+            self.append_received(shared, index);
+            self.owe_ack(shared);
+            return None;
+        }
         // RFC 5681 section 4.2: at once, whether the segment makes a gap or fills one.
         self.ack_now(shared);
         if in_order {

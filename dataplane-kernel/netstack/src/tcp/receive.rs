@@ -49,6 +49,7 @@ impl Flow {
             && self.state == State::Established
             && segment.seq == self.rcv_nxt
             && self.beyond.is_empty()
+            && !self.marks.has(Marks::FIN_AHEAD)
             && acked <= self.in_flight()
             && self.snd_nxt == self.snd_max
             && acked + len > 0
@@ -104,7 +105,7 @@ impl Flow {
         match shared.rx.take_in(arrival.buf, meta) {
             Ok(index) => {
                 self.append_received(shared, index);
-                self.owe_ack(shared, u32::from(len));
+                self.owe_ack(shared);
                 None
             }
             Err(buf) => Some(buf),
@@ -125,11 +126,9 @@ impl Flow {
     /// RFC 9293 section 3.8.6.3: an ACK for every second full segment, the others may wait; and data that goes out at the
     /// flush takes it along.
     #[inline]
-    fn owe_ack(&mut self, shared: &mut Shared, len: u32) {
+    pub(crate) fn owe_ack(&mut self, shared: &mut Shared) {
         let unacked = self.ack_sent.distance_to(self.rcv_nxt);
-        let full = u32::from(self.mss);
-        // A segment shorter than the one before it in the same second still makes two.
-        if unacked >= 2 * full || (unacked > len && len >= full) {
+        if unacked >= 2 * u32::from(self.mss) {
             self.marks.set(Marks::ACK_NOW);
         } else {
             self.marks.set(Marks::ACK_DELAYED);
@@ -244,10 +243,12 @@ impl Flow {
             return;
         }
         shared.counters.tcp_out_of_window += 1;
+        if self.state == State::TimeWait && segment.flags.contains(Flags::FIN) {
+            // The peer's FIN once more: it has not had our ACK.
+            self.restart_time_wait(shared, now);
+        }
         if self.state == State::SynReceived && segment.flags.contains(Flags::SYN) && segment.seq == self.irs {
-            // The peer has not had our SYN-ACK.
-            self.snd_nxt = self.iss;
-            self.make_dirty(shared);
+            self.on_repeated_syn(shared, env, now, segment);
             return;
         }
         if segment.sequence_len() > 0 {
@@ -256,6 +257,27 @@ impl Flow {
             self.take_late_ack(shared, env, now, segment);
         } else {
             self.challenge(shared, now);
+        }
+    }
+
+    /// The peer's SYN once more, before the handshake is over.
+    fn on_repeated_syn<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        segment: &Segment<'_>,
+    ) {
+        if segment.flags.contains(Flags::ACK) && !self.marks.has(Marks::PASSIVE) {
+            // Section 3.5, figure 8: both have called at once, and this answers our SYN.
+            if self.complete_passive_open(shared, env, now, segment) {
+                self.snd_wnd = segment.window.into();
+                self.ack_now(shared);
+            }
+        } else {
+            // The peer has not had our SYN-ACK.
+            self.snd_nxt = self.iss;
+            self.make_dirty(shared);
         }
     }
 
@@ -310,12 +332,6 @@ impl Flow {
         if self.is_fin_acked() {
             self.on_fin_acked(shared, env, now);
         }
-        if self.state == State::TimeWait && segment.sequence_len() > 0 {
-            // Only the peer's FIN can come again: acknowledge it, and wait once more.
-            self.ack_now(shared);
-            self.restart_time_wait(shared, now);
-            return false;
-        }
         true
     }
 
@@ -331,6 +347,10 @@ impl Flow {
             return Some(arrival.buf);
         }
         let segment = &arrival.segment;
+        if self.marks.has(Marks::FIN_AHEAD) {
+            // There is a gap, whether or not this fills it.
+            self.ack_now(shared);
+        }
         if segment.flags.contains(Flags::FIN) {
             let at = segment.seq + (segment.sequence_len() - 1);
             self.note_fin(at);
@@ -377,13 +397,21 @@ impl Flow {
 
     /// Eighth: the FIN, once all before it has been taken.
     fn check_fin<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant) {
-        if !self.marks.has(Marks::FIN_AHEAD) || self.rcv_nxt != self.fin_seq {
+        if !self.marks.has(Marks::FIN_AHEAD) {
             return;
+        }
+        if self.rcv_nxt != self.fin_seq {
+            return self.ack_now(shared);
         }
         self.marks.clear(Marks::FIN_AHEAD);
         self.drop_beyond(shared, env);
         self.rcv_nxt += 1;
-        self.ack_now(shared);
+        if self.state == State::Established {
+            // An app that closes now lets its FIN take the ACK along.
+            self.owe_ack(shared);
+        } else {
+            self.ack_now(shared);
+        }
         if !self.marks.has(Marks::CLOSED_BY_APP) {
             self.marks.set(Marks::TELL_EOF);
             self.make_ready(shared);

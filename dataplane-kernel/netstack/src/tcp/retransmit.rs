@@ -36,7 +36,6 @@ impl Flow {
             self.marks.set(Marks::PROBE_WINDOW);
         } else if self.state.is_opening() {
             self.snd_nxt = self.iss;
-            self.rtt.restart_after_syn_timeout();
         } else {
             shared.counters.tcp_timeouts += 1;
             let out = self.snd_una.distance_to(self.snd_max);
@@ -48,7 +47,7 @@ impl Flow {
         }
         self.backoff = self.backoff.saturating_add(1);
         // The neighbour may have moved.
-        self.neighbor_until = Instant(0);
+        self.neighbor_epoch = 0;
         self.start_rto(shared, now);
         self.make_dirty(shared);
     }

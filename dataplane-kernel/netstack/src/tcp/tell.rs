@@ -50,25 +50,28 @@ impl Flow {
                 len,
             });
         }
-        let over = Marks::TELL_DEAD.or(Marks::DETACHED);
-        if self.sent_untold > 0 && !self.marks.has_any(over) {
-            return self.tell_sent(shared, env);
+        if self.sent_untold > 0 {
+            return match self.sent(shared, env) {
+                Some(event) => Tell::Event(event),
+                None => Tell::Held,
+            };
         }
-        if self.marks.has_any(Marks::TELL_EOF.or(over)) {
-            return self.tell_end(shared, env);
+        if self.marks.has_any(Marks::TELL_EOF.or(Marks::TELL_DEAD)) {
+            return self.tell_end(env);
         }
         Tell::Nothing
     }
 
+    /// `Sent`, unless a retransmission may still stand in the transmit ring.
     #[inline]
-    fn tell_sent<E: Env>(&mut self, shared: &Shared, env: &E) -> Tell {
+    fn sent<E: Env>(&mut self, shared: &Shared, env: &E) -> Option<Event> {
         if self.marks.has(Marks::REPEATED) {
             if !env.tx_done(self.repeat_ticket) {
-                return Tell::Held;
+                return None;
             }
             self.marks.clear(Marks::REPEATED);
         }
-        Tell::Event(Event::Sent {
+        Some(Event::Sent {
             flow: self.id(),
             cookie: self.cookie,
             len: core::mem::take(&mut self.sent_untold),
@@ -76,15 +79,9 @@ impl Flow {
         })
     }
 
-    /// `Eof`, and at the very end `Dead`.
-    fn tell_end<E: Env>(&mut self, shared: &mut Shared, env: &E) -> Tell {
+    /// `Eof`, and at the very end `Dead`, when no frame refers to memory of the flow's any more.
+    fn tell_end<E: Env>(&mut self, env: &E) -> Tell {
         let (flow, cookie) = (self.id(), self.cookie);
-        if self.marks.has(Marks::DETACHED) {
-            return Tell::Nothing;
-        }
-        if self.sent_untold > 0 && !self.device_reads(env) {
-            return self.tell_sent(shared, env);
-        }
         if self.marks.take(Marks::TELL_EOF) {
             return Tell::Event(Event::Eof { flow, cookie });
         }
@@ -93,11 +90,8 @@ impl Flow {
         }
         self.marks.clear(Marks::TELL_DEAD);
         self.marks.set(Marks::DETACHED);
-        Tell::Event(Event::Dead {
-            flow,
-            cookie,
-            reason: self.end_reason.result(),
-        })
+        let reason = self.end_reason.result();
+        Tell::Event(Event::Dead { flow, cookie, reason })
     }
 
     /// A frame with data of this flow may still stand in the transmit ring.

@@ -74,15 +74,23 @@ impl Flow {
             self.keepalive_at = Instant::FAR;
             return;
         }
-        let due = self.heard_at.after_ns(self.keepalive_ns);
-        if now < due || self.snd_una != self.snd_max {
-            // Spoken lately, or retransmissions ask already.
-            self.keepalive_at =
-                due.max(now.after_ns(shared.tuning.keepalive_interval_ns.min(self.keepalive_ns)));
-            if now < due {
-                self.keepalive_at = due;
-                self.unanswered = 0;
-            }
+        let idle_ns = self.keepalive_ns;
+        let interval_ns = shared.tuning.keepalive_interval_ns;
+        if self.snd_una != self.snd_max {
+            // Retransmissions ask already.
+            self.keepalive_at = now.after_ns(idle_ns);
+            return;
+        }
+        if now.ns_since(self.heard_at) < idle_ns {
+            self.unanswered = 0;
+        }
+        let due = self
+            .heard_at
+            .after_ns(idle_ns)
+            .after_ns(interval_ns.saturating_mul(self.unanswered.into()));
+        if now < due {
+            // Looked at often enough to notice that the peer has spoken since.
+            self.keepalive_at = due.min(now.after_ns(idle_ns));
             return;
         }
         if self.unanswered >= shared.tuning.keepalive_probes {
@@ -92,7 +100,7 @@ impl Flow {
         }
         self.unanswered += 1;
         self.marks.set(Marks::PROBE_ALIVE);
-        self.keepalive_at = now.after_ns(shared.tuning.keepalive_interval_ns);
+        self.keepalive_at = now.after_ns(interval_ns.min(idle_ns));
         self.make_dirty(shared);
     }
 
