@@ -431,7 +431,13 @@ impl Dialogue {
         self.turn();
         while let Some(event) = self.event() {
             let expected = matches!(event, Event::Dead { .. } | Event::Sent { .. })
-                || matches!(event, Event::Connected { result: Err(Error::Aborted), .. });
+                || matches!(
+                    event,
+                    Event::Connected {
+                        result: Err(Error::Aborted),
+                        ..
+                    }
+                );
             assert!(expected, "{event:?} at the end");
         }
         let counters = self.stack.counters();

@@ -48,7 +48,6 @@ pub(crate) struct Side {
     ends: Vec<End>,
     by_flow: HashMap<Id, usize>,
     frames_in: u64,
-    next_act: Instant,
 }
 
 impl fmt::Debug for Side {
@@ -70,6 +69,15 @@ impl fmt::Debug for Side {
             )?;
         }
         Ok(())
+    }
+}
+
+impl End {
+    /// When the app has something to do about it.
+    fn next(&self) -> Option<Instant> {
+        let writes = self.is_open && !self.dead && !self.closed;
+        let returns = self.held.iter().map(|(due, _)| *due).min();
+        returns.into_iter().chain(writes.then_some(self.next_write)).min()
     }
 }
 
@@ -101,7 +109,6 @@ impl Side {
             ends: Vec::new(),
             by_flow: HashMap::new(),
             frames_in: 0,
-            next_act: now,
         }
     }
 
@@ -169,10 +176,7 @@ impl Side {
             };
             self.on_event(event, now, random);
         }
-        if now >= self.next_act {
-            self.act(now, random);
-            self.next_act = now.after_ns(1 + random.scaled(self.plan.slowness_us * 1000));
-        }
+        self.act(now, random);
         self.stack.flush(&mut self.driver, now);
         let frames = random.index(self.driver.in_flight() + 2);
         self.driver.transmit(frames);
@@ -237,40 +241,38 @@ impl Side {
     /// The app writes, closes, and returns buffers, in any order.
     fn act(&mut self, now: Instant, random: &mut Random) {
         for index in 0..self.ends.len() {
-            self.return_buffers(index, now, random);
-            let end = &self.ends[index];
+            self.return_buffers(index, now);
+            let end = &mut self.ends[index];
             if end.closed || end.dead || end.next_write > now {
                 continue;
             }
             let Some(flow) = end.flow else { continue };
             if end.written < end.output.len() {
                 self.write(index, flow, now, random);
-            } else if end.is_open && (end.eof || random.chance(20)) {
-                // Half of them close, the others only their own direction.
-                let full_close = end.eof;
-                if full_close {
-                    self.stack.tcp_close(&mut self.driver, now, flow).unwrap();
-                } else {
-                    self.stack.tcp_shutdown(&mut self.driver, now, flow).unwrap();
-                }
-                self.ends[index].closed = true;
+            } else if end.is_open {
+                self.close(index, flow, now, random);
             }
         }
     }
 
-    fn return_buffers(&mut self, index: usize, now: Instant, random: &mut Random) {
+    /// Closes if the peer has; else only our direction, sooner or later.
+    fn close(&mut self, index: usize, flow: Id, now: Instant, random: &mut Random) {
         let end = &mut self.ends[index];
-        while let Some(place) = end.held.iter().position(|(due, _)| *due <= now) {
-            let due = end.held.iter().filter(|(due, _)| *due <= now).count();
-            let place = if random.chance(50) {
-                place
-            } else {
-                end.held.len() - 1
-            };
-            if end.held[place].0 > now && due > 0 && random.chance(90) {
-                continue;
-            }
-            let (_, buf) = end.held.swap_remove(place);
+        if end.eof {
+            self.stack.tcp_close(&mut self.driver, now, flow).unwrap();
+        } else if random.chance(20) {
+            self.stack.tcp_shutdown(&mut self.driver, now, flow).unwrap();
+        } else {
+            end.next_write = now.after_ns(100_000);
+            return;
+        }
+        end.closed = true;
+    }
+
+    fn return_buffers(&mut self, index: usize, now: Instant) {
+        let held = &mut self.ends[index].held;
+        while let Some(place) = held.iter().position(|(due, _)| *due <= now) {
+            let (_, buf) = held.swap_remove(place);
             self.stack.rx_done(&mut self.driver, now, buf.0).unwrap();
         }
     }
@@ -289,6 +291,7 @@ impl Side {
         }
         let mut accepted = self.stack.tcp_send(&mut self.driver, now, flow, &spans).unwrap();
         end.written += accepted as usize;
+        let taken_all = accepted as usize == taken;
         for mut span in spans {
             span.len = span.len.min(accepted);
             accepted -= span.len;
@@ -296,7 +299,12 @@ impl Side {
                 end.lent.push_back(span);
             }
         }
-        end.next_write = now.after_ns(random.scaled(self.plan.slowness_us * 1000));
+        let wait_us = if taken_all {
+            self.plan.slowness_us
+        } else {
+            self.plan.slowness_us + 500
+        };
+        end.next_write = now.after_ns(random.scaled(wait_us * 1000));
     }
 
     /// Frames that have left.
@@ -307,8 +315,12 @@ impl Side {
     /// When it has something to do by itself.
     pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let device = (self.driver.in_flight() > 0).then(|| now.after_ns(10_000));
-        let busy = self.ends.iter().any(|end| !end.dead || !end.held.is_empty());
-        let app = busy.then(|| self.next_act.max(now.after_ns(1000)));
+        let app = self
+            .ends
+            .iter()
+            .filter_map(End::next)
+            .min()
+            .map(|next| next.max(now.after_ns(1000)));
         [self.stack.next_deadline(), device, app]
             .into_iter()
             .flatten()

@@ -40,7 +40,9 @@ impl Link {
                 1
             };
             for _ in 0..copies {
-                if random.chance(self.quality.loss) {
+                // ARP asks three times only, and has dialogues of its own.
+                let is_arp = frame[12..14] == [8, 6];
+                if !is_arp && random.chance(self.quality.loss) {
                     continue;
                 }
                 let arrival = now.after_ns(self.quality.delay_ns + random.below(self.quality.jitter_ns + 1));
