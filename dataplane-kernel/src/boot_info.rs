@@ -21,8 +21,6 @@ pub struct BootInfo {
     pub module: Option<&'static [u8]>,
     /// The command line.
     pub settings: Settings,
-    /// The ACPI root pointer, if the loader knows it.
-    pub rsdp: Option<GuestPhys>,
 }
 
 const MAGIC: u32 = 0x336e_c578;
@@ -89,8 +87,6 @@ pub struct Machine {
     module: Option<Range<u64>>,
     /// The command line; empty if there is none, or it is not text.
     pub command_line: &'static str,
-    /// The ACPI root pointer.
-    pub rsdp: Option<GuestPhys>,
 }
 
 impl Machine {
@@ -128,13 +124,11 @@ impl Machine {
             sized(info.command_line, command_line.len() + 1),
             module.clone().unwrap_or_default(),
         ];
-        let rsdp = (info.rsdp != 0).then_some(GuestPhys(info.rsdp));
         Ok(Machine {
             ram: usable(map),
             taken,
             module,
             command_line,
-            rsdp,
         })
     }
 
@@ -217,7 +211,7 @@ mod tests {
             reserved: 0,
         };
         let map: std::vec::Vec<_> = map.iter().map(entry).collect();
-        let entries = map.len() as u32;
+        let entries = u32::try_from(map.len()).unwrap();
         StartInfo {
             magic: MAGIC,
             version: 1,
@@ -256,7 +250,6 @@ mod tests {
         assert!(!machine.ram.contains(&(0xf0_0000..0xf0_0001)));
         assert_eq!(machine.command_line, "log=debug");
         assert_eq!(machine.module(), Some(&b"\x7fELF"[..]));
-        assert_eq!(machine.rsdp, Some(GuestPhys(0x1234)));
         assert!(machine.taken().any(|range| range == (module..module + 4)));
     }
 

@@ -20,6 +20,8 @@ global_asm!(
     include_str!("arch/x86_64/boot.s"),
     kernel_main = sym kernel_main,
     boot_failed = const exit::BOOT_FAILED,
+    kernel_panic = const exit::KERNEL_PANIC,
+    serial_port = const arch::serial::COM1,
     exit_port = const exit::PORT,
     options(att_syntax)
 );
@@ -31,6 +33,12 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     // SAFETY: the entry code passes on what the loader put into EBX.
     let machine = fit(unsafe { Machine::read(GuestPhys(start_info)) });
     logger::set_level(settings::early_log_level(machine.command_line));
+    log::info!(
+        "{} MiB of RAM, time-stamp counter at {} kHz ({})",
+        machine.ram.total() >> 20,
+        arch::tsc::hz() / 1000,
+        arch::tsc::source()
+    );
     let mut frames = fit(mem::init(&machine, &HEAP));
     fit(arch::init_interrupts(&mut frames));
     let settings = fit(Settings::parse(machine.command_line));
@@ -42,7 +50,6 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
         frames,
         module: machine.module(),
         settings,
-        rsdp: machine.rsdp,
     })
 }
 

@@ -51,15 +51,6 @@ impl Frames {
         Some(GuestPhys(taken.start))
     }
 
-    /// Gives `bytes` (rounded up to whole pages) a life of their own, for a part of the kernel that needs memory later,
-    /// when this allocator belongs to somebody else.
-    pub fn split_off(&mut self, bytes: u64) -> Option<Frames> {
-        let start = self.alloc_uncleared(bytes, PAGE_BYTES)?.0;
-        let mut part = Frames::default();
-        part.add(start..start + bytes.next_multiple_of(PAGE_BYTES));
-        Some(part)
-    }
-
     /// The largest contiguous free range, in bytes.
     pub fn largest_free(&self) -> u64 {
         self.free
@@ -128,12 +119,8 @@ mod tests {
     fn nothing_is_handed_out_twice() {
         let mut frames = Frames::default();
         frames.add(0..MIB);
-        let mut part = frames.split_off(MIB / 2).unwrap();
         let mut seen = std::collections::BTreeSet::new();
-        while let Some(page) = frames
-            .alloc_uncleared(1, 1)
-            .or_else(|| part.alloc_uncleared(1, 1))
-        {
+        while let Some(page) = frames.alloc_uncleared(1, 1) {
             assert!(seen.insert(page.0));
         }
         assert_eq!(seen.len() as u64, MIB / PAGE_BYTES);

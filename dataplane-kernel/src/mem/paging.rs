@@ -35,7 +35,7 @@ pub enum MapError {
     WrongHalf,
     /// Addresses or length are not whole pages.
     Unaligned,
-    /// A page of the range is mapped already ([`map`]), or is not ([`protect`]).
+    /// A page of the range is mapped already.
     Occupancy,
     /// No memory for tables.
     OutOfMemory,
@@ -73,16 +73,6 @@ pub fn map(frames: &mut Frames, virt: u64, phys: GuestPhys, len: u64, flags: Fla
 /// See [`MapError`].
 pub fn unmap(frames: &mut Frames, virt: u64, len: u64) -> Result<(), MapError> {
     let result = Tables::current().unmap(frames, virt, len);
-    flush(virt, len);
-    result
-}
-
-/// Changes what may be done with the `len` bytes mapped at `virt`. On an error a part may have been changed.
-///
-/// # Errors
-/// See [`MapError`].
-pub fn protect(frames: &mut Frames, virt: u64, len: u64, flags: Flags) -> Result<(), MapError> {
-    let result = Tables::current().protect(frames, virt, len, flags);
     flush(virt, len);
     result
 }
@@ -179,38 +169,6 @@ impl Tables {
 
     /// As the function [`unmap`], without telling the processor.
     pub(super) fn unmap(&mut self, frames: &mut Frames, virt: u64, len: u64) -> Result<(), MapError> {
-        self.each_leaf(frames, virt, len, |leaf| {
-            if let Some((entry, _)) = leaf {
-                entry.set(0);
-            }
-            Ok(())
-        })
-    }
-
-    /// As the function [`protect`], without telling the processor.
-    pub(super) fn protect(
-        &mut self,
-        frames: &mut Frames,
-        virt: u64,
-        len: u64,
-        flags: Flags,
-    ) -> Result<(), MapError> {
-        check(virt, len, flags)?;
-        self.each_leaf(frames, virt, len, |leaf| {
-            let (entry, large) = leaf.ok_or(MapError::Occupancy)?;
-            entry.set(entry.get() & ADDRESS | bits(flags) | large);
-            Ok(())
-        })
-    }
-
-    /// Calls `change` for each leaf in the range (with [`LARGE`] if it is), and with `None` for gaps.
-    fn each_leaf(
-        &mut self,
-        frames: &mut Frames,
-        virt: u64,
-        len: u64,
-        mut change: impl FnMut(Option<(Entry, u64)>) -> Result<(), MapError>,
-    ) -> Result<(), MapError> {
         check(virt, len, Flags::empty())?;
         let mut done = 0;
         while done < len {
@@ -218,17 +176,15 @@ impl Tables {
             let directory = self.descend(frames, at)?;
             let whole = at.is_multiple_of(LARGE_PAGE_BYTES) && len - done >= LARGE_PAGE_BYTES;
             if directory.get() == 0 {
-                change(None)?;
                 done += LARGE_PAGE_BYTES - at % LARGE_PAGE_BYTES;
             } else if directory.get() & LARGE != 0 && whole {
-                change(Some((directory, LARGE)))?;
+                directory.set(0);
                 done += LARGE_PAGE_BYTES;
             } else {
                 if directory.get() & LARGE != 0 {
                     directory.split(frames, at)?;
                 }
-                let entry = directory.table().entry(at, 1);
-                change((entry.get() != 0).then_some((entry, 0)))?;
+                directory.table().entry(at, 1).set(0);
                 done += PAGE_BYTES;
             }
         }
@@ -406,32 +362,37 @@ mod tests {
     }
 
     #[test]
-    fn protecting_a_part_splits_a_large_page() {
+    fn unmapping_a_part_splits_a_large_page() {
         let (mut tables, mut frames) = tables(16);
-        tables
-            .map(
-                &mut frames,
-                AT,
-                GuestPhys(PHYS),
-                LARGE_PAGE_BYTES,
-                Flags::USER | Flags::WRITE,
-            )
-            .unwrap();
+        let (user, len) = (Flags::USER | Flags::WRITE, 3 * LARGE_PAGE_BYTES);
+        tables.map(&mut frames, AT, GuestPhys(PHYS), len, user).unwrap();
         let part = AT + 7 * PAGE_BYTES;
-        tables
-            .protect(&mut frames, part, PAGE_BYTES, Flags::USER | Flags::EXEC)
-            .unwrap();
-        let (entry, rights) = walk(&tables, part).unwrap();
-        assert_eq!((entry & super::ADDRESS, rights), (PHYS + 7 * PAGE_BYTES, USER));
-        let (entry, rights) = walk(&tables, part + PAGE_BYTES).unwrap();
-        assert_eq!(entry & super::ADDRESS, PHYS + 8 * PAGE_BYTES);
-        assert_eq!(rights, USER | WRITABLE | NO_EXECUTE);
-        tables.unmap(&mut frames, AT, part - AT).unwrap();
-        assert_eq!(walk(&tables, AT), None);
-        assert!(walk(&tables, part).is_some());
+        tables.unmap(&mut frames, part, PAGE_BYTES).unwrap();
+        assert_eq!(walk(&tables, part), None);
+        for neighbour in [part - PAGE_BYTES, part + PAGE_BYTES] {
+            let (entry, rights) = walk(&tables, neighbour).unwrap();
+            assert_eq!(entry & super::ADDRESS, PHYS + (neighbour - AT));
+            assert_eq!(rights, USER | WRITABLE | NO_EXECUTE);
+        }
+        tables.unmap(&mut frames, part, len + LARGE_PAGE_BYTES).unwrap();
+        assert!(walk(&tables, part - PAGE_BYTES).is_some());
+        for gone in [
+            part + PAGE_BYTES,
+            AT + LARGE_PAGE_BYTES,
+            AT + 2 * LARGE_PAGE_BYTES,
+        ] {
+            assert_eq!(walk(&tables, gone), None);
+        }
+        let again = tables.map(
+            &mut frames,
+            AT + LARGE_PAGE_BYTES,
+            GuestPhys(PHYS),
+            PAGE_BYTES,
+            Flags::USER | Flags::EXEC,
+        );
         assert_eq!(
-            tables.protect(&mut frames, AT, PAGE_BYTES, Flags::USER),
-            Err(MapError::Occupancy)
+            (again, walk(&tables, AT + LARGE_PAGE_BYTES).unwrap().1),
+            (Ok(()), USER)
         );
     }
 
@@ -460,7 +421,7 @@ mod tests {
             map(0xffff_ffff_ffff_f000, PAGE_BYTES, Flags::empty()),
             Err(MapError::WrongHalf)
         );
-        assert_eq!(map(AT, u64::MAX & !0xfff, Flags::USER), Err(MapError::WrongHalf));
+        assert_eq!(map(AT, !0xfff, Flags::USER), Err(MapError::WrongHalf));
         assert_eq!(map(AT, PAGE_BYTES, Flags::USER), Ok(()));
         assert_eq!(map(AT, PAGE_BYTES, Flags::USER), Err(MapError::Occupancy));
         assert_eq!(

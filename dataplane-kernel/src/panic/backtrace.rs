@@ -56,7 +56,7 @@ pub(super) fn print(out: &mut impl Write, frame: &TrapFrame) {
     let symbols = Symbols::parse(image::symbol_table());
     let mut line = |address: u64, mark: &str| {
         let named = symbols.and_then(|symbols| symbols.find(address));
-        let (name, offset) = named.unwrap_or(("", 0));
+        let (name, offset) = named.unwrap_or(("nowhere", 0));
         // The serial line takes everything, so there is no error to handle.
         let _ = writeln!(out, "  {address:#018x} {mark}{name}+{offset:#x}");
     };

@@ -32,6 +32,7 @@ const CURRENT_COUNT: u32 = 0x390;
 const DIVIDE: u32 = 0x3e0;
 
 const ENABLE: u32 = 1 << 8;
+const DELIVER_NMI: u32 = 4 << 8;
 const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
 const DIVIDE_BY_16: u32 = 3;
@@ -85,9 +86,10 @@ pub fn init(frames: &mut Frames) -> Result<(), MapError> {
     }
     write(SPURIOUS, ENABLE | u32::from(idt::SPURIOUS));
     write(TASK_PRIORITY, 0);
-    for entry in [LVT_LINT0, LVT_LINT1, LVT_ERROR] {
-        write(entry, MASKED);
-    }
+    write(LVT_LINT0, MASKED);
+    write(LVT_ERROR, MASKED);
+    // A monitor's way to ask a kernel that hangs where it is.
+    write(LVT_LINT1, DELIVER_NMI);
     start_ticks();
     Ok(())
 }

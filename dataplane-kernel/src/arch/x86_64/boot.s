@@ -87,10 +87,45 @@ enter_high:
     movl %eax, %fs
     movl %eax, %gs
     movabsq $__kernel_stack_top, %rsp
+
+    # Until the real ones are loaded, every exception leads to early_fault, instead of to a silent reset.
+    leaq early_fault(%rip), %rax
+    movl %eax, %edx
+    andl $0xffff, %edx
+    orl $0x00080000, %edx                       # selector 8, offset 15..0
+    movl %eax, %ecx
+    andl $0xffff0000, %ecx
+    orl $0x8e00, %ecx                           # offset 31..16, present interrupt gate
+    shrq $32, %rax
+    leaq boot_idt(%rip), %rdi
+    movl $32, %esi
+4:  movl %edx, (%rdi)
+    movl %ecx, 4(%rdi)
+    movl %eax, 8(%rdi)
+    addq $16, %rdi
+    decl %esi
+    jnz 4b
+    lidt boot_idt_pointer(%rip)
+
+    xorl %eax, %eax
     movl %ebp, %edi                             # first argument; the upper half becomes zero
     xorl %ebp, %ebp
     pushq %rax                                  # return address 0: backtraces end here
     jmp {kernel_main}
+
+early_fault:
+    leaq early_fault_text(%rip), %rsi
+    movw ${serial_port}, %dx
+5:  lodsb
+    testb %al, %al
+    jz 6f
+    outb %al, %dx
+    jmp 5b
+6:  movb ${kernel_panic}, %al
+    movw ${exit_port}, %dx
+    outb %al, %dx
+7:  hlt
+    jmp 7b
 
 .section .rodata.boot, "a"
 .balign 8
@@ -100,6 +135,11 @@ boot_gdt:
 boot_gdt_pointer:
     .word 15
     .long boot_gdt - KERNEL_BASE
+boot_idt_pointer:
+    .word 32 * 16 - 1
+    .quad boot_idt
+early_fault_text:
+    .asciz "\nKERNEL FAULT: before the kernel could handle it\n"
 
 .section .bss.boot, "aw", @nobits
 .balign 4096
@@ -111,6 +151,8 @@ boot_high_pointers:
     .skip 4096
 boot_directories:
     .skip 4 * 4096
+boot_idt:
+    .skip 32 * 16
 
 .section .symbols, "a"
     .ascii "IXIONSYM"

@@ -24,16 +24,6 @@ pub unsafe fn inb(port: u16) -> u8 {
     value
 }
 
-/// Writes 16 bits.
-///
-/// # Safety
-/// As for [`outb`].
-#[inline]
-pub unsafe fn outw(port: u16, value: u16) {
-    // SAFETY: the caller answers for the device.
-    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nostack, preserves_flags)) };
-}
-
 /// Writes 32 bits.
 ///
 /// # Safety

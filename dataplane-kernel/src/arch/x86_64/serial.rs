@@ -3,7 +3,8 @@
 use super::port::{inb, outb};
 use core::fmt;
 
-const COM1: u16 = 0x3f8;
+/// Its first register.
+pub const COM1: u16 = 0x3f8;
 
 const DIVISOR_LATCH: u8 = 0x80;
 const EIGHT_BITS_NO_PARITY: u8 = 0x03;
