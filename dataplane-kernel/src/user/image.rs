@@ -341,7 +341,7 @@ mod tests {
     }
 
     fn file(kind: u16, base: u64, entry: u64, headers: &[Header]) -> Vec<u8> {
-        let mut file = vec![0x90; 4 * PAGE as usize];
+        let mut file = vec![0x90; 4 * 4096];
         file[..64].fill(0);
         put(&mut file, 0, *b"\x7fELF\x02\x01\x01");
         put(&mut file, 16, kind.to_le_bytes());

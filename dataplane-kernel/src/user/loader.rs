@@ -86,7 +86,7 @@ pub(super) fn load(
         // A page between the two, so that running off the image does not end in the heap.
         Placement::Anywhere => image.span().end + bias + PAGE,
     });
-    let stack_bytes = STACK_BYTES.min((arena_range.end - arena_range.start) / STACK_SHARE & !(PAGE - 1));
+    let stack_bytes = STACK_BYTES.min(memory.arena_bytes() / STACK_SHARE) & !(PAGE - 1);
     let top = map_stack(&mut memory, stack_bytes)?;
     let stack = start_stack(program, &image, bias, random, top, stack_bytes)?;
     let rsp = top - stack.len() as u64;

@@ -2,7 +2,8 @@
 
 use super::process::{Leave, NOBODY, Process, RunIo};
 use crate::arch::syscall_entry::{self, Trap};
-use crate::arch::{apic, idt, tsc};
+use crate::arch::apic::{self, Pace};
+use crate::arch::{idt, tsc};
 use ix_abi::app::{Status, trap};
 use ix_abi::host::area::Outcome;
 
@@ -36,15 +37,17 @@ impl Process {
         self.scheduler.next_background().is_some()
     }
 
-    /// While the dataplane thread waits in `run_io`: runs one of the other threads to the next tick, or until it waits.
-    /// Returns how the app ended, if it did.
+    /// While the dataplane thread waits in `run_io`: runs one of the other threads until it waits, or for a short tick,
+    /// for a packet may come meanwhile. Returns how the app ended, if it did.
     pub fn run_background(&mut self) -> Option<Outcome> {
         let number = self.scheduler.next_background()?;
+        apic::set_pace(Pace::Short);
         while self.outcome.is_none() && self.scheduler.next_background() == Some(number) {
             if let Some(Leave::Tick) = self.step(number) {
                 break;
             }
         }
+        apic::set_pace(Pace::Normal);
         self.outcome
     }
 

@@ -15,7 +15,9 @@ pub(super) const PAGE: u64 = 4096;
 pub(super) const BLOCK: u64 = 2 << 20;
 
 const GIB: u64 = 1 << 30;
+/// Entries of a table of any level.
 const ENTRIES: u64 = 512;
+const PAGES_PER_BLOCK: usize = 512;
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
@@ -195,7 +197,7 @@ impl Window {
     /// Maps blocks inside the pages `first..end`, which are protected alike now, by large pages, and those at the edges by
     /// their page tables.
     fn update_blocks(&mut self, first: usize, end: usize, bits: u64) {
-        let per_block = ENTRIES as usize;
+        let per_block = PAGES_PER_BLOCK;
         for block in first / per_block..end.div_ceil(per_block) {
             let covered = first <= block * per_block && (block + 1) * per_block <= end;
             let block_u64 = block as u64;
@@ -233,6 +235,10 @@ pub(super) mod testing {
         unsafe { Window::new(start, ram(len), ram(table_bytes(start, len))) }.unwrap()
     }
 
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "usize has 64 bits where this runs"
+    )]
     /// What the processor makes of an address: the entry that maps it, and where it leads.
     pub(super) fn walk(root: Root, address: u64) -> Option<(u64, u64)> {
         let mut entry = root.entry;
@@ -260,6 +266,10 @@ mod tests {
     use ix_abi::app::layout::ARENA;
 
     #[test]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "usize has 64 bits where this runs"
+    )]
     fn the_processor_finds_what_was_protected_and_nothing_else() {
         let len = 3 * BLOCK + 5 * PAGE;
         for start in [ARENA, 0x40_0000, 0x3fe0_0000 + (5 << 30)] {

@@ -9,7 +9,7 @@ use crate::mem::frames::Frames;
 use crate::mem::paging::MapError;
 use crate::mem::{self, GuestPhys};
 use ::x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Ticks per second.
 pub const TICKS_PER_S: u64 = 100;
@@ -38,6 +38,21 @@ const PERIODIC: u32 = 1 << 17;
 const DIVIDE_BY_16: u32 = 3;
 
 const CALIBRATION_NS: u64 = 5_000_000;
+
+/// How often ring 3 is interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// [`TICKS_PER_S`].
+    Normal,
+    /// So much more often: for work that is done while waiting for a packet, and must not keep it waiting for long.
+    Short,
+}
+
+/// Short ticks per tick: 200 us each.
+const SHORT_TICKS: u32 = 50;
+
+/// What the timer counts down from for a normal tick.
+static COUNTS_PER_TICK: AtomicU32 = AtomicU32::new(0);
 
 /// The registers in memory; null in x2APIC mode.
 static REGISTERS: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
@@ -106,7 +121,18 @@ fn start_ticks() {
     let elapsed = tsc::now_ns() - start;
     let per_tick = counted * (1_000_000_000 / TICKS_PER_S) / elapsed;
     write(LVT_TIMER, PERIODIC | u32::from(idt::TIMER));
-    write(INITIAL_COUNT, u32::try_from(per_tick.max(1)).unwrap_or(u32::MAX));
+    COUNTS_PER_TICK.store(u32::try_from(per_tick).unwrap_or(u32::MAX), Ordering::Relaxed);
+    set_pace(Pace::Normal);
+}
+
+/// Starts a new tick at this pace; those after it follow.
+pub fn set_pace(pace: Pace) {
+    let per_tick = COUNTS_PER_TICK.load(Ordering::Relaxed);
+    let count = match pace {
+        Pace::Normal => per_tick,
+        Pace::Short => per_tick / SHORT_TICKS,
+    };
+    write(INITIAL_COUNT, count.max(1));
 }
 
 /// Tells the controller that the interrupt just taken has been seen to.
