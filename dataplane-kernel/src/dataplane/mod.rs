@@ -45,6 +45,8 @@ pub struct Core<N> {
     batch: usize,
     tally: counters::Tally,
     idle: idle::Idle,
+    /// When the NIC's registers are to be looked at again.
+    check_due: Instant,
     /// The stop word the launcher wrote has been passed on as an event.
     stop_told: bool,
 }
@@ -63,6 +65,7 @@ impl<N: Nic> Core<N> {
             batch,
             tally,
             idle,
+            check_due: Instant::default(),
             stop_told: false,
         }
     }

@@ -2,8 +2,11 @@
 
 use super::Core;
 use super::transmit::Wire;
-use crate::nic::{Nic, RxFrame};
+use crate::nic::{Health, Nic, RxFrame};
 use netstack::Instant;
+
+/// Time between two looks at the NIC's registers, each of which is an exit, or takes QEMU's big lock.
+const CHECK_NS: u64 = 1_000_000_000;
 
 impl<N: Nic> Core<N> {
     pub(super) fn receive(&mut self, time: Instant) {
@@ -42,5 +45,19 @@ impl<N: Nic> Core<N> {
     pub(super) fn on_timer(&mut self, time: Instant) {
         self.stack
             .on_timer(&mut Wire::new(&mut self.nic, &mut self.pool), time);
+        if time >= self.check_due {
+            self.check_nic(time);
+        }
+    }
+
+    /// Looks how the NIC is doing. A link that has come up may lead to a switch that does not know us yet.
+    #[cold]
+    fn check_nic(&mut self, time: Instant) {
+        self.check_due = Instant(time.0 + CHECK_NS);
+        let was_up = self.nic.link_up();
+        if self.nic.check() == Health::LinkUp && !was_up {
+            self.stack
+                .announce(&mut Wire::new(&mut self.nic, &mut self.pool), time);
+        }
     }
 }

@@ -27,6 +27,7 @@ impl<N: Nic> Core<N> {
             .announce(&mut Wire::new(&mut self.nic, &mut self.pool), now());
         let outcome = self.run(process, watchdog);
         self.linger();
+        self.nic.stop();
         self.publish_counters();
         outcome
     }
