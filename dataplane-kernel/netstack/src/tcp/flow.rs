@@ -122,6 +122,8 @@ marks! {
     SCALED = 28,
     /// The app was told of the knock.
     OFFERED = 29,
+    /// Data within the window was dropped for lack of buffers.
+    STARVED = 30,
 }
 
 impl Marks {

@@ -24,8 +24,7 @@ impl Flow {
         };
         let in_order = meta.seq == self.rcv_nxt;
         if !self.may_hold_more(shared) || !(in_order || self.may_keep_beyond(shared)) {
-            shared.counters.tcp_data_dropped += 1;
-            self.ack_now(shared);
+            self.drop_for_lack_of_room(shared);
             return Some(arrival.buf);
         }
         let index = match shared.rx.take_in(arrival.buf, meta) {

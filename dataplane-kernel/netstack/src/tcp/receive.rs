@@ -99,7 +99,7 @@ impl Flow {
         let len = arrival.segment.payload.len() as u16;
         let meta = Meta::of_flow(self.index, self.generation, self.rcv_nxt, arrival.offset, len);
         if !self.may_hold_more(shared) {
-            shared.counters.tcp_data_dropped += 1;
+            self.drop_for_lack_of_room(shared);
             return Some(arrival.buf);
         }
         match shared.rx.take_in(arrival.buf, meta) {
@@ -343,10 +343,14 @@ impl Flow {
         now: Instant,
         arrival: Arrival<'_>,
     ) -> Option<BufId> {
+        let segment = &arrival.segment;
         if !self.state.may_receive() {
+            // After the peer's FIN there is no data; whatever this is, tell where we are.
+            if segment.sequence_len() > 0 {
+                self.ack_now(shared);
+            }
             return Some(arrival.buf);
         }
-        let segment = &arrival.segment;
         if self.marks.has(Marks::FIN_AHEAD) {
             // There is a gap, whether or not this fills it.
             self.ack_now(shared);

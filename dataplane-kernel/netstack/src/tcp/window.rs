@@ -44,7 +44,14 @@ impl Flow {
     pub(crate) fn give_room(&mut self, shared: &Shared, len: u32) -> bool {
         self.held_bytes = self.held_bytes.saturating_sub(len);
         self.held_buffers = self.held_buffers.saturating_sub(1);
-        if self.receive_window() > shared.tuning.window_bytes / 2 || !self.state.may_receive() {
+        if !self.state.may_receive() {
+            return false;
+        }
+        if self.marks.has(Marks::STARVED) && self.held_buffers <= shared.tuning.max_buffers / 2 {
+            self.marks.clear(Marks::STARVED);
+            return true;
+        }
+        if self.receive_window() > shared.tuning.window_bytes / 2 {
             return false;
         }
         let step = self.rcv_edge.signed_distance_to(self.possible_edge(shared));
@@ -56,6 +63,13 @@ impl Flow {
     pub(crate) fn may_hold_more(&self, shared: &Shared) -> bool {
         let held = self.held_buffers + self.beyond_buffers;
         held < shared.tuning.max_buffers && shared.rx.has_room()
+    }
+
+    /// Data for which there is window and no buffer is left to the peer to send again; it hears when there is room.
+    pub(crate) fn drop_for_lack_of_room(&mut self, shared: &mut Shared) {
+        shared.counters.tcp_data_dropped += 1;
+        self.marks.set(Marks::STARVED);
+        self.owe_ack(shared);
     }
 
     /// An ACK that carries data, or any other segment, has gone out.
