@@ -10,4 +10,5 @@ mod icmp;
 mod ingress;
 mod simulation;
 mod tcp;
+mod timers;
 mod udp;

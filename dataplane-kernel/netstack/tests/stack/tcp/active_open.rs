@@ -144,6 +144,31 @@ fn nobody_answers_for_the_address() {
     t.end();
 }
 
+/// Of two that wait for ARP, only the one whose neighbour is silent fails.
+#[test]
+fn a_silent_neighbour_is_nobody_elses_fault() {
+    let mut t = Dialogue::new();
+    t.answers_arp = false;
+    let silent = "10.0.0.77:80".parse().unwrap();
+    let doomed = t
+        .stack
+        .tcp_connect(&mut t.driver, t.now, silent, None, None, FLOW)
+        .unwrap();
+    t.turn();
+    t.advance_ms(1_500);
+    let flow = t.connect();
+    t.advance_ms(1_600);
+    t.expect_connected(doomed, Err(Error::Unreachable));
+    t.no_event();
+    while t.next_frame().is_some() {}
+    t.inject(&crate::harness::frames::arp_reply());
+    t.expect(our_syn());
+    t.send(syn_ack().mss(1460));
+    t.expect(ack(1, 1));
+    t.expect_connected(flow, Ok(()));
+    t.end();
+}
+
 #[test]
 fn simultaneous_open() {
     let mut t = Dialogue::new();

@@ -136,9 +136,13 @@ fn small_steps_of_the_peers_window_are_not_used() {
     let segment = t.next_segment().expect("a full one");
     assert_eq!(segment.payload.len(), 1460);
     next += 1460;
-    t.send(ack(1, next).window(65535));
-    while t.next_segment().is_some() {}
-    t.send(ack(1, 20_001));
+    while next < 20_001 {
+        t.send(ack(1, next).window(65535));
+        while let Some(segment) = t.next_segment() {
+            next += u32::try_from(segment.payload.len()).unwrap();
+        }
+    }
+    t.send(ack(1, next));
     while t.event().is_some() {}
     t.end();
 }
@@ -206,27 +210,29 @@ fn our_window_opens_by_a_segment_or_half_of_it() {
     let mut t = Dialogue::with(|config| config.tcp.receive_window_bytes = 16384);
     let flow = t.accepted();
     let mut seq = 1;
-    loop {
-        t.send(data(seq, 1, pattern(seq as usize, 100)));
-        seq += 100;
-        t.advance_ms(20);
-        // Small segments use buffers up before they use the window up; no ACK for what there is no room for.
-        let answer = std::iter::from_fn(|| t.next_segment()).last();
-        if answer.is_none_or(|answer| answer.window == Some(0) || answer.ack < seq) {
-            break;
-        }
+    while seq < 15_000 {
+        t.send(data(seq, 1, pattern(seq as usize, 1000)));
+        seq += 1000;
     }
+    t.advance_ms(20);
+    let mut last_window = std::iter::from_fn(|| t.next_segment())
+        .last()
+        .unwrap()
+        .window
+        .unwrap();
+    assert!(last_window < 2000, "{last_window}");
     let (_, bufs) = hold_all(&mut t, flow);
-    let mut last_window = 0;
+    let mut updates = 0;
     for buf in bufs {
         t.give_back(buf);
         while let Some(update) = t.next_segment() {
             let window = update.window.unwrap();
             assert!(window - last_window >= 1460, "{window} after {last_window}");
             last_window = window;
+            updates += 1;
         }
     }
-    assert!(last_window > 0);
+    assert!((2..8).contains(&updates), "{updates} updates");
     t.end();
 }
 
