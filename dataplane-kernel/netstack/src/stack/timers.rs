@@ -1,8 +1,11 @@
 //! Time: retransmissions, delayed acknowledgements, ARP, the app's timers.
 
 use super::Stack;
-use crate::tcp::flow::{EndReason, State};
+use crate::route::NextHop;
+use crate::tcp::flow::{EndReason, Marks, State};
 use crate::{Env, Error, Instant};
+use core::net::Ipv4Addr;
+use core::net::Ipv4Addr;
 
 /// How long a flow uses a hardware address without looking it up again.
 const NEIGHBOR_EPOCH_NS: u64 = 1_000_000_000;
@@ -24,20 +27,24 @@ impl Stack {
         self.shared.neighbors.on_timer(now);
         while let Some(ip) = self.shared.neighbors.poll_failure() {
             self.udp.on_unreachable(ip);
-            self.fail_unresolved(env);
+            self.fail_unresolved(env, ip);
         }
         self.retry_held();
     }
 
-    /// Nobody answers for a neighbour: connections that were to be opened through it fail; the others go on trying, as
-    /// their retransmission timers say.
-    fn fail_unresolved<E: Env>(&mut self, env: &mut E) {
+    /// Nobody answers for `neighbor`: connections that were to be opened through it fail; those that are open go on
+    /// trying, as their retransmission timers say.
+    fn fail_unresolved<E: Env>(&mut self, env: &mut E, neighbor: Ipv4Addr) {
         for _ in 0..self.shared.unresolved.len() {
             let Some(slot) = self.shared.unresolved.pop() else {
                 return;
             };
             let flow = self.flows.at(slot);
-            flow.marks.clear(crate::tcp::flow::Marks::ON_UNRESOLVED);
+            if self.shared.interface.route.next_hop(flow.tuple.remote) != NextHop::Neighbor(neighbor) {
+                self.shared.unresolved.push(slot);
+                continue;
+            }
+            flow.marks.clear(Marks::ON_UNRESOLVED);
             if flow.state == State::SynSent {
                 flow.end(&mut self.shared, env, EndReason::Because(Error::Unreachable));
                 self.settle(env, slot);

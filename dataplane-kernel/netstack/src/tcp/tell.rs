@@ -39,6 +39,10 @@ impl Flow {
         if !self.marks.has(Marks::ATTACHED) || self.marks.has(Marks::TELL_OPEN) {
             return self.next_before_attached(shared);
         }
+        let untold = self.sent_untold > 0;
+        if untold && let Some(event) = self.sent(shared, env) {
+            return Tell::Event(event);
+        }
         if let Some(index) = shared.rx.pop_front(&mut self.received) {
             let (buf, offset, len) = shared.rx.lend(index);
             let (flow, cookie) = (self.id(), self.cookie);
@@ -50,16 +54,10 @@ impl Flow {
                 len,
             });
         }
-        if self.sent_untold > 0 {
-            return match self.sent(shared, env) {
-                Some(event) => Tell::Event(event),
-                None => Tell::Held,
-            };
-        }
         if self.marks.has_any(Marks::TELL_EOF.or(Marks::TELL_DEAD)) {
             return self.tell_end(env);
         }
-        Tell::Nothing
+        if untold { Tell::Held } else { Tell::Nothing }
     }
 
     /// `Sent`, unless a retransmission may still stand in the transmit ring.

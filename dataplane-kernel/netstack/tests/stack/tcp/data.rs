@@ -33,8 +33,8 @@ fn an_answer_carries_the_acknowledgement() {
     t.advance_ms(100);
     t.expect_nothing();
     t.send(data(5, 5, "ping"));
-    t.read(flow, "ping");
     t.expect_sent(flow, 4);
+    t.read(flow, "ping");
     t.write(flow, "pong");
     t.expect(data(5, 9, "pong"));
     t.send(ack(9, 9));

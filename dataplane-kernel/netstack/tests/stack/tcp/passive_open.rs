@@ -116,8 +116,8 @@ fn windows_are_scaled_by_what_was_agreed_on() {
         .sum();
     assert_eq!(sent, 2920);
     t.send(data(1, 2921, "y").window(730));
-    t.read(flow, "y");
     t.expect_sent(flow, 2920);
+    t.read(flow, "y");
     let answer = t.next_segment().unwrap();
     let window = u32::from(answer.window.unwrap()) << 5;
     assert!((1 << 20) - 4096 < window && window < 1 << 20, "{window}");
