@@ -5,7 +5,6 @@ use crate::route::NextHop;
 use crate::tcp::flow::{EndReason, Marks, State};
 use crate::{Env, Error, Instant};
 use core::net::Ipv4Addr;
-use core::net::Ipv4Addr;
 
 /// How long a flow uses a hardware address without looking it up again.
 const NEIGHBOR_EPOCH_NS: u64 = 1_000_000_000;
