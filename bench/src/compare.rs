@@ -2,7 +2,7 @@
 
 use crate::guest::{Guest, Images};
 use crate::load::{Kind, float, seconds};
-use crate::measure::{Case, Measured, idle_turn};
+use crate::measure::{Case, Measured, idle};
 use crate::netns::Namespace;
 use anyhow::Result;
 use std::collections::HashMap;
@@ -142,9 +142,9 @@ impl Results {
     /// Rates under the plugin mean nothing, instructions per request do: at 16 connections, one case of each kind.
     fn count(&mut self, guest: Guest, options: &Options, namespace: &Namespace) -> Result<()> {
         let file = options.images.images.join("counts");
-        let symbols = options.images.symbols(guest)?;
         let _running = options.images.boot(guest, namespace, Some(&file))?;
-        let idle_turn = idle_turn(&file, &symbols)?;
+        let symbols = options.images.symbols(guest)?;
+        let idle_turn = idle(&file)?.idle_turn(&symbols);
         for case in self
             .cases
             .clone()

@@ -75,6 +75,13 @@ impl Counts {
         self.0.iter().map(|(&(pc, length), runs)| (pc, length * runs))
     }
 
+    /// Instructions of one look for work that finds none, if these are the counts of a guest without load; 0 if it
+    /// sleeps instead.
+    pub(crate) fn idle_turn(&self, symbols: &Symbols) -> u64 {
+        let turns = symbols.idle.map_or(0, |pc| self.runs_at(pc));
+        self.split(symbols, 0).kernel.checked_div(turns).unwrap_or(0)
+    }
+
     /// Instructions of ring 0 and ring 3. `idle_turn` is what one look for work costs that finds none; such a look ends
     /// in the symbols' idle function.
     pub(crate) fn split(&self, symbols: &Symbols, idle_turn: u64) -> Split {

@@ -76,7 +76,7 @@ impl Images {
     /// Boots `guest` and waits until it accepts connections. Its output goes to a file in the images' folder. With
     /// `counts`, the plugin counts its instructions there.
     pub(crate) fn boot(&self, guest: Guest, namespace: &Namespace, counts: Option<&Path>) -> Result<Running> {
-        let log = self.images.join(format!("{guest:?}.log"));
+        let log = self.log(guest);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut extra = self.qemu_arg.clone();
         if let Some(counts) = counts {
@@ -177,17 +177,37 @@ impl Images {
         command
     }
 
-    /// Functions of the guest's kernel, if we have them.
+    /// Functions of a guest that has been booted, as far as we have them.
     pub(crate) fn symbols(&self, guest: Guest) -> Result<Symbols> {
+        let mut symbols = Symbols::default();
         match guest {
-            Guest::Ixion => Symbols::read(&self.release.join("ixion-kernel"), 0, Some("dataplane::idle::")),
-            Guest::Reflector => Ok(Symbols {
-                low_kernel_end: 1 << 32,
-                ..Symbols::default()
-            }),
-            _ => Ok(Symbols::default()),
+            Guest::Ixion => {
+                symbols.add(&self.release.join("ixion-kernel"), 0)?;
+                symbols.find_idle("dataplane::idle::");
+                if let Some(base) = fs::read_to_string(self.log(guest))
+                    .ok()
+                    .as_deref()
+                    .and_then(image_base)
+                {
+                    symbols.add(&self.release.join("echo"), base)?;
+                }
+            }
+            Guest::Reflector => symbols.low_kernel_end = 1 << 32,
+            _ => {}
         }
+        Ok(symbols)
     }
+
+    fn log(&self, guest: Guest) -> PathBuf {
+        self.images.join(format!("{guest:?}.log"))
+    }
+}
+
+/// Where our kernel says it has loaded the app.
+fn image_base(log: &str) -> Option<u64> {
+    let (_, rest) = log.split_once("image at 0x")?;
+    let digits = rest.split(|c: char| !c.is_ascii_hexdigit()).next()?;
+    u64::from_str_radix(digits, 16).ok()
 }
 
 impl Running {

@@ -1,10 +1,10 @@
 //! Where a guest's instructions go, by function.
 
+use crate::counts::Counts;
 use crate::guest::{Guest, Images};
 use crate::load::{float, seconds};
-use crate::measure::{Case, idle_turn};
+use crate::measure::{Case, idle};
 use crate::netns::Namespace;
-use crate::symbols::{Owner, Symbols};
 use anyhow::Result;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,50 +26,46 @@ pub(crate) struct Options {
     /// Lines to print.
     #[arg(long, default_value_t = 50)]
     top: usize,
-    /// Address that ring 3's ELF file is loaded at, hexadecimal; without it ring 3 is one line.
-    #[arg(long, value_parser = hexadecimal)]
-    app_base: Option<u64>,
 }
 
-fn hexadecimal(text: &str) -> Result<u64, std::num::ParseIntError> {
-    u64::from_str_radix(text.trim_start_matches("0x"), 16)
-}
-
-/// Prints instructions per request by function, most first.
+/// Prints instructions per request by function, most first: of work, and of looks for work that found none.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let namespace = Namespace::create()?;
     let images = &options.images;
     let file = images.images.join("counts");
-    let kernel = images.symbols(options.guest)?;
-    let app = match options.app_base {
-        Some(base) => Symbols::read(&images.release.join("echo"), base, None)?,
-        None => Symbols::default(),
-    };
     let _running = images.boot(options.guest, &namespace, Some(&file))?;
-    let turn = idle_turn(&file, &kernel)?;
+    let symbols = images.symbols(options.guest)?;
+    let at_rest = idle(&file)?;
+    let turn = at_rest.idle_turn(&symbols);
     let (ran, requests) = options.case.count(&namespace, &file, options.window)?;
-    let split = ran.split(&kernel, turn);
+    let split = ran.split(&symbols, turn);
     let each = |count| float(count) / float(requests);
     println!(
-        "{}, {}: {requests} requests; instructions of each: kernel {:.0}, app {:.0}, idle {:.0} (a turn: {turn})",
+        "{}, {}: {requests} requests; instructions of each: kernel {:.0}, app {:.0}; \
+         {:.1} looks that found nothing, {turn} instructions each",
         options.guest.title(),
         options.case,
         each(split.kernel),
         each(split.app),
-        each(split.idle)
+        float(split.idle) / float(turn.max(1)) / float(requests),
     );
-    let mut by_function: HashMap<&str, u64> = HashMap::new();
+    let looks = |counts: &Counts| symbols.idle.map_or(0, |pc| counts.runs_at(pc));
+    let share = float(looks(&ran)) / float(looks(&at_rest).max(1));
+    let mut by_function: HashMap<&str, (f64, f64)> = HashMap::new();
     for (pc, instructions) in ran.instructions() {
-        let name = match kernel.owner(pc) {
-            Owner::Kernel => kernel.function(pc).unwrap_or("[kernel]"),
-            Owner::App => app.function(pc).unwrap_or("[app]"),
-        };
-        *by_function.entry(name).or_default() += instructions;
+        by_function.entry(symbols.name(pc)).or_default().0 += each(instructions);
+    }
+    for (pc, instructions) in at_rest.instructions() {
+        let idle = each(instructions) * share;
+        let (work, looking) = by_function.entry(symbols.name(pc)).or_default();
+        *work -= idle;
+        *looking += idle;
     }
     let mut sorted: Vec<_> = by_function.into_iter().collect();
-    sorted.sort_by_key(|&(_, instructions)| std::cmp::Reverse(instructions));
-    for (name, instructions) in sorted.into_iter().take(options.top) {
-        println!("{:8.1}  {name}", each(instructions));
+    sorted.sort_by(|(_, (a, _)), (_, (b, _))| b.total_cmp(a));
+    println!("    work      idle");
+    for (name, (work, idle)) in sorted.into_iter().take(options.top) {
+        println!("{work:8.1}  {idle:8.1}  {name}");
     }
     Ok(())
 }

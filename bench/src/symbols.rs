@@ -28,8 +28,8 @@ pub(crate) struct Symbols {
 }
 
 impl Symbols {
-    /// Of an ELF file, shifted by `base`. `idle` is a part of the idle function's name.
-    pub(crate) fn read(file: &Path, base: u64, idle: Option<&str>) -> Result<Self> {
+    /// Adds those of an ELF file, shifted by `base`.
+    pub(crate) fn add(&mut self, file: &Path, base: u64) -> Result<()> {
         let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let header = FileHeader64::<Endianness>::parse(&*bytes)?;
         let endian = header.endian()?;
@@ -39,7 +39,6 @@ impl Symbols {
             let section = sections.section(object::SectionIndex(index.into()));
             section.is_ok_and(|section| section.sh_flags(endian) & u64::from(elf::SHF_EXECINSTR) != 0)
         };
-        let mut found = Self::default();
         for symbol in symbols.iter() {
             if symbol.st_type() != STT_FUNC && !is_code(symbol.st_shndx(endian)) {
                 continue;
@@ -49,18 +48,20 @@ impl Symbols {
             };
             if !name.is_empty() {
                 let name = format!("{:#}", rustc_demangle::demangle(name));
-                found
-                    .functions
+                self.functions
                     .insert(symbol.st_value(endian).wrapping_add(base), name);
             }
         }
-        let is_idle = |name: &&String| idle.is_some_and(|idle| name.contains(idle));
-        found.idle = found
+        Ok(())
+    }
+
+    /// Finds the idle function by a part of its name.
+    pub(crate) fn find_idle(&mut self, part: &str) {
+        self.idle = self
             .functions
             .iter()
-            .find(|(_, name)| is_idle(name))
+            .find(|(_, name)| name.contains(part))
             .map(|(&pc, _)| pc);
-        Ok(found)
     }
 
     /// Which ring code at `pc` runs in.
@@ -72,11 +73,15 @@ impl Symbols {
         }
     }
 
-    /// The function that `pc` lies in.
-    pub(crate) fn function(&self, pc: u64) -> Option<&str> {
-        self.functions
-            .range(..=pc)
-            .next_back()
-            .map(|(_, name)| name.as_str())
+    /// The function that `pc` lies in, or else the ring.
+    pub(crate) fn name(&self, pc: u64) -> &str {
+        let owner = self.owner(pc);
+        let nearest = self.functions.range(..=pc).next_back();
+        // The app's last function is not the kernel's first.
+        match nearest.filter(|&(&at, _)| self.owner(at) == owner) {
+            Some((_, name)) => name,
+            None if owner == Owner::Kernel => "[kernel]",
+            None => "[app]",
+        }
     }
 }
