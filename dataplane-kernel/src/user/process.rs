@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::random::Random;
 use super::scheduler::Scheduler;
 use super::thread::Threads;
+use crate::arch::context::{Context, ExtendedState};
 use crate::mem::frames::Frames;
 use crate::mem::{GuestPhys, UserVirt};
 use alloc::collections::BTreeSet;
@@ -83,14 +84,17 @@ impl Process {
     pub fn load(program: &Program<'_>, frames: &mut Frames) -> Result<Self, LoadError> {
         let mut random = Random::from_host(RANDOM_STREAM);
         let loaded = loader::load(program, frames, &mut random)?;
-        let mut threads = Threads::default();
-        let mut scheduler = Scheduler::default();
-        let first = threads.add(loaded.context, crate::arch::context::ExtendedState::new());
-        first.into_iter().for_each(|thread| scheduler.wake(thread));
-        Ok(Process {
-            memory: loaded.memory,
-            threads,
-            scheduler,
+        let mut process = Process::new(loaded.memory, random);
+        process.add_thread(loaded.context);
+        (process.stack_bytes, process.file, process.bias) = (loaded.stack_bytes, program.file, loaded.bias);
+        Ok(process)
+    }
+
+    fn new(memory: Memory, random: Random) -> Self {
+        Process {
+            memory,
+            threads: Threads::default(),
+            scheduler: Scheduler::default(),
             loaded: NOBODY,
             caller: NOBODY,
             next_deadline_ns: u64::MAX,
@@ -98,12 +102,18 @@ impl Process {
             outcome: None,
             signals: Signals::default(),
             random,
-            stack_bytes: loaded.stack_bytes,
-            file: program.file,
-            bias: loaded.bias,
+            stack_bytes: 0,
+            file: &[],
+            bias: 0,
             unknown_calls: 0,
             unknown_logged: BTreeSet::new(),
-        })
+        }
+    }
+
+    fn add_thread(&mut self, context: Context) {
+        if let Some(thread) = self.threads.add(context, ExtendedState::new()) {
+            self.scheduler.wake(thread);
+        }
     }
 
     /// Where `len` bytes of the app's memory at `address` lie. `None`: they are not, or not all, the app's.
@@ -165,5 +175,21 @@ impl Process {
             ("app.unknown_calls", self.unknown_calls),
         ]
         .into_iter()
+    }
+}
+
+#[cfg(test)]
+impl Process {
+    /// With one thread and an empty arena.
+    pub(super) fn for_test(arena_bytes: u64, context: Context) -> Self {
+        let mut process = Process::new(super::memory::testing::memory(arena_bytes), Random::from_host(0));
+        process.add_thread(context);
+        process
+    }
+
+    /// Adds a thread that is ready; returns its number.
+    pub(super) fn add_thread_for_test(&mut self) -> usize {
+        self.add_thread(Context::new(0, 0));
+        self.threads.count() - 1
     }
 }

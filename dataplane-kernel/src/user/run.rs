@@ -1,8 +1,8 @@
 //! Running ring 3: threads are entered and what they trap for is served, until the dataplane is needed.
 
 use super::process::{Leave, NOBODY, Process, RunIo};
-use crate::arch::syscall_entry::{self, Trap};
 use crate::arch::apic::{self, Pace};
+use crate::arch::syscall_entry::{self, Trap};
 use crate::arch::{idt, tsc};
 use ix_abi::app::{Status, trap};
 use ix_abi::host::area::Outcome;

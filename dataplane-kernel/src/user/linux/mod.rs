@@ -152,3 +152,6 @@ impl Process {
 
 /// Different unknown calls that are logged.
 const MAX_LOGGED: usize = 512;
+
+#[cfg(test)]
+mod tests;
