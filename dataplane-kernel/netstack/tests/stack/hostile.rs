@@ -78,8 +78,8 @@ impl Chaos {
             2 => frames::echo_request(1, 2, b"ping"),
             3 => syn()
                 .mss(1460)
-                .port(PEER_PORT + self.random.below(20) as u16)
-                .encode(self.random.number() as u32, 0),
+                .port(PEER_PORT + u16::from(self.random.byte() % 20))
+                .encode(self.random.number32(), 0),
             _ => self.answer(),
         }
     }
@@ -93,16 +93,17 @@ impl Chaos {
             return frames::arp_reply();
         };
         let flags = [ACK, ACK, ACK, ACK | FIN, RST, SYN | ACK, SYN][self.random.index(7)];
-        let len = self.random.scaled(1400) as usize;
+        let len = usize::from(self.random.byte()) * 5;
         let near = |random: &mut Random, number: u32| match random.below(4) {
-            0 => number.wrapping_add(random.scaled(100_000) as u32),
-            1 => number.wrapping_sub(random.scaled(100_000) as u32),
+            0 => number.wrapping_add(random.scaled32(100_000)),
+            1 => number.wrapping_sub(random.scaled32(100_000)),
             _ => number,
         };
         let syn_len = u32::from(ours.flags & SYN != 0);
         let ack = near(
             &mut self.random,
-            ours.seq.wrapping_add(ours.payload.len() as u32 + syn_len),
+            ours.seq
+                .wrapping_add(u32::try_from(ours.payload.len()).unwrap() + syn_len),
         );
         let seq = near(&mut self.random, ours.ack);
         let segment = Segment {
@@ -190,9 +191,9 @@ impl Chaos {
         let now = *now;
         let mut id = self.ids[random.index(self.ids.len())];
         if random.chance(5) {
-            id.generation = random.number() as u32;
+            id.generation = random.number32();
         }
-        let len = random.scaled(1500) as u32;
+        let len = random.scaled32(1500);
         let span = netstack::Span {
             address: random.below(1024),
             len: len.min(3000),
@@ -212,7 +213,7 @@ impl Chaos {
             8 => drop(stack.tcp_close(driver, now, id)),
             9 => drop(stack.tcp_shutdown(driver, now, id)),
             10 => drop(stack.tcp_abort(driver, now, id)),
-            11 => drop(stack.rx_done(driver, now, random.below(80) as u32)),
+            11 => drop(stack.rx_done(driver, now, random.number32() % 80)),
             12 => drop(stack.tcp_keepalive(now, id, Some(Duration::from_millis(random.scaled(5000))))),
             13 => drop(stack.udp_send(
                 driver,

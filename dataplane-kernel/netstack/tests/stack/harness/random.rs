@@ -37,4 +37,14 @@ impl Random {
         let bits = self.below(u64::from(limit.max(1).ilog2()) + 1);
         (self.below(1 << (bits + 1))).min(limit)
     }
+
+    /// Any number of 32 bits.
+    pub(crate) fn number32(&mut self) -> u32 {
+        u32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
+    }
+
+    /// [`Random::scaled`] for 32 bits.
+    pub(crate) fn scaled32(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.scaled(limit.into())).unwrap()
+    }
 }
