@@ -211,7 +211,7 @@ mod tests {
     fn three_duplicates_retransmit_and_partial_acks_go_on() {
         let mut congestion = Congestion::new(MSS, ISS);
         let (lost, highest) = (at(1001), at(10_001));
-        let mut duplicate = |c: &mut Congestion| c.on_duplicate(lost, highest, 9 * MSS, MSS);
+        let duplicate = |c: &mut Congestion| c.on_duplicate(lost, highest, 9 * MSS, MSS);
         assert_eq!(duplicate(&mut congestion), OnDuplicate::Wait);
         assert_eq!(duplicate(&mut congestion), OnDuplicate::Wait);
         assert_eq!(duplicate(&mut congestion), OnDuplicate::Retransmit);
