@@ -89,11 +89,13 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
         .take_while(|&word| word != cmdline::END)
 }
 
-/// The value of `key`, for those who cannot wait for memory to parse the whole line.
-pub fn early<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+/// The value of `key`, for those who cannot wait for memory to parse the whole line. The last one counts, as for
+/// [`Settings::parse`].
+fn early<'a>(line: &'a str, key: &str) -> Option<&'a str> {
     words(line)
         .filter_map(|word| word.split_once('='))
-        .find(|(found, _)| *found == key)
+        .filter(|(found, _)| *found == key)
+        .last()
         .map(|(_, value)| value)
 }
 
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn a_full_line() {
         let line = "host=f00000 ip=10.0.0.2/24 gw=10.0.0.1 log=debug batch=7 env=A=b%20c env=D= watchdog=3 \
-                    -- app log=x %2D-";
+                    -- app log=x %2D- %";
         let settings = Settings::parse(line).unwrap();
         assert_eq!(settings.host, Some(GuestPhys(0xf0_0000)));
         assert_eq!(
@@ -210,7 +212,7 @@ mod tests {
         assert_eq!((settings.log, settings.batch), (LevelFilter::Debug, 7));
         assert_eq!(settings.watchdog, Duration::from_secs(3));
         assert_eq!(settings.env, [&b"A=b c"[..], b"D="]);
-        assert_eq!(settings.args, [&b"app"[..], b"log=x", b"--"]);
+        assert_eq!(settings.args, [&b"app"[..], b"log=x", b"--", b""]);
     }
 
     #[test]
@@ -254,7 +256,7 @@ mod tests {
 
     #[test]
     fn some_words_are_found_before_the_rest_is_understood() {
-        let line = "nonsense log=warn host=0x1000 -- log=off host=2";
+        let line = "nonsense log=debug log=warn host=2 host=0x1000 -- log=off host=2";
         assert_eq!(early_log_level(line), LevelFilter::Warn);
         assert_eq!(early_host(line), Some(GuestPhys(0x1000)));
         assert_eq!(early_log_level("log=nothing -- log=off"), LevelFilter::Info);

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn an_estimate_knows_its_doubt() {
         let estimate = estimate(23_864, 52_000_000, 5_200).unwrap();
-        assert_eq!((estimate.hz, estimate.doubt_ppm), (2_599_976_533, 100));
+        assert_eq!((estimate.hz, estimate.doubt_ppm), (2_599_960_777, 100));
         assert!(super::estimate(0, 1, 0).is_none());
         assert!(super::estimate(1, 0, 0).is_none());
     }

@@ -1,5 +1,6 @@
 //! The kernel command line: words `key=value` separated by blanks, then ` -- ` and the app's arguments. In values and
-//! arguments, bytes that are not graphic ASCII, and `%`, stand as `%XX`.
+//! arguments, bytes that are not graphic ASCII, and `%`, stand as `%XX`; an empty one
+//! stands as `%` alone.
 //!
 //! | key | value | meaning |
 //! |---|---|---|
@@ -31,20 +32,25 @@ pub const SELFTEST: &str = "selftest";
 /// The word between settings and arguments. The first argument is `argv[0]`.
 pub const END: &str = "--";
 
+const EMPTY: char = '%';
+
 /// Escapes one value; the inverse of [`unescape`].
 pub fn escape(value: &[u8]) -> impl Iterator<Item = char> + '_ {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    value.iter().flat_map(|&byte| {
+    let empty = value.is_empty().then_some(EMPTY);
+    let escaped = value.iter().flat_map(|&byte| {
         let plain = byte.is_ascii_graphic() && byte != b'%';
         let escaped = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         let (bytes, count) = if plain { ([byte, 0, 0], 1) } else { (escaped, 3) };
         bytes.into_iter().take(count).map(char::from)
-    })
+    });
+    empty.into_iter().chain(escaped)
 }
 
 /// Decodes one value; a malformed escape stands for itself.
 pub fn unescape(value: &str) -> impl Iterator<Item = u8> + '_ {
-    let bytes = value.as_bytes();
+    let is_empty = value.len() == 1 && value.starts_with(EMPTY);
+    let bytes = if is_empty { &[] } else { value.as_bytes() };
     let mut at = 0;
     core::iter::from_fn(move || {
         let byte = *bytes.get(at)?;
@@ -76,6 +82,12 @@ mod tests {
         let escaped: String = escape(&all).collect();
         assert!(escaped.bytes().all(|b| b.is_ascii_graphic()));
         assert_eq!(unescape(&escaped).collect::<Vec<_>>(), all);
+        assert_eq!(escape(b"").collect::<String>(), "%");
+        assert_eq!(unescape("%").collect::<Vec<_>>(), b"");
+        assert_eq!(
+            unescape(&escape(b"%").collect::<String>()).collect::<Vec<_>>(),
+            b"%"
+        );
         assert_eq!(unescape("100%").collect::<Vec<_>>(), b"100%");
         assert_eq!(unescape("%zz%+1").collect::<Vec<_>>(), b"%zz%+1");
     }
