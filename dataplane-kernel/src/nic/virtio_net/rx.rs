@@ -48,11 +48,11 @@ pub(super) struct Rx {
     /// The pool had none left for them.
     starved: bool,
     /// `VIRTIO_NET_F_GUEST_CSUM` was agreed on: the header's flags mean something.
-    flags_count: bool,
+    flags_agreed: bool,
 }
 
 impl Rx {
-    pub(super) fn new(ring: SplitQueue, region: Region, flags_count: bool) -> Self {
+    pub(super) fn new(ring: SplitQueue, region: Region, flags_agreed: bool) -> Self {
         let size = ring.size();
         // Every descriptor is a whole buffer for ever; only its address changes.
         (0..size).for_each(|id| ring.describe(id, region.start(), Part::to_write(BUFFER_LEN)));
@@ -62,7 +62,7 @@ impl Rx {
             lent: vec![NONE; size.into()].into(),
             empty: (0..size).rev().collect(),
             starved: false,
-            flags_count,
+            flags_agreed,
             ring,
         }
     }
@@ -70,7 +70,7 @@ impl Rx {
     /// See [`crate::nic::Nic::poll_rx`].
     #[inline]
     pub(super) fn poll(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
-        let before = self.counters.frames;
+        let (mut frames, mut bytes) = (0, 0);
         for _ in 0..budget {
             let Some(used) = self.ring.next_used() else { break };
             let Some((id, lent)) = lent_at(&mut self.lent, used.id) else {
@@ -85,8 +85,8 @@ impl Rx {
             }
             let buf = core::mem::replace(lent, NONE);
             self.empty.push(id);
-            self.counters.frames += 1;
-            self.counters.bytes += u64::from(len);
+            frames += 1;
+            bytes += u64::from(len);
             let checksum = self.checksum(buf);
             #[allow(
                 clippy::cast_possible_truncation,
@@ -99,18 +99,19 @@ impl Rx {
                 checksum,
             });
         }
-        let frames = self.counters.frames - before;
         if frames > 0 {
             self.ring.refuse_interrupts();
+            self.counters.frames += frames as u64;
+            self.counters.bytes += bytes;
         }
-        usize::try_from(frames).unwrap_or(budget)
+        frames
     }
 
     /// Sections 5.1.6.4.1 and 5.1.6.4.2: a checksum that the device has verified, or that was never computed because the
     /// frame comes from the same host.
     #[inline]
     fn checksum(&self, buf: u32) -> RxChecksum {
-        if !self.flags_count {
+        if !self.flags_agreed {
             return RxChecksum::Unknown;
         }
         match self.region.bytes(buf, 0, 1) {
