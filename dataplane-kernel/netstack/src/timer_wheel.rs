@@ -37,6 +37,9 @@ pub struct TimerWheel {
     occupied: [Bits; LEVELS],
     /// All timers up to and including this tick have been moved to the list of the due.
     tick: u64,
+    /// Before this tick there is nothing to do, and `tick` may stay behind: a cycle with no timer to serve, which most
+    /// are, costs a comparison.
+    quiet_until: u64,
 }
 
 impl TimerWheel {
@@ -59,6 +62,7 @@ impl TimerWheel {
             slots,
             occupied: [Bits::default(); LEVELS],
             tick: now.0 >> TICK_SHIFT,
+            quiet_until: u64::MAX,
         }
     }
 
@@ -100,13 +104,21 @@ impl TimerWheel {
     #[inline]
     pub fn advance(&mut self, now: Instant) {
         let now = now.0 >> TICK_SHIFT;
-        while let Some((tick, level)) = self.next_stop() {
-            if tick > now {
-                break;
-            }
-            self.tick = tick;
-            self.open_bucket(level);
+        if now >= self.quiet_until {
+            self.open_until(now);
         }
+    }
+
+    fn open_until(&mut self, now: u64) {
+        self.quiet_until = loop {
+            match self.next_stop() {
+                Some((tick, level)) if tick <= now => {
+                    self.tick = tick;
+                    self.open_bucket(level);
+                }
+                stop => break stop.map_or(u64::MAX, |(tick, _)| tick),
+            }
+        };
         self.tick = self.tick.max(now);
     }
 
@@ -184,6 +196,9 @@ impl TimerWheel {
             let last = (self.tick & !0xffff) + TURN;
             let bucket = position(deadline.min(last), level);
             self.occupied[level].set(bucket);
+            // A bucket of a higher level is opened before the deadline, at the first tick it stands for.
+            let opens = deadline.min(last) & (u64::MAX << (8 * level));
+            self.quiet_until = self.quiet_until.min(opens);
             level * BUCKETS + usize::from(bucket)
         };
         let head = self.head(list);
