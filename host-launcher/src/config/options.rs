@@ -50,7 +50,7 @@ impl LogLevel {
     }
 }
 
-/// `--env`: one variable of the app's environment.
+/// `--env` and the like: a name and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct EnvVar {
@@ -151,6 +151,10 @@ pub struct Options {
     #[arg(long, value_name = "ARG", hide_short_help = true, allow_hyphen_values = true)]
     pub qemu_arg: Vec<String>,
 
+    /// Hand a setting to the kernel (for testing; repeatable)
+    #[arg(long, value_name = "KEY=VALUE", hide_short_help = true)]
+    pub kernel_arg: Vec<EnvVar>,
+
     /// The program to run: a static x86-64 ELF file
     #[arg(value_name = "APP")]
     pub app: Option<PathBuf>,
@@ -235,6 +239,7 @@ impl Options {
             watchdog: self.watchdog.or(file.watchdog),
             grace: self.grace.or(file.grace),
             kernel: self.kernel.or(file.kernel),
+            kernel_arg: list(self.kernel_arg, file.kernel_arg),
             qemu_arg: list(self.qemu_arg, file.qemu_arg),
             app: self.app.or(file.app),
             args: list(self.args, file.args),

@@ -175,11 +175,12 @@ impl Session {
     /// Waits until there is something to do, and writes what can be written.
     fn sleep(&mut self) -> Result<(), RunError> {
         let area = self.machine.ram.area();
-        area.wants_doorbell.store(1, Ordering::SeqCst);
+        // Without room for more, to hear of more would only keep both sides busy.
+        let has_room = self.stdout.has_room() && self.stderr.has_room();
+        area.wants_doorbell.store(has_room.into(), Ordering::SeqCst);
         // The kernel looks at the wish after it has written; we look at what it has written after the wish. One of the
         // two looks sees the other side's write.
         fence(Ordering::SeqCst);
-        let has_room = self.stdout.has_room() && self.stderr.has_room();
         if !has_room || area.console.is_empty() {
             self.wait()?;
         }
