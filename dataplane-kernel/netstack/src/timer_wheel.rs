@@ -8,7 +8,7 @@ use crate::Instant;
 use alloc::boxed::Box;
 
 /// A tick is 2^14 ns (16.384 us), so that no division turns nanoseconds into ticks.
-const TICK_SHIFT: u32 = 14;
+pub const TICK_SHIFT: u32 = 14;
 const LEVELS: usize = 3;
 const BUCKETS: usize = 256;
 /// Ticks in one turn of the last level.

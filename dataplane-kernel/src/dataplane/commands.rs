@@ -4,6 +4,7 @@
 use super::Core;
 use super::events::{handle, status};
 use super::transmit::Wire;
+use crate::mem::io_area::Request;
 use crate::mem::mbuf::Pool;
 use crate::mem::{GuestPhys, UserVirt};
 use crate::nic::Nic;
@@ -23,7 +24,7 @@ impl<N: Nic> Core<N> {
     pub(super) fn submit(&mut self, count: u32, process: &Process, time: Instant) {
         self.tally.commands += u64::from(count);
         for index in 0..count {
-            let command = self.io.command(index);
+            let command = self.io.request(index);
             match self.execute(&command, process, time) {
                 Ok(Done::Value(value)) => self.io.answer(index, i32::try_from(value).unwrap_or(i32::MAX)),
                 Ok(Done::Made(made)) => self.io.answer_with_handle(index, made),
@@ -35,7 +36,7 @@ impl<N: Nic> Core<N> {
         }
     }
 
-    fn execute(&mut self, command: &Command, process: &Process, time: Instant) -> Result<Done, Status> {
+    fn execute(&mut self, command: &Request, process: &Process, time: Instant) -> Result<Done, Status> {
         let opcode = Opcode::from_u16(command.opcode).ok_or(Status::NoSuchCall)?;
         let legal_flags = if opcode == Opcode::TcpClose {
             Command::ABORT
@@ -74,13 +75,14 @@ impl<N: Nic> Core<N> {
     fn execute_rare(
         &mut self,
         opcode: Opcode,
-        command: &Command,
+        command: &Request,
         process: &Process,
         time: Instant,
     ) -> Result<Done, Status> {
-        let Core { nic, pool, stack, .. } = self;
+        let Core { nic, pool, stack, io, .. } = self;
         let wire = &mut Wire::new(nic, pool);
         let cookie = command.cookie;
+        let endpoint = io.endpoint(command);
         let flow = || id(command, HandleKind::Flow);
         let made = |kind, made: Result<Id, netstack::Error>| made.map(|id| Done::Made(handle(kind, id)));
         let nothing = |()| Done::Value(0);
@@ -101,7 +103,7 @@ impl<N: Nic> Core<N> {
                     address => process.read(UserVirt(address)).ok_or(Status::Fault)?,
                 };
                 let port = (local.port != 0).then_some(local.port);
-                let remote = command.endpoint.socket_address().ok_or(Status::Invalid)?;
+                let remote = endpoint.socket_address().ok_or(Status::Invalid)?;
                 made(
                     HandleKind::Flow,
                     stack.tcp_connect(wire, time, remote, local.ip(), port, cookie),
@@ -109,10 +111,9 @@ impl<N: Nic> Core<N> {
             }
             Opcode::TcpListen => {
                 let backlog = u32::try_from(command.len).unwrap_or(u32::MAX);
-                let local = &command.endpoint;
                 made(
                     HandleKind::Listener,
-                    stack.tcp_listen(local.ip(), local.port, backlog, cookie),
+                    stack.tcp_listen(endpoint.ip(), endpoint.port, backlog, cookie),
                 )
             }
             Opcode::TcpUnlisten => stack
@@ -120,7 +121,7 @@ impl<N: Nic> Core<N> {
                 .map(nothing),
             Opcode::UdpBind => made(
                 HandleKind::Udp,
-                stack.udp_bind(command.endpoint.ip(), command.endpoint.port, cookie),
+                stack.udp_bind(endpoint.ip(), endpoint.port, cookie),
             ),
             Opcode::UdpUnbind => stack.udp_unbind(wire, id(command, HandleKind::Udp)?).map(nothing),
             Opcode::TimerStart => made(
@@ -133,7 +134,7 @@ impl<N: Nic> Core<N> {
         done.map_err(status)
     }
 
-    fn tcp_send(&mut self, command: &Command, spans: &[Span], time: Instant) -> Result<Done, Status> {
+    fn tcp_send(&mut self, command: &Request, spans: &[Span], time: Instant) -> Result<Done, Status> {
         let flow = id(command, HandleKind::Flow)?;
         let wire = &mut Wire::new(&mut self.nic, &mut self.pool);
         self.stack
@@ -142,9 +143,13 @@ impl<N: Nic> Core<N> {
             .map_err(status)
     }
 
-    fn udp_send(&mut self, command: &Command, spans: &[Span], time: Instant) -> Result<Done, Status> {
+    fn udp_send(&mut self, command: &Request, spans: &[Span], time: Instant) -> Result<Done, Status> {
         let socket = id(command, HandleKind::Udp)?;
-        let remote = command.endpoint.socket_address().ok_or(Status::Invalid)?;
+        let remote = self
+            .io
+            .endpoint(command)
+            .socket_address()
+            .ok_or(Status::Invalid)?;
         let wire = &mut Wire::new(&mut self.nic, &mut self.pool);
         let sent = self
             .stack
@@ -152,7 +157,7 @@ impl<N: Nic> Core<N> {
         sent.map(|()| Done::Value(0)).map_err(status)
     }
 
-    fn recv_done(&mut self, command: &Command, time: Instant) -> Result<Done, Status> {
+    fn recv_done(&mut self, command: &Request, time: Instant) -> Result<Done, Status> {
         let offset = command
             .address
             .checked_sub(layout::RX_WINDOW)
@@ -168,7 +173,7 @@ impl<N: Nic> Core<N> {
     /// Copies the scatter-gather array of a `*Sendv` and checks each entry.
     fn gather(
         &self,
-        command: &Command,
+        command: &Request,
         process: &Process,
     ) -> Result<([Span; MAX_SG_ENTRIES], usize), Status> {
         let count = usize::try_from(command.len)
@@ -199,7 +204,7 @@ fn span(process: &Process, pool: &Pool, address: u64, len: u64) -> Result<Span, 
     Ok(Span { address, len: short })
 }
 
-fn id(command: &Command, kind: HandleKind) -> Result<Id, Status> {
+fn id(command: &Request, kind: HandleKind) -> Result<Id, Status> {
     let handle = command.handle;
     if !handle.is(kind) {
         return Err(Status::BadHandle);

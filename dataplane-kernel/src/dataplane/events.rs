@@ -3,101 +3,82 @@
 use super::Core;
 use super::transmit::Wire;
 use crate::host;
+use crate::mem::mbuf::Region;
 use crate::nic::Nic;
-use core::net::SocketAddr;
 use core::sync::atomic::Ordering;
 use ix_abi::app::{Event as AbiEvent, EventKind, Handle, HandleKind, Status, layout};
 use netstack::{BufId, Error, Event, Id, Instant};
 
 impl<N: Nic> Core<N> {
     /// Fills the event array from its start; returns how many entries, at most `room`.
+    #[inline]
     pub(super) fn deliver(&mut self, room: u32, time: Instant) -> u32 {
-        let mut count = 0;
-        if !self.stop_told && host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) != 0) {
-            self.stop_told = true;
-            self.io.set_event(
-                count,
-                &AbiEvent {
-                    kind: EventKind::Stop as u16,
-                    ..AbiEvent::default()
-                },
-            );
-            count += 1;
-        }
-        let mut wire = Wire::new(&mut self.nic, &mut self.pool);
+        let mut count = u32::from(self.tell_stop());
+        let Core { nic, pool, stack, io, .. } = self;
+        let region = pool.region();
+        let mut wire = Wire::new(nic, pool);
         while count < room {
-            let Some(event) = self.stack.poll_event(&mut wire, time) else {
-                break;
-            };
-            self.io.set_event(count, &translate(&event, &wire));
+            let Some(event) = stack.poll_event(&mut wire, time) else { break };
+            write(event, io.event(count), region);
             count += 1;
         }
         self.tally.events += u64::from(count);
         count
     }
+
+    /// Puts the launcher's wish that the app finish in front of the events, once.
+    #[inline]
+    fn tell_stop(&mut self) -> bool {
+        let told = !self.stop_told && host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) != 0);
+        if told {
+            self.stop_told = true;
+            *self.io.event(0) = AbiEvent { kind: EventKind::Stop as u16, ..AbiEvent::default() };
+        }
+        told
+    }
 }
 
-/// One event as ring 3 sees it. Buffers become addresses in the receive window.
-fn translate<N: Nic>(event: &Event, wire: &Wire<'_, N>) -> AbiEvent {
+/// One event as ring 3 sees it. Buffers become addresses in the receive window. Only the fields that count are written:
+/// the entry may hold an older event, which was ring 3's to read too.
+#[inline]
+fn write(event: Event, to: &mut AbiEvent, region: Region) {
+    let mut head = |kind: EventKind, handle_kind, id, cookie| {
+        (to.kind, to.handle, to.cookie) = (kind as u16, handle(handle_kind, id), cookie);
+    };
     let address =
-        |buf: &BufId, offset: u16| layout::RX_WINDOW + wire.window_offset(buf.0) + u64::from(offset);
-    let mut out = AbiEvent::default();
-    let (kind, handle_kind, id, cookie) = match *event {
+        |buf: BufId, offset: u16| layout::RX_WINDOW + region.window_offset(buf.0) + u64::from(offset);
+    match event {
+        Event::Recv { flow, cookie, buf, offset, len } => {
+            head(EventKind::Recv, HandleKind::Flow, flow, cookie);
+            (to.address, to.len) = (address(buf, offset), len.into());
+        }
+        Event::Sent { flow, cookie, len, room } => {
+            head(EventKind::Sent, HandleKind::Flow, flow, cookie);
+            (to.len, to.room) = (len, room);
+        }
+        Event::UdpRecv { socket, cookie, peer, buf, offset, len } => {
+            head(EventKind::UdpRecv, HandleKind::Udp, socket, cookie);
+            (to.address, to.len, to.endpoint) = (address(buf, offset), len.into(), peer.into());
+        }
+        Event::UdpSent { socket, cookie, result } => {
+            head(EventKind::UdpSent, HandleKind::Udp, socket, cookie);
+            to.result = code(result);
+        }
         Event::Knock { flow, cookie, peer } => {
-            out.endpoint = peer.into();
-            (EventKind::Knock, HandleKind::Flow, flow, cookie)
+            head(EventKind::Knock, HandleKind::Flow, flow, cookie);
+            to.endpoint = peer.into();
         }
         Event::Connected { flow, cookie, result } => {
-            out.result = code(result);
-            (EventKind::Connected, HandleKind::Flow, flow, cookie)
+            head(EventKind::Connected, HandleKind::Flow, flow, cookie);
+            to.result = code(result);
         }
-        Event::Recv {
-            flow,
-            cookie,
-            ref buf,
-            offset,
-            len,
-        } => {
-            (out.address, out.len) = (address(buf, offset), len.into());
-            (EventKind::Recv, HandleKind::Flow, flow, cookie)
-        }
-        Event::Sent {
-            flow,
-            cookie,
-            len,
-            room,
-        } => {
-            (out.len, out.room) = (len, room);
-            (EventKind::Sent, HandleKind::Flow, flow, cookie)
-        }
-        Event::Eof { flow, cookie } => (EventKind::Eof, HandleKind::Flow, flow, cookie),
+        Event::Eof { flow, cookie } => head(EventKind::Eof, HandleKind::Flow, flow, cookie),
         Event::Dead { flow, cookie, reason } => {
-            out.result = code(reason);
-            (EventKind::Dead, HandleKind::Flow, flow, cookie)
+            head(EventKind::Dead, HandleKind::Flow, flow, cookie);
+            to.result = code(reason);
         }
-        Event::UdpRecv {
-            socket,
-            cookie,
-            peer,
-            ref buf,
-            offset,
-            len,
-        } => {
-            (out.address, out.len, out.endpoint) = (address(buf, offset), len.into(), SocketAddr::into(peer));
-            (EventKind::UdpRecv, HandleKind::Udp, socket, cookie)
-        }
-        Event::UdpSent {
-            socket,
-            cookie,
-            result,
-        } => {
-            out.result = code(result);
-            (EventKind::UdpSent, HandleKind::Udp, socket, cookie)
-        }
-        Event::Timer { timer, cookie } => (EventKind::Timer, HandleKind::Timer, timer, cookie),
-    };
-    (out.kind, out.handle, out.cookie) = (kind as u16, handle(handle_kind, id), cookie);
-    out
+        Event::Timer { timer, cookie } => head(EventKind::Timer, HandleKind::Timer, timer, cookie),
+    }
 }
 
 pub(super) fn handle(kind: HandleKind, id: Id) -> Handle {

@@ -43,6 +43,8 @@ pub struct Core<N> {
     arrived: Vec<RxFrame>,
     /// B: most packets of a cycle.
     batch: usize,
+    /// Of the timers, when they were last looked at.
+    last_tick: u64,
     tally: counters::Tally,
     idle: idle::Idle,
     /// When the NIC's registers are to be looked at again.
@@ -62,6 +64,7 @@ impl<N: Nic> Core<N> {
             stack,
             io,
             arrived,
+            last_tick: 0,
             batch,
             tally,
             idle,

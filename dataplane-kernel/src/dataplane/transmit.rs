@@ -17,11 +17,6 @@ impl<'a, N: Nic> Wire<'a, N> {
     pub(super) fn new(nic: &'a mut N, pool: &'a mut Pool) -> Self {
         Wire { nic, pool }
     }
-
-    /// Offset of a buffer in the receive window.
-    pub(super) fn window_offset(&self, buf: u32) -> u64 {
-        self.pool.region().window_offset(buf)
-    }
 }
 
 impl<N: Nic> Env for Wire<'_, N> {

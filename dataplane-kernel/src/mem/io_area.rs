@@ -4,13 +4,27 @@
 use super::frames::Frames;
 use super::paging::{self, Flags};
 use super::{GuestPhys, UserVirt, direct};
-use ix_abi::app::{Command, Event, Handle, IoInfo, Status, layout};
+use ix_abi::app::{Command, Endpoint, Event, Handle, IoInfo, Status, layout};
 
 /// Entries of both arrays per packet of a batch: one message makes up to two events (received, sent) and two commands
 /// (received-done, send), and connections coming and going a few more.
 const ENTRIES_PER_PACKET: u32 = 4;
 
 const PAGE: u64 = 4096;
+
+/// A [`Command`] as it was read, without its endpoint. Fields as there.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "as in Command")]
+pub struct Request {
+    /// Where in the array it stands.
+    pub index: u32,
+    pub opcode: u16,
+    pub flags: u16,
+    pub handle: Handle,
+    pub cookie: u64,
+    pub address: u64,
+    pub len: u64,
+}
 
 /// The arrays of one core.
 pub struct IoArea {
@@ -65,17 +79,41 @@ impl IoArea {
     /// # Errors
     /// [`Status::Invalid`] if either is beyond its array.
     pub fn check(&self, commands: u64, max_events: u64) -> Result<(u32, u32), Status> {
-        let fits = |count: u64| u32::try_from(count).ok().filter(|&n| n <= self.capacity).ok_or(Status::Invalid);
+        let fits = |count: u64| {
+            u32::try_from(count)
+                .ok()
+                .filter(|&n| n <= self.capacity)
+                .ok_or(Status::Invalid)
+        };
         Ok((fits(commands)?, fits(max_events)?))
     }
 
-    /// A copy of command `index`; ring 3 may be changing it, so it is read once and checked afterwards.
+    /// What most commands consist of. Ring 3 may be changing it, so each word is read once and checked afterwards.
     #[inline]
-    pub fn command(&self, index: u32) -> Command {
+    pub fn request(&self, index: u32) -> Request {
         assert!(index < self.capacity);
         // SAFETY: within the array. Volatile, since another thread of ring 3 may write at any time; any bit pattern is
-        // a legal `Command`.
-        unsafe { self.commands.add(index as usize).read_volatile() }
+        // legal in these fields.
+        unsafe {
+            let command = self.commands.add(index as usize);
+            Request {
+                index,
+                opcode: (&raw const (*command).opcode).read_volatile(),
+                flags: (&raw const (*command).flags).read_volatile(),
+                handle: (&raw const (*command).handle).read_volatile(),
+                cookie: (&raw const (*command).cookie).read_volatile(),
+                address: (&raw const (*command).address).read_volatile(),
+                len: (&raw const (*command).len).read_volatile(),
+            }
+        }
+    }
+
+    /// The endpoint of a command that has one; to be read once.
+    #[inline]
+    pub fn endpoint(&self, request: &Request) -> Endpoint {
+        assert!(request.index < self.capacity);
+        // SAFETY: as in `request`.
+        unsafe { (&raw const (*self.commands.add(request.index as usize)).endpoint).read_volatile() }
     }
 
     /// Writes the result of command `index`.
@@ -93,12 +131,12 @@ impl IoArea {
         unsafe { (&raw mut (*self.commands.add(index as usize)).handle).write_volatile(handle) };
     }
 
-    /// Writes event `index`.
+    /// Event `index`, to be filled in; what is left alone is an older event's.
     #[inline]
-    pub fn set_event(&mut self, index: u32, event: &Event) {
+    pub fn event(&mut self, index: u32) -> &mut Event {
         assert!(index < self.capacity);
         // SAFETY: within the array, which ring 3 cannot write and does not read while this core is in ring 0.
-        unsafe { self.events.add(index as usize).write(*event) };
+        unsafe { &mut *self.events.add(index as usize) }
     }
 }
 

@@ -110,7 +110,8 @@ impl Pool {
     pub fn new(frames: &mut Frames, buffers: u32) -> Option<Self> {
         let bytes = (u64::from(buffers) << SHIFT).next_multiple_of(REGION_ALIGN);
         let count = u32::try_from(bytes >> SHIFT).ok()?;
-        let phys = frames.alloc(bytes, REGION_ALIGN)?;
+        // Not cleared, which takes seconds for a large pool: what was there before the kernel is no secret from the app.
+        let phys = frames.alloc_uncleared(bytes, REGION_ALIGN)?;
         let base = NonNull::new(direct(phys))?;
         // SAFETY: the allocator has just given this memory to nobody else, and the direct map holds all of it for ever.
         Some(Pool::over(unsafe { Region::new(base, phys, count) }))
