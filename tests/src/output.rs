@@ -11,7 +11,10 @@ pub(crate) struct Stream(Arc<(Mutex<State>, Condvar)>);
 #[derive(Debug, Default)]
 struct State {
     text: String,
+    /// Nothing more will be read.
     ended: bool,
+    /// Nothing more is wanted.
+    closed: bool,
 }
 
 impl Stream {
@@ -22,10 +25,14 @@ impl Stream {
         std::thread::spawn(move || {
             let mut room = [0; 4096];
             while let Ok(count @ 1..) = source.read(&mut room) {
+                if own.state().closed {
+                    break;
+                }
                 let text = String::from_utf8_lossy(&room[..count]);
                 own.state().text.push_str(&text);
                 own.0.1.notify_all();
             }
+            drop(source);
             own.state().ended = true;
             own.0.1.notify_all();
         });
@@ -34,6 +41,11 @@ impl Stream {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the stream as soon as something more comes.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
     }
 
     pub(crate) fn text(&self) -> String {

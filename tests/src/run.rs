@@ -282,6 +282,16 @@ impl Run {
         self.finish()
     }
 
+    /// Closes the pipe its standard output goes to, and waits until it has ended.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn stop_listening(self) -> Ended {
+        self.stdout.close();
+        self.finish()
+    }
+
     /// Waits until it has ended by itself.
     ///
     /// # Panics

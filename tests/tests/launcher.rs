@@ -210,23 +210,12 @@ fn output_of_any_length_arrives_whole_and_in_order() {
 }
 
 #[test]
-fn a_closed_standard_output_ends_the_run() {
-    let mut child = Command::new(artifacts::ix())
-        .args([
-            "run",
-            "--backend",
-            "qemu",
-            "--name",
-            &format!("ixt-pipe-{}", std::process::id()),
-        ])
-        .arg(guest("talk", Build::Plain))
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut first = [0; 10];
-    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
-    assert_eq!(&first, b"line 00000");
-    let status = child.wait().unwrap();
-    assert_ne!(status.code(), Some(0));
+fn an_app_nobody_listens_to_is_ended() {
+    let run = Runner::new(&guest("talk", Build::Plain))
+        .options(&["--grace", "1"])
+        .args(&["forever"])
+        .start();
+    run.wait_for("line 00000");
+    let ended = run.stop_listening();
+    ended.assert_code(128 + Signal::SIGPIPE as i32);
 }

@@ -201,22 +201,32 @@ fn ten_thousand_short_connections_leave_nothing_behind() {
 fn a_lossy_link_loses_no_byte() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    // Needs the netem queue; without it the namespace says so.
-    let tap = Namespace::TAP;
-    let netem = namespace
-        .command("tc")
-        .args("qdisc add dev".split(' '))
-        .arg(tap)
-        .args("root netem delay 2ms 1ms loss 2% duplicate 1% reorder 20%".split(' '))
-        .output()
-        .unwrap();
-    assert!(
-        netem.status.success(),
-        "tc: {}",
-        String::from_utf8_lossy(&netem.stderr)
-    );
-    let stream = peer::connect(&namespace, peer::guest(7));
-    peer::exchange(&stream, &peer::pattern(5, 300_000));
-    drop(stream);
+    let before = held(&run.stats());
+    // Both ways, so that both sides have to send again.
+    for (chain, every) in [("INPUT", "31"), ("OUTPUT", "23")] {
+        let rule = [
+            "-A",
+            chain,
+            "-m",
+            "statistic",
+            "--mode",
+            "nth",
+            "--every",
+            every,
+            "-j",
+            "DROP",
+        ];
+        let iptables = namespace.command("iptables").args(rule).output().unwrap();
+        assert!(
+            iptables.status.success(),
+            "{}",
+            String::from_utf8_lossy(&iptables.stderr)
+        );
+    }
+    for round in 0..4 {
+        let stream = peer::connect(&namespace, peer::guest(7));
+        peer::exchange_and_finish(stream, &peer::pattern(round, 100_000));
+    }
+    wait_until_home(&run, &before);
     run.stop().assert_code(0);
 }

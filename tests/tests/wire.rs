@@ -1,6 +1,7 @@
 //! What answers without an app's help, and UDP: ARP, ping, closed ports, datagrams of every size.
 
 use ixion_tests::{GUEST, Namespace, Run, Runner, artifacts, peer};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io::ErrorKind;
 use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -146,5 +147,38 @@ fn closed_ports_are_answered_at_once() {
     let unreachable = socket.recv(&mut [0; 16]).unwrap_err();
     assert_eq!(unreachable.kind(), ErrorKind::ConnectionRefused, "{unreachable}");
     assert!(start.elapsed() < Duration::from_secs(2));
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn rubbish_is_counted_and_hurts_nobody() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace);
+    let stream = peer::connect(&namespace, peer::guest(7));
+    for protocol in [
+        Protocol::TCP,
+        Protocol::UDP,
+        Protocol::ICMPV4,
+        Protocol::from(47),
+        Protocol::from(255),
+    ] {
+        let socket = namespace.enter(|| Socket::new(Domain::IPV4, Type::RAW, Some(protocol)).unwrap());
+        for size in 0..400 {
+            // 255 is for whole packets of the sender's own making, whose headers Linux does not touch but in part.
+            let mut bytes = peer::pattern(size as u64, 20 + size);
+            if protocol == Protocol::from(255) {
+                bytes[0] = 0x45;
+                bytes[16..20].copy_from_slice(&GUEST.octets());
+            }
+            let sent = socket.send_to(&bytes, &peer::guest(0).into());
+            assert!(
+                sent.is_ok() || protocol == Protocol::from(255),
+                "{protocol:?}: {sent:?}"
+            );
+        }
+    }
+    peer::exchange(&stream, b"none of our business");
+    peer::ping(&peer::icmp(&namespace), 1, b"still there");
+    drop(stream);
     run.stop().assert_code(0);
 }
