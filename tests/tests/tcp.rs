@@ -204,19 +204,12 @@ fn a_lossy_link_loses_no_byte() {
     let before = held(&run.stats());
     // Both ways, so that both sides have to send again.
     for (chain, every) in [("INPUT", "31"), ("OUTPUT", "23")] {
-        let rule = [
-            "-A",
-            chain,
-            "-m",
-            "statistic",
-            "--mode",
-            "nth",
-            "--every",
-            every,
-            "-j",
-            "DROP",
-        ];
-        let iptables = namespace.command("iptables").args(rule).output().unwrap();
+        let rule = format!("-A {chain} -m statistic --mode nth --every {every} --packet 0 -j DROP");
+        let iptables = namespace
+            .command("iptables")
+            .args(rule.split(' '))
+            .output()
+            .unwrap();
         assert!(
             iptables.status.success(),
             "{}",
