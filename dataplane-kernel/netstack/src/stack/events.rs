@@ -9,24 +9,34 @@ impl Stack {
     /// The next thing to tell the app; `None` if there is nothing, at present.
     #[inline]
     pub fn poll_event<E: Env>(&mut self, env: &mut E, _now: Instant) -> Option<Event> {
-        while let Some(slot) = self.shared.ready.front() {
+        while let Some(slot) = self.telling.take().or_else(|| self.shared.ready.pop()) {
             let flow = self.flows.at(slot);
             match flow.next_event(&mut self.shared, env) {
                 Tell::Event(event) => {
+                    if flow.may_tell_more() {
+                        self.telling = Some(slot);
+                    } else {
+                        flow.marks.clear(Marks::ON_READY);
+                    }
+                    return Some(event);
+                }
+                Tell::Last(event) => {
+                    flow.marks.clear(Marks::ON_READY);
                     self.settle(env, slot);
                     return Some(event);
                 }
-                Tell::Nothing => {}
-                Tell::Held => self.hold(slot),
+                Tell::Nothing => flow.marks.clear(Marks::ON_READY),
+                Tell::Held => {
+                    flow.marks.clear(Marks::ON_READY);
+                    self.hold(slot);
+                }
             }
-            self.shared.ready.pop();
-            self.flows.at(slot).marks.clear(Marks::ON_READY);
         }
         self.poll_others(env)
     }
 
     /// UDP's events and the app's timers.
-    #[inline]
+    #[inline(never)]
     fn poll_others<E: Env>(&mut self, env: &mut E) -> Option<Event> {
         if let Some(event) = self.timers.poll_event() {
             return Some(event);
@@ -39,6 +49,7 @@ impl Stack {
     }
 
     /// The device still reads memory that a flow would give back: ask again in the next cycle.
+    #[inline(never)]
     fn hold(&mut self, slot: u32) {
         let flow = self.flows.at(slot);
         if !flow.marks.has(Marks::ON_HELD) {

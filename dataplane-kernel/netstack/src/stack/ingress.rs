@@ -4,7 +4,7 @@ use super::Stack;
 use crate::icmp;
 use crate::route::Destination;
 use crate::seq::SeqNum;
-use crate::tcp::flow::{Marks, State};
+use crate::tcp::flow::State;
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::Tuple;
 use crate::udp::Refused;
@@ -89,30 +89,31 @@ impl Stack {
     #[inline]
     fn receive_ipv4<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
+        // RFC 9293 section 3.9.2.3: only to one host.
+        if incoming.to_us_alone && packet.protocol() == Protocol::Tcp && !packet.is_fragment() {
+            return self.receive_tcp(env, now, incoming);
+        }
+        self.receive_other(env, now, incoming);
+    }
+
+    #[inline(never)]
+    fn receive_other<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
+        let packet = &incoming.packet;
         let route = &self.shared.interface.route;
         let counters = &mut self.shared.counters;
-        let is_ours = incoming.to_us_alone
-            || matches!(
-                route.classify(packet.dst()),
-                Destination::Us | Destination::Broadcast
-            );
-        let refused = if !is_ours {
+        let destination = route.classify(packet.dst());
+        let refused = if !matches!(destination, Destination::Us | Destination::Broadcast) {
             &mut counters.rx_ipv4_not_ours
         } else if !route.is_legal_source(packet.src()) {
             &mut counters.rx_ipv4_bad_source
         } else if packet.is_fragment() {
             &mut counters.rx_ipv4_fragment
         } else {
-            return match packet.protocol() {
-                // RFC 9293 section 3.9.2.3: only to one host.
-                Protocol::Tcp if incoming.to_us_alone => self.receive_tcp(env, now, incoming),
-                Protocol::Udp => self.receive_udp(env, now, incoming),
-                Protocol::Icmp => self.receive_icmp(env, incoming),
-                Protocol::Tcp | Protocol::Other(_) => {
-                    self.shared.counters.rx_ipv4_unknown_protocol += 1;
-                    env.free_rx(incoming.buf);
-                }
-            };
+            match packet.protocol() {
+                Protocol::Udp => return self.receive_udp(env, now, incoming),
+                Protocol::Icmp => return self.receive_icmp(env, incoming),
+                Protocol::Tcp | Protocol::Other(_) => &mut counters.rx_ipv4_unknown_protocol,
+            }
         };
         *refused += 1;
         env.free_rx(incoming.buf);
@@ -137,36 +138,25 @@ impl Stack {
             local_port: segment.dst_port,
             remote_port: segment.src_port,
         };
-        let mut slot = self.find_flow(&tuple);
-        let mut last = None;
-        if let Some(old) = slot
-            && self.flows.at(old).state == State::TimeWait
-            && self.is_reopened_by(old, &segment)
-        {
-            last = Some(self.flows.at(old).snd_max);
-            self.end_time_wait(env, old);
-            slot = None;
-        }
-        let Some(slot) = slot else {
-            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple, last);
+        let Some(slot) = self.find_flow(&tuple) else {
+            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple, None);
             return env.free_rx(incoming.buf);
         };
-        self.shared.counters.rx_tcp += 1;
         let headers = packet.header_len() + segment.header_len();
-        let arrival = Arrival {
-            segment,
-            buf: incoming.buf,
-            offset: incoming
-                .offset
-                .saturating_add(u16::try_from(headers).unwrap_or(u16::MAX)),
-        };
+        let offset = incoming.offset.saturating_add(u16::try_from(headers).unwrap_or(u16::MAX));
         let flow = self.flows.at(slot);
-        let left = flow.receive(&mut self.shared, env, now, arrival);
-        let state = flow.state;
-        if let Some(buf) = left {
+        if flow.state == State::TimeWait && flow.is_reopened_by(&segment) {
+            let last = Some(flow.snd_max);
+            self.end_time_wait(env, slot);
+            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple, last);
+            return env.free_rx(incoming.buf);
+        }
+        self.shared.counters.rx_tcp += 1;
+        let arrival = Arrival { segment, buf: incoming.buf, offset };
+        if let Some(buf) = flow.receive(&mut self.shared, env, now, arrival) {
             env.free_rx(buf);
         }
-        if matches!(state, State::Closed | State::TimeWait) {
+        if matches!(flow.state, State::Closed | State::TimeWait) {
             self.settle(env, slot);
             self.bound_time_wait(env);
         }
@@ -198,7 +188,6 @@ impl Stack {
         {
             Ok(()) => {
                 counters.rx_udp += 1;
-                self.udp_ready = true;
             }
             Err((Refused::QueueFull, buf)) => {
                 counters.rx_udp_no_room += 1;
@@ -269,6 +258,7 @@ impl Stack {
         }
     }
 
+    #[inline(never)]
     fn receive_arp<E: Env>(&mut self, env: &mut E, now: Instant, payload: &[u8]) {
         let Some(packet) = arp::Packet::parse(payload) else {
             self.shared.counters.rx_arp_malformed += 1;
@@ -291,6 +281,8 @@ impl Stack {
     }
 
     /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1).
+    #[cold]
+    #[inline(never)]
     fn receive_without_flow<E: Env>(
         &mut self,
         env: &mut E,
@@ -300,8 +292,12 @@ impl Stack {
         tuple: Tuple,
         last: Option<SeqNum>,
     ) {
+        if !self.shared.interface.route.is_legal_source(tuple.remote) {
+            self.shared.counters.rx_ipv4_bad_source += 1;
+            return;
+        }
         match self.shared.listeners.on_port(tuple.local_port) {
-            Some((slot, listener)) if is_open(segment) => {
+            Some((slot, listener)) if segment.is_open() => {
                 if listener.is_full() {
                     self.shared.counters.rx_tcp_backlog_full += 1;
                     return;
@@ -340,24 +336,4 @@ impl Stack {
                 .open_passive(&mut self.shared, now, segment, listener, last);
         }
     }
-
-    /// `true` if the segment is a SYN that may take the place of a flow in TIME-WAIT: RFC 9293 section 3.6.1 by its
-    /// number, RFC 6191 by its timestamp.
-    fn is_reopened_by(&mut self, slot: u32, segment: &Segment<'_>) -> bool {
-        let flow = self.flows.at(slot);
-        if !is_open(segment) || !flow.marks.has(Marks::DETACHED) {
-            return false;
-        }
-        match segment.timestamps().filter(|_| flow.marks.has(Marks::TIMESTAMPS)) {
-            Some(stamps) if stamps.value != flow.ts_recent => {
-                stamps.value.wrapping_sub(flow.ts_recent).cast_signed() > 0
-            }
-            _ => segment.seq.after(flow.rcv_nxt),
-        }
-    }
-}
-
-/// A SYN that asks for a connection.
-fn is_open(segment: &Segment<'_>) -> bool {
-    segment.flags.contains(Flags::SYN) && !segment.flags.intersects(Flags::ACK | Flags::RST)
 }

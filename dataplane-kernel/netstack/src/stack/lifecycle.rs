@@ -59,7 +59,7 @@ impl Stack {
     }
 
     /// Frees the slot if nobody needs it any more.
-    #[inline]
+    #[inline(never)]
     pub(super) fn settle<E: Env>(&mut self, env: &mut E, slot: u32) {
         let flow = self.flows.at(slot);
         if flow.is_over() {
@@ -77,6 +77,7 @@ impl Stack {
     }
 
     /// Keeps the number of flows in TIME-WAIT within its bound.
+    #[inline(never)]
     pub(super) fn bound_time_wait<E: Env>(&mut self, env: &mut E) {
         while self.shared.counters.flows_time_wait > u64::from(self.shared.tuning.max_time_wait)
             && self.recycle_time_wait(env)

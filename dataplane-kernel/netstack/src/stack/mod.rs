@@ -42,8 +42,8 @@ pub struct Stack {
     udp: Udp,
     timers: AppTimers,
     icmp_errors: ErrorLimit,
-    /// UDP has events.
-    udp_ready: bool,
+    /// The flow whose events are being told; it is off the ring of the ready already.
+    telling: Option<u32>,
     trusts_rx_checksum: bool,
 }
 
@@ -95,7 +95,7 @@ impl Stack {
             udp: Udp::new(limits, u16::from_le_bytes([first, second])),
             timers: AppTimers::new(config.max_timers, now),
             icmp_errors: ErrorLimit::new(now),
-            udp_ready: false,
+            telling: None,
             trusts_rx_checksum: config.rx_checksum,
             shared,
         }

@@ -58,6 +58,8 @@ impl Flow {
     }
 
     /// The ACK goes beyond where retransmitting had got to: what is left to send begins there.
+    #[cold]
+    #[inline(never)]
     fn skip_to(&mut self, ack: SeqNum) {
         self.snd_nxt = ack;
         self.send.rewind();

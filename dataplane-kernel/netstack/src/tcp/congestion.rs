@@ -88,6 +88,8 @@ impl Congestion {
         OnAck::Proceed
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self, acked: u32, peak: u32, mss: u32) {
         if self.cwnd < self.ssthresh {
             // RFC 5681 equation 2.
@@ -106,6 +108,8 @@ impl Congestion {
     }
 
     /// RFC 6582 section 3.2 step 3. `in_flight`: still unacknowledged after this ACK.
+    #[cold]
+    #[inline(never)]
     fn on_ack_in_recovery(&mut self, acked: u32, ack: SeqNum, in_flight: u32, mss: u32) -> OnAck {
         if ack.at_or_after(self.recover) {
             self.in_recovery = false;

@@ -51,11 +51,20 @@ pub(crate) mod span_queue;
 /// The app sends.
 mod send;
 
-/// Headers.
-mod template;
-
 /// Segments leave.
 pub(crate) mod output;
+
+/// The first ones.
+mod handshake;
+
+/// What has come beyond a gap.
+mod sack;
+
+/// A segment becomes a frame.
+mod emit;
+
+/// Headers.
+mod template;
 
 /// Segments leave again.
 mod retransmit;

@@ -3,7 +3,6 @@
 use super::congestion::Congestion;
 use super::flow::{EndReason, Flow, Marks, State};
 use super::rtt::RttEstimator;
-use super::span_queue::Cut;
 use super::template::Template;
 use super::{MIN_SEGMENT, Shared, Tuning};
 use crate::seq::SeqNum;
@@ -191,10 +190,26 @@ impl Flow {
     fn refuse<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant, segment: &Segment<'_>) {
         if self.neighbor_epoch != 0
             && self
-                .emit(shared, env, now, segment.ack, Flags::RST, &Cut::default())
+                .emit(shared, env, now, segment.ack, Flags::RST, &[], 0)
                 .is_some()
         {
             shared.counters.tcp_resets_sent += 1;
+        }
+    }
+
+    /// TIME-WAIT: `true` if the segment is a SYN that may begin a new connection between the same ports, by its number
+    /// (section 3.6.1) or by its timestamp (RFC 6191). The app must have heard of the end of the old one.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
+        if !segment.is_open() || !self.marks.has(Marks::DETACHED) {
+            return false;
+        }
+        match segment.timestamps().filter(|_| self.marks.has(Marks::TIMESTAMPS)) {
+            Some(stamps) if stamps.value != self.ts_recent => {
+                stamps.value.wrapping_sub(self.ts_recent).cast_signed() > 0
+            }
+            _ => segment.seq.after(self.rcv_nxt),
         }
     }
 }

@@ -1,23 +1,13 @@
 //! Segments leave: what a flow has to send, cut to what windows and segment size allow (RFC 9293 section 3.8).
 
+use super::Shared;
+use super::emit::Outgoing;
 use super::flow::{Flow, Marks, State};
-use super::span_queue::Cut;
-use super::template::{self, Fields};
-use super::{Shared, timestamp_clock};
-use crate::checksum::Sum;
-use crate::interface::add_spans;
 use crate::neighbor::Lookup;
 use crate::route::NextHop;
-use crate::seq::SeqNum;
 use crate::wire::ethernet::MacAddr;
-use crate::wire::tcp::{CHECKSUM_OFFSET, Flags, MAX_HEADER_LEN};
-use crate::wire::tcp_options::{MAX_LEN, Options, SackBlock, SackBlocks, Timestamps};
-use crate::{ChecksumOffload, Env, Instant, Span, TxTicket};
-
-/// The device adds up from the TCP header.
-const TCP_OFFSET: u16 = 34;
-const _: () = assert!(TCP_OFFSET as usize == template::TCP);
-const _: () = assert!(template::TCP + MAX_HEADER_LEN <= crate::HEADER_ROOM);
+use crate::wire::tcp::Flags;
+use crate::{Env, Instant, Span};
 
 /// Why a flow could not send all it had to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +16,6 @@ pub(crate) enum Blocked {
     RingFull,
     /// The neighbour's hardware address is not known yet.
     Unresolved,
-}
-
-/// One segment to be sent.
-struct Outgoing<'a> {
-    seq: SeqNum,
-    flags: Flags,
-    window: u16,
-    /// Beyond timestamps; a multiple of 4 bytes.
-    options: &'a [u8],
-    payload: &'a [Span],
-    len: u32,
 }
 
 impl Flow {
@@ -70,6 +49,8 @@ impl Flow {
     }
 
     /// Looks up the hardware address of the next hop.
+    #[cold]
+    #[inline(never)]
     fn resolve(&mut self, shared: &mut Shared, now: Instant) -> Result<(), Blocked> {
         let mac = match shared.interface.route.next_hop(self.tuple.remote) {
             NextHop::Neighbor(ip) => match shared.neighbors.lookup(ip, now) {
@@ -115,12 +96,22 @@ impl Flow {
             if in_flight == 0 {
                 self.begin_flight(now);
             }
-            let cut = self.send.cut(&shared.spans, len);
-            let fin = wants_fin && cut.len == unsent && room > unsent;
-            if cut.len == 0 && !fin {
+            let (piece, cut);
+            let (payload, len): (&[Span], u32) = match self.send.piece(&shared.spans, len) {
+                Some(span) => {
+                    piece = [span];
+                    (&piece, len)
+                }
+                None => {
+                    cut = self.send.cut(&shared.spans, len);
+                    (cut.spans(), cut.len)
+                }
+            };
+            let fin = wants_fin && len == unsent && room > unsent;
+            if len == 0 && !fin {
                 return Ok(());
             }
-            self.transmit_data(shared, env, now, &cut, fin)?;
+            self.transmit_data(shared, env, now, payload, len, fin)?;
         }
     }
 
@@ -139,7 +130,8 @@ impl Flow {
         shared: &mut Shared,
         env: &mut E,
         now: Instant,
-        cut: &Cut,
+        payload: &[Span],
+        len: u32,
         fin: bool,
     ) -> Result<(), Blocked> {
         let mut flags = Flags::ACK | Flags::PSH;
@@ -147,13 +139,23 @@ impl Flow {
             flags = flags | Flags::FIN;
         }
         let seq = self.snd_nxt;
+        let outgoing = Outgoing {
+            seq,
+            flags,
+            window: self.announce_window(shared),
+            options: &[],
+            payload,
+            len,
+        };
+        let stamps = self.timestamps(now);
         let ticket = self
-            .emit(shared, env, now, seq, flags, cut)
+            .put_on_wire(shared, env, &outgoing, stamps)
             .ok_or(Blocked::RingFull)?;
-        self.send.advance(&shared.spans, cut.len);
+        self.acknowledged_all();
+        self.send.advance(&shared.spans, len);
         self.data_ticket = ticket;
         self.sent_at = now;
-        let next = seq + cut.len + u32::from(fin);
+        let next = seq + len + u32::from(fin);
         self.snd_nxt = next;
         self.flight_peak = self.in_flight();
         self.marks.set(Marks::DATA_SENT);
@@ -186,131 +188,9 @@ impl Flow {
             return self.transmit_sack(shared, env, now);
         }
         let seq = self.snd_nxt.later_of(self.snd_max);
-        self.emit(shared, env, now, seq, Flags::ACK, &Cut::default())
+        self.emit(shared, env, now, seq, Flags::ACK, &[], 0)
             .ok_or(Blocked::RingFull)?;
         Ok(())
-    }
-
-    fn transmit_sack<E: Env>(
-        &mut self,
-        shared: &mut Shared,
-        env: &mut E,
-        now: Instant,
-    ) -> Result<(), Blocked> {
-        let options = Options {
-            sack: self.sack_blocks(&shared.rx),
-            ..Options::default()
-        };
-        let mut bytes = [0; MAX_LEN];
-        let len = options.emit(&mut bytes);
-        let outgoing = Outgoing {
-            seq: self.snd_nxt.later_of(self.snd_max),
-            flags: Flags::ACK,
-            window: self.announce_window(shared),
-            options: bytes.get(..len).unwrap_or_default(),
-            payload: &[],
-            len: 0,
-        };
-        let stamps = self.timestamps(now);
-        self.put_on_wire(shared, env, &outgoing, stamps)
-            .ok_or(Blocked::RingFull)?;
-        self.acknowledged_all();
-        Ok(())
-    }
-
-    /// What has come beyond the gap, the latest first (RFC 2018 section 4); three blocks fit beside timestamps.
-    fn sack_blocks(&self, rx: &crate::rx_buffers::RxBuffers) -> SackBlocks {
-        let mut blocks = SackBlocks::default();
-        let mut ranges = self.beyond_ranges(rx);
-        let latest = ranges.clone().find(|range| {
-            self.beyond_latest
-                .is_within(range.start, range.start.distance_to(range.end))
-        });
-        if let Some(range) = latest {
-            blocks.push(range);
-        }
-        let others: &mut dyn Iterator<Item = SackBlock> = &mut ranges;
-        for range in others.filter(|range| Some(*range) != latest).take(2) {
-            blocks.push(range);
-        }
-        blocks
-    }
-
-    /// SYN, or SYN and ACK (RFC 9293 section 3.5); of what is closed, nothing.
-    fn transmit_handshake<E: Env>(
-        &mut self,
-        shared: &mut Shared,
-        env: &mut E,
-        now: Instant,
-    ) -> Result<(), Blocked> {
-        if self.state == State::Closed {
-            return Ok(());
-        }
-        if self.snd_nxt != self.iss {
-            if self.marks.has(Marks::ACK_NOW) {
-                self.transmit_ack(shared, env, now)?;
-            }
-            return Ok(());
-        }
-        let answers = self.state == State::SynReceived;
-        let flags = if answers {
-            Flags::SYN | Flags::ACK
-        } else {
-            Flags::SYN
-        };
-        let options = self.syn_options(shared, now, answers);
-        let mut bytes = [0; MAX_LEN];
-        let len = options.emit(&mut bytes);
-        // RFC 7323 section 2.2: the window of a SYN is not scaled.
-        let shift = core::mem::take(&mut self.rcv_shift);
-        let window = self.announce_window(shared);
-        self.rcv_shift = shift;
-        let outgoing = Outgoing {
-            seq: self.iss,
-            flags,
-            window,
-            options: bytes.get(..len).unwrap_or_default(),
-            payload: &[],
-            len: 0,
-        };
-        self.put_on_wire(shared, env, &outgoing, None)
-            .ok_or(Blocked::RingFull)?;
-        self.acknowledged_all();
-        self.snd_nxt = self.iss + 1;
-        if self.snd_max == self.iss {
-            self.marks.set(Marks::TIMING);
-            (self.rtt_seq, self.rtt_since) = (self.snd_nxt, now);
-        }
-        self.snd_max = self.snd_max.later_of(self.snd_nxt);
-        self.sent_at = now;
-        self.start_rto(shared, now);
-        Ok(())
-    }
-
-    /// What a SYN of ours offers, or a SYN-ACK agrees to.
-    fn syn_options(&self, shared: &Shared, now: Instant, answers: bool) -> Options {
-        let offer = shared.tuning.offer_options;
-        let stamps = if answers {
-            self.marks.has(Marks::TIMESTAMPS)
-        } else {
-            offer
-        };
-        let scale = if answers {
-            self.marks.has(Marks::SCALED)
-        } else {
-            offer
-        };
-        Options {
-            mss: Some(shared.tuning.max_segment),
-            window_scale: scale.then_some(shared.tuning.window_shift),
-            sack_permitted: if answers {
-                self.marks.has(Marks::SACK)
-            } else {
-                offer
-            },
-            timestamps: stamps.then(|| self.stamps(now)),
-            sack: SackBlocks::default(),
-        }
     }
 
     /// Resets the connection from this side. If the ring is full the peer will find out by its own next segment.
@@ -320,109 +200,10 @@ impl Flow {
         }
         let seq = self.snd_nxt.later_of(self.snd_max);
         if self
-            .emit(shared, env, now, seq, Flags::RST | Flags::ACK, &Cut::default())
+            .emit(shared, env, now, seq, Flags::RST | Flags::ACK, &[], 0)
             .is_some()
         {
             shared.counters.tcp_resets_sent += 1;
         }
-    }
-
-    fn stamps(&self, now: Instant) -> Timestamps {
-        Timestamps {
-            value: timestamp_clock(now).wrapping_add(self.ts_offset),
-            echo: self.ts_recent,
-        }
-    }
-
-    #[inline]
-    fn timestamps(&self, now: Instant) -> Option<Timestamps> {
-        self.marks.has(Marks::TIMESTAMPS).then(|| self.stamps(now))
-    }
-
-    /// A segment without further options; it acknowledges all that has come. `None` if the transmit ring is full.
-    #[inline]
-    pub(crate) fn emit<E: Env>(
-        &mut self,
-        shared: &mut Shared,
-        env: &mut E,
-        now: Instant,
-        seq: SeqNum,
-        flags: Flags,
-        cut: &Cut,
-    ) -> Option<TxTicket> {
-        let outgoing = Outgoing {
-            seq,
-            flags,
-            window: self.announce_window(shared),
-            options: &[],
-            payload: cut.spans(),
-            len: cut.len,
-        };
-        let stamps = self.timestamps(now);
-        let ticket = self.put_on_wire(shared, env, &outgoing, stamps)?;
-        self.acknowledged_all();
-        Some(ticket)
-    }
-
-    #[inline]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a segment is no longer than its 16-bit limit"
-    )]
-    fn put_on_wire<E: Env>(
-        &self,
-        shared: &mut Shared,
-        env: &mut E,
-        out: &Outgoing<'_>,
-        timestamps: Option<Timestamps>,
-    ) -> Option<TxTicket> {
-        let has_ack = out.flags.contains(Flags::ACK);
-        let fields = Fields {
-            seq: out.seq,
-            ack: if has_ack { self.rcv_nxt } else { SeqNum(0) },
-            flags: out.flags,
-            window: out.window,
-            timestamps,
-            len: (out.len + out.options.len() as u32) as u16,
-            options_len: out.options.len() as u8,
-        };
-        let ticket = if shared.tuning.device_checksum {
-            let room = env.begin_tx()?;
-            let len = self.template.write(&fields, room.first_chunk_mut()?);
-            let end = len + out.options.len();
-            room.get_mut(len..end)?.copy_from_slice(out.options);
-            let offload = ChecksumOffload::Partial {
-                start: TCP_OFFSET,
-                offset: CHECKSUM_OFFSET,
-            };
-            env.commit_tx(end, out.payload, offload)
-        } else {
-            self.put_with_checksum(env, out, &fields)?
-        };
-        shared.counters.tx_tcp += 1;
-        Some(ticket)
-    }
-
-    /// The same where the device computes no checksums.
-    fn put_with_checksum<E: Env>(
-        &self,
-        env: &mut E,
-        out: &Outgoing<'_>,
-        fields: &Fields,
-    ) -> Option<TxTicket> {
-        let mut bytes = [0; template::TCP + MAX_HEADER_LEN + template::LEN];
-        let len = self.template.write(fields, bytes.first_chunk_mut()?);
-        let end = len + out.options.len();
-        bytes.get_mut(len..end)?.copy_from_slice(out.options);
-        // The checksum field holds the pseudo-header's sum, and so adds it.
-        let mut sum = Sum::new();
-        sum.add_bytes(bytes.get(template::TCP..end)?);
-        add_spans(env, &mut sum, out.payload);
-        let field = template::TCP + usize::from(CHECKSUM_OFFSET);
-        bytes
-            .get_mut(field..field + 2)?
-            .copy_from_slice(&sum.finish().to_be_bytes());
-        env.begin_tx()?.get_mut(..end)?.copy_from_slice(bytes.get(..end)?);
-        Some(env.commit_tx(end, out.payload, ChecksumOffload::Complete))
     }
 }

@@ -137,6 +137,8 @@ impl Flow {
     }
 
     /// The steps of section 3.10.7.4, and of 3.10.7.3 in SYN-SENT.
+    #[cold]
+    #[inline(never)]
     fn segment_arrives<E: Env>(
         &mut self,
         shared: &mut Shared,

@@ -4,7 +4,6 @@
 use super::Shared;
 use super::flow::{EndReason, Flow, Marks};
 use super::output::Blocked;
-use super::span_queue::Cut;
 use crate::wire::tcp::Flags;
 use crate::{Env, Error, Instant, TxTicket};
 
@@ -18,6 +17,8 @@ impl Flow {
     }
 
     /// Data waits and nothing is on its way whose ACK could open the window: ask for it by probes.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn wait_for_window(&mut self, shared: &mut Shared, now: Instant, in_flight: u32) {
         if in_flight == 0 && self.rto_at == Instant::FAR {
             self.marks.set(Marks::PERSIST);
@@ -26,6 +27,8 @@ impl Flow {
     }
 
     /// The retransmission timer has run out.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn on_rto<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant) {
         if self.is_given_up(shared) {
             return self.give_up(shared, env);
@@ -73,6 +76,8 @@ impl Flow {
 
     /// A segment went out that refers to memory an earlier one referred to: the app has it back only when the device is
     /// through with this one too. Nor does its ACK tell a round-trip time (Karn).
+    #[cold]
+    #[inline(never)]
     pub(crate) fn repeated(&mut self, shared: &mut Shared, ticket: TxTicket) {
         shared.counters.tcp_retransmits += 1;
         self.repeat_ticket = ticket;
@@ -81,6 +86,8 @@ impl Flow {
     }
 
     /// What the marks ask for: the first unacknowledged segment, or a probe.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn transmit_again<E: Env>(
         &mut self,
         shared: &mut Shared,
@@ -98,7 +105,7 @@ impl Flow {
         if self.marks.has(Marks::PROBE_ALIVE) {
             // Section 3.8.4: an old number, which a live peer answers.
             let seq = self.snd_nxt - 1;
-            self.emit(shared, env, now, seq, Flags::ACK, &Cut::default())
+            self.emit(shared, env, now, seq, Flags::ACK, &[], 0)
                 .ok_or(Blocked::RingFull)?;
             shared.counters.tcp_keepalive_probes += 1;
             self.marks.clear(Marks::PROBE_ALIVE);
@@ -123,7 +130,7 @@ impl Flow {
             flags = flags | Flags::FIN;
         }
         let ticket = self
-            .emit(shared, env, now, self.snd_una, flags, &cut)
+            .emit(shared, env, now, self.snd_una, flags, cut.spans(), cut.len)
             .ok_or(Blocked::RingFull)?;
         self.data_ticket = ticket;
         self.repeated(shared, ticket);
@@ -149,7 +156,7 @@ impl Flow {
             flags = flags | Flags::FIN;
         }
         let ticket = self
-            .emit(shared, env, now, self.snd_nxt, flags, &cut)
+            .emit(shared, env, now, self.snd_nxt, flags, cut.spans(), cut.len)
             .ok_or(Blocked::RingFull)?;
         shared.counters.tcp_zero_window_probes += 1;
         (self.data_ticket, self.repeat_ticket) = (ticket, ticket);

@@ -144,6 +144,14 @@ impl SpanQueue {
         true
     }
 
+    /// The `len` bytes at the cursor, if there are any and they are in one piece.
+    #[inline]
+    pub(crate) fn piece(&self, slab: &SpanSlab, len: u32) -> Option<Span> {
+        let link = slab.links.get(self.cursor.link as usize)?;
+        let address = link.address.wrapping_add(u64::from(self.cursor.offset));
+        (len > 0 && link.len - self.cursor.offset >= len).then_some(Span { address, len })
+    }
+
     /// Cuts at most `max` bytes at the cursor, and moves it behind them if `advance` is called on the result's length.
     #[inline]
     pub(crate) fn cut(&self, slab: &SpanSlab, max: u32) -> Cut {

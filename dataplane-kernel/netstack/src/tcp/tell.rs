@@ -8,6 +8,8 @@ use crate::{Env, Event};
 pub(crate) enum Tell {
     /// This, and perhaps more.
     Event(Event),
+    /// This, and no more ever.
+    Last(Event),
     /// Nothing more.
     Nothing,
     /// It has to wait: the device still reads the app's memory.
@@ -78,6 +80,8 @@ impl Flow {
     }
 
     /// `Eof`, and at the very end `Dead`, when no frame refers to memory of the flow's any more.
+    #[cold]
+    #[inline(never)]
     fn tell_end<E: Env>(&mut self, env: &E) -> Tell {
         let (flow, cookie) = (self.id(), self.cookie);
         if self.marks.take(Marks::TELL_EOF) {
@@ -89,7 +93,7 @@ impl Flow {
         self.marks.clear(Marks::TELL_DEAD);
         self.marks.set(Marks::DETACHED);
         let reason = self.end_reason.result();
-        Tell::Event(Event::Dead { flow, cookie, reason })
+        Tell::Last(Event::Dead { flow, cookie, reason })
     }
 
     /// A frame with data of this flow may still stand in the transmit ring.
@@ -99,6 +103,8 @@ impl Flow {
     }
 
     /// `Knock` or `Connected`.
+    #[cold]
+    #[inline(never)]
     fn next_before_attached(&mut self, shared: &mut Shared) -> Tell {
         if !self.marks.take(Marks::TELL_OPEN) {
             return Tell::Nothing;
@@ -113,17 +119,21 @@ impl Flow {
             return Tell::Event(Event::Knock { flow, cookie, peer });
         }
         let cookie = self.cookie;
-        let result = if self.state == State::Closed {
-            self.end_reason.result()
-        } else {
-            Ok(())
-        };
-        if result.is_err() {
+        if self.state == State::Closed {
             self.marks.set(Marks::DETACHED);
-        } else {
-            self.attach(shared);
+            let result = self.end_reason.result();
+            return Tell::Last(Event::Connected { flow, cookie, result });
         }
+        self.attach(shared);
+        let result = Ok(());
         Tell::Event(Event::Connected { flow, cookie, result })
+    }
+
+    /// `false`: there is nothing to tell beyond what just was.
+    #[inline]
+    pub(crate) fn may_tell_more(&self) -> bool {
+        let told = Marks::TELL_EOF.or(Marks::TELL_DEAD);
+        !self.received.is_empty() || self.sent_untold > 0 || self.marks.has_any(told)
     }
 
     /// From now on the app gets its events.

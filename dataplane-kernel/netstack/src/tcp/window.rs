@@ -66,6 +66,8 @@ impl Flow {
     }
 
     /// Data for which there is window and no buffer is left to the peer to send again; it hears when there is room.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn drop_for_lack_of_room(&mut self, shared: &mut Shared) {
         shared.counters.tcp_data_dropped += 1;
         self.marks.set(Marks::STARVED);

@@ -152,6 +152,12 @@ impl<'a> Segment<'a> {
         self.payload.len() as u32 + syn + fin
     }
 
+    /// A SYN that asks for a connection.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.flags.contains(Flags::SYN) && !self.flags.intersects(Flags(Flags::ACK.0 | Flags::RST.0))
+    }
+
     /// The timestamps option, at little cost when it stands alone.
     #[inline]
     #[must_use]
