@@ -3,13 +3,18 @@
  * process reads while the guest runs. What the counts mean (whose function, kernel or app) is the reader's business:
  * bench/src/counts.rs.
  *
- * File: {magic, records} and then that many {pc, instructions in the block, runs}, all u64. Records are only appended.
- * A block cut short by a fault or an interrupt counts whole.
+ * File, all u64: the head (struct counts) and then `used` records {pc, instructions in the block, runs}. Records are only
+ * appended. A block cut short by a fault or an interrupt counts whole.
  *
- * Arguments: out=FILE. One virtual CPU only: the counters are added to by translated code, without a lock.
+ * Arguments: out=FILE; for a guest that polls, idle=PC, where functions begin that it calls in a turn of its polling loop
+ * that has found nothing, and work=PC, where those begin that run when it has found something (both repeatable).
+ * Instructions from one call of the former to the next are idle unless ring 3 or one of the latter ran in between.
+ *
+ * One virtual CPU only: the counters are added to by translated code, without a lock.
  */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -18,14 +23,22 @@
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-#define MAGIC 0x31544e4353584921ull	/* "!IXSCNT1" */
+#define MAGIC 0x32544e4353584921ull	/* "!IXSCNT2" */
 #define RECORDS (1u << 20)
 #define HASH (1u << 21)
 
 struct record { uint64_t pc, insns, runs; };
-struct counts { uint64_t magic, used; struct record record[RECORDS]; };
+struct counts {
+	uint64_t magic, used;
+	uint64_t total;		/* instructions */
+	uint64_t idle;		/* of these, in turns without work */
+	uint64_t busy;		/* grows whenever there is work */
+	uint64_t turn_total, turn_busy;	/* the former, when the turn began */
+	struct record record[RECORDS];
+};
 
 static struct counts *counts;
+static struct list { int n; uint64_t pc[256]; } idle, work;
 static uint32_t table[HASH];	/* index + 1 of the record of (pc, insns) */
 
 static struct record *record_of(uint64_t pc, uint64_t insns)
@@ -45,12 +58,48 @@ static struct record *record_of(uint64_t pc, uint64_t insns)
 	}
 }
 
+static void on_idle(unsigned int cpu, void *unused)
+{
+	(void)cpu, (void)unused;
+	if (counts->busy == counts->turn_busy)
+		counts->idle += counts->total - counts->turn_total;
+	counts->turn_total = counts->total;
+	counts->turn_busy = counts->busy;
+}
+
+static void add(struct qemu_plugin_tb *tb, uint64_t *counter, uint64_t n)
+{
+	qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, counter, n);
+}
+
+static int has(const struct list *list, uint64_t pc)
+{
+	for (int i = 0; i < list->n; i++)
+		if (list->pc[i] == pc)
+			return 1;
+	return 0;
+}
+
+static void put(struct list *list, const char *hex)
+{
+	if (list->n < 256)
+		list->pc[list->n++] = strtoull(hex, NULL, 16);
+}
+
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	(void)id;
-	struct record *r = record_of(qemu_plugin_tb_vaddr(tb), qemu_plugin_tb_n_insns(tb));
+	uint64_t pc = qemu_plugin_tb_vaddr(tb), insns = qemu_plugin_tb_n_insns(tb);
+	struct record *r = record_of(pc, insns);
 	if (r)
-		qemu_plugin_register_vcpu_tb_exec_inline(tb, QEMU_PLUGIN_INLINE_ADD_U64, &r->runs, 1);
+		add(tb, &r->runs, 1);
+	if (!idle.n)
+		return;
+	add(tb, &counts->total, insns);
+	if (!(pc >> 63) || has(&work, pc))
+		add(tb, &counts->busy, 1);
+	if (has(&idle, pc))
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_idle, QEMU_PLUGIN_CB_NO_REGS, NULL);
 }
 
 static struct counts *map_file(const char *path)
@@ -69,9 +118,14 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_
 		fprintf(stderr, "insncount: for machines with one CPU\n");
 		return -1;
 	}
-	for (int i = 0; i < argc; i++)
+	for (int i = 0; i < argc; i++) {
 		if (!strncmp(argv[i], "out=", 4))
 			counts = map_file(argv[i] + 4);
+		else if (!strncmp(argv[i], "idle=", 5))
+			put(&idle, argv[i] + 5);
+		else if (!strncmp(argv[i], "work=", 5))
+			put(&work, argv[i] + 5);
+	}
 	if (!counts) {
 		fprintf(stderr, "insncount: out=FILE is missing, or the file cannot be made\n");
 		return -1;

@@ -2,7 +2,7 @@
 
 use crate::guest::{Guest, Images};
 use crate::load::{Kind, float, seconds};
-use crate::measure::{Case, Measured, idle};
+use crate::measure::{Case, Measured};
 use crate::netns::Namespace;
 use anyhow::Result;
 use std::collections::HashMap;
@@ -143,8 +143,6 @@ impl Results {
     fn count(&mut self, guest: Guest, options: &Options, namespace: &Namespace) -> Result<()> {
         let file = options.images.images.join("counts");
         let _running = options.images.boot(guest, namespace, Some(&file))?;
-        let symbols = options.images.symbols(guest)?;
-        let idle_turn = idle(&file)?.idle_turn(&symbols);
         for case in self
             .cases
             .clone()
@@ -152,7 +150,7 @@ impl Results {
             .filter(|case| case.connections == 16)
         {
             let (ran, requests) = case.count(namespace, &file, self.window)?;
-            let split = ran.split(&symbols, idle_turn);
+            let split = ran.split();
             let each = |count| float(count) / float(requests);
             let found = Instructions {
                 kernel: each(split.kernel),

@@ -2,7 +2,7 @@
 
 use crate::netns::{CLIENT, GUEST, Namespace, TAP};
 use crate::symbols::Symbols;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 
 /// The echo server's port, TCP and UDP.
 pub(crate) const PORT: u16 = 7;
+/// Parts of the names of functions in which our kernel idles.
+const IDLE: &[&str] = &["dataplane::idle::"];
+/// And of those that run when there is a frame.
+const WORK: &[&str] = &["netstack::stack::ingress::", "netstack::tcp::"];
 const BOOT_TIME: Duration = Duration::from_secs(90);
 const STOP_TIME: Duration = Duration::from_secs(10);
 
@@ -80,11 +84,7 @@ impl Images {
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut extra = self.qemu_arg.clone();
         if let Some(counts) = counts {
-            let plugin = self.images.join("insncount.so");
-            extra.extend([
-                "-plugin".to_owned(),
-                format!("{},out={}", plugin.display(), counts.display()),
-            ]);
+            extra.extend(["-plugin".to_owned(), self.plugin(guest, counts)?]);
         }
         let mut command = match guest {
             Guest::Ixion => self.ixion(namespace, &extra),
@@ -177,23 +177,40 @@ impl Images {
         command
     }
 
+    /// The plugin and its arguments, which tell it work from idling.
+    fn plugin(&self, guest: Guest, counts: &Path) -> Result<String> {
+        let mut plugin = format!(
+            "{},out={}",
+            self.images.join("insncount.so").display(),
+            counts.display()
+        );
+        if guest == Guest::Ixion {
+            let mut kernel = Symbols::default();
+            kernel.add(&self.release.join("ixion-kernel"), 0)?;
+            for (argument, parts) in [("idle", IDLE), ("work", WORK)] {
+                let found = parts.iter().flat_map(|part| kernel.find(part));
+                plugin.extend(found.map(|pc| format!(",{argument}={pc:x}")));
+            }
+            ensure!(
+                plugin.contains(",idle=") && plugin.contains(",work="),
+                "the kernel has changed its names"
+            );
+        }
+        Ok(plugin)
+    }
+
     /// Functions of a guest that has been booted, as far as we have them.
     pub(crate) fn symbols(&self, guest: Guest) -> Result<Symbols> {
         let mut symbols = Symbols::default();
-        match guest {
-            Guest::Ixion => {
-                symbols.add(&self.release.join("ixion-kernel"), 0)?;
-                symbols.find_idle("dataplane::idle::");
-                if let Some(base) = fs::read_to_string(self.log(guest))
-                    .ok()
-                    .as_deref()
-                    .and_then(image_base)
-                {
-                    symbols.add(&self.release.join("echo"), base)?;
-                }
+        if guest == Guest::Ixion {
+            symbols.add(&self.release.join("ixion-kernel"), 0)?;
+            if let Some(base) = fs::read_to_string(self.log(guest))
+                .ok()
+                .as_deref()
+                .and_then(image_base)
+            {
+                symbols.add(&self.release.join("echo"), base)?;
             }
-            Guest::Reflector => symbols.low_kernel_end = 1 << 32,
-            _ => {}
         }
         Ok(symbols)
     }

@@ -1,6 +1,5 @@
 //! Where a guest's instructions go, by function.
 
-use crate::counts::Counts;
 use crate::guest::{Guest, Images};
 use crate::load::{float, seconds};
 use crate::measure::{Case, idle};
@@ -36,27 +35,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let _running = images.boot(options.guest, &namespace, Some(&file))?;
     let symbols = images.symbols(options.guest)?;
     let at_rest = idle(&file)?;
-    let turn = at_rest.idle_turn(&symbols);
     let (ran, requests) = options.case.count(&namespace, &file, options.window)?;
-    let split = ran.split(&symbols, turn);
+    let split = ran.split();
     let each = |count| float(count) / float(requests);
     println!(
-        "{}, {}: {requests} requests; instructions of each: kernel {:.0}, app {:.0}; \
-         {:.1} looks that found nothing, {turn} instructions each",
+        "{}, {}: {requests} requests; instructions of each: kernel {:.0}, app {:.0}, idle {:.0}",
         options.guest.title(),
         options.case,
         each(split.kernel),
         each(split.app),
-        float(split.idle) / float(turn.max(1)) / float(requests),
+        each(split.idle),
     );
-    let looks = |counts: &Counts| symbols.idle.map_or(0, |pc| counts.runs_at(pc));
-    let share = float(looks(&ran)) / float(looks(&at_rest).max(1));
+    // How the idle ones spread over functions is seen at rest.
+    let scale = float(split.idle) / float(at_rest.split().idle.max(1));
     let mut by_function: HashMap<&str, (f64, f64)> = HashMap::new();
     for (pc, instructions) in ran.instructions() {
         by_function.entry(symbols.name(pc)).or_default().0 += each(instructions);
     }
     for (pc, instructions) in at_rest.instructions() {
-        let idle = each(instructions) * share;
+        let idle = each(instructions) * scale;
         let (work, looking) = by_function.entry(symbols.name(pc)).or_default();
         *work -= idle;
         *looking += idle;

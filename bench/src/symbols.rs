@@ -19,12 +19,7 @@ pub(crate) enum Owner {
 /// Functions, and what else there is to know of a kernel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Symbols {
-    /// By address.
-    pub(crate) functions: BTreeMap<u64, String>,
-    /// Where our kernel's idle function begins.
-    pub(crate) idle: Option<u64>,
-    /// A kernel that runs in low memory ends here.
-    pub(crate) low_kernel_end: u64,
+    functions: BTreeMap<u64, String>,
 }
 
 impl Symbols {
@@ -55,30 +50,23 @@ impl Symbols {
         Ok(())
     }
 
-    /// Finds the idle function by a part of its name.
-    pub(crate) fn find_idle(&mut self, part: &str) {
-        self.idle = self
-            .functions
-            .iter()
-            .find(|(_, name)| name.contains(part))
-            .map(|(&pc, _)| pc);
+    /// Where the functions begin whose names contain `part`.
+    pub(crate) fn find(&self, part: &str) -> Vec<u64> {
+        let found = self.functions.iter().filter(|(_, name)| name.contains(part));
+        found.map(|(&pc, _)| pc).collect()
     }
 
     /// Which ring code at `pc` runs in.
-    pub(crate) fn owner(&self, pc: u64) -> Owner {
-        if pc >> 63 == 1 || pc < self.low_kernel_end {
-            Owner::Kernel
-        } else {
-            Owner::App
-        }
+    pub(crate) fn owner(pc: u64) -> Owner {
+        if pc >> 63 == 1 { Owner::Kernel } else { Owner::App }
     }
 
     /// The function that `pc` lies in, or else the ring.
     pub(crate) fn name(&self, pc: u64) -> &str {
-        let owner = self.owner(pc);
+        let owner = Self::owner(pc);
         let nearest = self.functions.range(..=pc).next_back();
         // The app's last function is not the kernel's first.
-        match nearest.filter(|&(&at, _)| self.owner(at) == owner) {
+        match nearest.filter(|&(&at, _)| Self::owner(at) == owner) {
             Some((_, name)) => name,
             None if owner == Owner::Kernel => "[kernel]",
             None => "[app]",
