@@ -17,6 +17,8 @@ use spin::Once;
 pub const NMI: u64 = 2;
 /// Double fault.
 pub const DOUBLE_FAULT: u64 = 8;
+/// Breakpoint.
+const BREAKPOINT: u64 = 3;
 /// Page fault.
 pub const PAGE_FAULT: u64 = 14;
 /// Machine check.
@@ -206,6 +208,14 @@ impl Gate {
             high: handler >> 32,
         }
     }
+
+    /// The same, callable by ring 3.
+    const fn for_ring_3(self) -> Self {
+        Gate {
+            low: self.low | 3 << 45,
+            ..self
+        }
+    }
 }
 
 /// Where the latest page fault wanted to go.
@@ -228,6 +238,12 @@ pub fn init() {
                 _ => gdt::TRAP_STACK,
             };
             let gate = Gate::new(stubs + vector * STUB_BYTES, stack);
+            // Ring 3 may say INT3, so that it is a breakpoint to it and not a protection fault.
+            let gate = if vector == BREAKPOINT {
+                gate.for_ring_3()
+            } else {
+                gate
+            };
             vector += 1;
             gate
         })
