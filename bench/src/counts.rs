@@ -94,3 +94,41 @@ impl Counts {
         split
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Counts;
+
+    fn write(name: &str, words: &[u64]) -> std::path::PathBuf {
+        let file = std::env::temp_dir().join(format!("ix-bench-{}-{name}", std::process::id()));
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        std::fs::write(&file, bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn instructions_are_split_by_owner_and_idle_ones_taken_off() {
+        let kernel = 0xffff_ffff_8010_0000;
+        let idle = |count| [super::MAGIC, 2, 0, count, 0, 0, 0];
+        let before = write("before", &[&idle(0)[..], &[kernel, 10, 5, 0x1000, 4, 1]].concat());
+        let after = write(
+            "after",
+            &[&idle(30)[..], &[kernel, 10, 15, 0x1000, 4, 3, 9, 9, 9]].concat(),
+        );
+        let ran = Counts::read(&after)
+            .unwrap()
+            .since(&Counts::read(&before).unwrap());
+        let split = ran.split();
+        // The record beyond the two that the head speaks of does not count.
+        assert_eq!((split.kernel, split.app, split.idle), (100 - 30, 8, 30));
+        std::fs::remove_file(before).unwrap();
+        std::fs::remove_file(after).unwrap();
+    }
+
+    #[test]
+    fn a_foreign_file_is_refused() {
+        let file = write("foreign", &[1; 9]);
+        assert!(Counts::read(&file).is_err());
+        std::fs::remove_file(file).unwrap();
+    }
+}

@@ -5,6 +5,8 @@
 
 mod client;
 mod connection;
+#[cfg(test)]
+mod tests;
 
 use anyhow::Result;
 use client::Client;
