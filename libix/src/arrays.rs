@@ -11,16 +11,22 @@ use ix_abi::app::{Command, Event, IoInfo, Status};
 /// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
 const NO_SUCH_LINUX_CALL: i64 = -38;
 
-/// The arrays of this thread.
+/// The command array of this thread, and what the kernel said of the rest.
 pub(crate) struct Arrays {
     info: IoInfo,
     commands: NonNull<Command>,
-    events: NonNull<Event>,
+}
+
+/// The event array of this thread. Apart from [`Arrays`], so that events can be read where they are while commands are
+/// added and submitted: only [`Arrays::wait`] overwrites it, and that wants it for itself.
+pub(crate) struct Events {
+    first: NonNull<Event>,
+    capacity: usize,
 }
 
 impl Arrays {
     /// Asks the kernel for them.
-    pub(crate) fn set_up() -> Result<Self, Error> {
+    pub(crate) fn set_up() -> Result<(Self, Events), Error> {
         let address = match trap::io_setup() {
             NO_SUCH_LINUX_CALL => return Err(Error::NotUnderIxion),
             result => u64::try_from(result).map_err(|_| {
@@ -31,11 +37,10 @@ impl Arrays {
         let info = NonNull::new(address as *mut IoInfo).ok_or(Error::Status(Status::Fault))?;
         // SAFETY: the kernel answered io_setup with the address of an `IoInfo` mapped for as long as the program runs.
         let info = unsafe { info.read() };
-        Ok(Arrays {
-            info,
-            commands: NonNull::new(info.commands as *mut Command).ok_or(Error::Status(Status::Fault))?,
-            events: NonNull::new(info.events as *mut Event).ok_or(Error::Status(Status::Fault))?,
-        })
+        let commands = NonNull::new(info.commands as *mut Command).ok_or(Error::Status(Status::Fault))?;
+        let first = NonNull::new(info.events as *mut Event).ok_or(Error::Status(Status::Fault))?;
+        let capacity = info.events_capacity as usize;
+        Ok((Arrays { info, commands }, Events { first, capacity }))
     }
 
     pub(crate) fn info(&self) -> &IoInfo {
@@ -47,11 +52,6 @@ impl Arrays {
         self.info.commands_capacity as usize
     }
 
-    #[inline]
-    pub(crate) fn events_capacity(&self) -> usize {
-        self.info.events_capacity as usize
-    }
-
     /// Entry `place` of the command array.
     #[inline]
     pub(crate) fn command(&mut self, place: usize) -> &mut Command {
@@ -61,32 +61,25 @@ impl Arrays {
         unsafe { self.commands.add(place).as_mut() }
     }
 
-    /// A copy of entry `place` of the event array.
+    /// Submits the first `commands` entries and leaves the event array as it is.
     #[inline]
-    pub(crate) fn event(&self, place: usize) -> Event {
-        assert!(place < self.events_capacity());
-        // SAFETY: in bounds of the array the kernel described, and any bit pattern is an `Event`.
-        unsafe { self.events.add(place).read() }
+    pub(crate) fn submit(&mut self, commands: usize) -> Result<(), Status> {
+        // SAFETY: references into the command array borrow `self`, so none is alive; no events are asked for.
+        let result = unsafe { trap::run_io(commands as u64, 0, 0) };
+        count(result, 0).map(drop)
     }
 
-    /// Submits the first `commands` entries; returns how many events there are.
+    /// Submits the first `commands` entries and waits up to `wait_ns` for events; returns how many there are.
     #[inline]
-    pub(crate) fn submit(
+    pub(crate) fn wait(
         &mut self,
         commands: usize,
-        max_events: usize,
+        events: &mut Events,
         wait_ns: u64,
     ) -> Result<usize, Status> {
-        let max_events = max_events.min(self.events_capacity());
-        // SAFETY: references into the arrays borrow `self`, which is borrowed mutably here, so none is alive.
-        let result = unsafe { trap::run_io(commands as u64, max_events as u64, wait_ns) };
-        match usize::try_from(result) {
-            Ok(count) => Ok(count.min(max_events)),
-            Err(_) => {
-                let status = i32::try_from(result).unwrap_or(i32::MIN);
-                Err(Status::check(status).err().unwrap_or(Status::Invalid))
-            }
-        }
+        // SAFETY: references into the arrays borrow `self` or `events`, so none is alive.
+        let result = unsafe { trap::run_io(commands as u64, events.capacity as u64, wait_ns) };
+        count(result, events.capacity)
     }
 
     /// The `len` bytes at `address`, if they lie in the receive window.
@@ -100,6 +93,29 @@ impl Arrays {
             start: NonNull::new(address as *mut u8)?,
             len,
         })
+    }
+}
+
+impl Events {
+    /// Entry `place`.
+    #[inline]
+    pub(crate) fn get(&self, place: usize) -> &Event {
+        assert!(place < self.capacity);
+        // SAFETY: in bounds of the array the kernel described, any bit pattern is an `Event`, and the kernel writes there
+        // only in `Arrays::wait`, which borrows `self` mutably.
+        unsafe { self.first.add(place).as_ref() }
+    }
+}
+
+/// Splits the result of `run_io` into a number of events, at most `most`, or a status.
+#[inline]
+fn count(result: i64, most: usize) -> Result<usize, Status> {
+    match usize::try_from(result) {
+        Ok(count) => Ok(count.min(most)),
+        Err(_) => {
+            let status = i32::try_from(result).unwrap_or(i32::MIN);
+            Err(Status::check(status).err().unwrap_or(Status::Invalid))
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The commands gathered since the last `run_io`.
 
 use crate::Error;
-use crate::arrays::{Arrays, Received};
-use ix_abi::app::{Command, Event, IoInfo, SgEntry, Status};
+use crate::arrays::{Arrays, Events, Received};
+use ix_abi::app::{Command, IoInfo, SgEntry, Status};
 
 /// Scatter-gather entries that the commands of one batch may use together.
 const SG_ENTRIES: usize = 1024;
@@ -15,12 +15,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn set_up() -> Result<Self, Error> {
-        Ok(Batch {
-            arrays: Arrays::set_up()?,
+    pub(crate) fn set_up() -> Result<(Self, Events), Error> {
+        let (arrays, events) = Arrays::set_up()?;
+        let batch = Batch {
+            arrays,
             len: 0,
             entries: Vec::with_capacity(SG_ENTRIES),
-        })
+        };
+        Ok((batch, events))
     }
 
     pub(crate) fn info(&self) -> &IoInfo {
@@ -32,10 +34,16 @@ impl Batch {
         self.len == 0
     }
 
-    /// `true` if there is room for a command with `entries` scatter-gather entries.
+    /// `true` if there is no room for another command.
     #[inline]
-    pub(crate) fn has_room(&self, entries: usize) -> bool {
-        self.len < self.arrays.commands_capacity() && self.entries.len() + entries <= SG_ENTRIES
+    pub(crate) fn is_full(&self) -> bool {
+        self.len >= self.arrays.commands_capacity()
+    }
+
+    /// `true` if there is room for `count` more scatter-gather entries.
+    #[inline]
+    pub(crate) fn has_entries(&self, count: usize) -> bool {
+        self.entries.len() + count <= SG_ENTRIES
     }
 
     /// The next command, whose fields hold what an earlier one left there: set each that the opcode reads. There must
@@ -65,31 +73,30 @@ impl Batch {
         (added.as_ptr() as u64, added.len() as u64, bytes)
     }
 
-    /// Submits the batch and starts the next one. The first count is of the commands carried out, whose results stay
-    /// readable until the next command is added; the second of the events.
+    /// Submits the batch and starts the next one. Returns how many commands were carried out; their results stay
+    /// readable until the next command is added.
+    pub(crate) fn submit(&mut self) -> Result<usize, Status> {
+        self.arrays.submit(self.len)?;
+        Ok(self.start_over())
+    }
+
+    /// The same, and waits for events; the second count is theirs.
     #[inline]
-    pub(crate) fn submit(&mut self, max_events: usize, wait_ns: u64) -> Result<(usize, usize), Status> {
-        let commands = self.len;
-        let events = self.arrays.submit(commands, max_events, wait_ns)?;
-        self.len = 0;
+    pub(crate) fn wait(&mut self, events: &mut Events, wait_ns: u64) -> Result<(usize, usize), Status> {
+        let count = self.arrays.wait(self.len, events, wait_ns)?;
+        Ok((self.start_over(), count))
+    }
+
+    #[inline]
+    fn start_over(&mut self) -> usize {
         self.entries.clear();
-        Ok((commands, events))
+        core::mem::take(&mut self.len)
     }
 
     /// The command at `place` with its result.
     #[inline]
     pub(crate) fn answered(&mut self, place: usize) -> &Command {
         self.arrays.command(place)
-    }
-
-    #[inline]
-    pub(crate) fn events_capacity(&self) -> usize {
-        self.arrays.events_capacity()
-    }
-
-    #[inline]
-    pub(crate) fn event(&self, place: usize) -> Event {
-        self.arrays.event(place)
     }
 
     #[inline]

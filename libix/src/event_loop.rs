@@ -1,5 +1,6 @@
 //! The loop: submit, wait, tell the handler.
 
+use crate::arrays::Events;
 use crate::flow::{FlowState, Output};
 use crate::handler::{Answer, Knock};
 use crate::io::Notice;
@@ -23,6 +24,7 @@ pub fn run<H: Handler>(handler: &mut H) -> Result<(), Error> {
 /// The loop in parts, for an app with work of its own between turns.
 pub struct EventLoop {
     io: Io,
+    events: Events,
 }
 
 impl EventLoop {
@@ -31,7 +33,8 @@ impl EventLoop {
     /// # Errors
     /// [`Error::NotUnderIxion`] on plain Linux, `Busy` if another thread has the core.
     pub fn new() -> Result<Self, Error> {
-        Ok(EventLoop { io: Io::set_up()? })
+        let (io, events) = Io::set_up()?;
+        Ok(EventLoop { io, events })
     }
 
     /// What can be asked for outside the handler's methods as well.
@@ -51,7 +54,7 @@ impl EventLoop {
             // Too late for anything else; a flow that died meanwhile needs none of it.
             let _ = self.io.abort(Flow(key));
         }
-        self.io.submit(Some(Duration::ZERO))?;
+        self.io.submit(&mut self.events, Some(Duration::ZERO))?;
         Ok(())
     }
 
@@ -67,150 +70,145 @@ impl EventLoop {
     /// # Errors
     /// If the kernel refuses to go on.
     pub fn turn<H: Handler>(&mut self, handler: &mut H, wait: Option<Duration>) -> Result<(), Error> {
-        let events = self.io.submit(wait)?;
+        let count = self.io.submit(&mut self.events, wait)?;
         if !self.io.notices.is_empty() {
-            self.tell_notices(handler);
+            tell_notices(&mut self.io, handler);
         }
-        for place in 0..events {
-            let event = self.io.batch.event(place);
-            self.dispatch(handler, &event);
+        for place in 0..count {
+            dispatch(&mut self.io, handler, self.events.get(place));
         }
         Ok(())
     }
+}
 
-    #[inline]
-    fn dispatch<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        match EventKind::from_u16(event.kind) {
-            Some(EventKind::Recv) => self.on_recv(handler, event),
-            Some(EventKind::Sent) => self.on_sent(handler, event),
-            Some(EventKind::UdpRecv) => self.on_udp(handler, event),
-            Some(EventKind::UdpSent) => self.on_udp_sent(handler, event),
-            Some(EventKind::Knock) => self.on_knock(handler, event),
-            Some(EventKind::Connected) => self.on_connected(handler, event),
-            Some(EventKind::Eof) => self.on_eof(handler, event),
-            Some(EventKind::Dead) => self.on_dead(handler, event),
-            Some(EventKind::Timer) => handler.on_timer(&mut self.io, Timer(event.handle)),
-            Some(EventKind::Stop) => handler.on_stop(&mut self.io),
-            // A newer kernel's event that this library does not know.
-            None => {}
-        }
-    }
-
-    #[inline]
-    fn on_recv<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let key = Key::from_cookie(event.cookie);
-        let Some(data) = self.received(event, Opcode::TcpRecvDone) else {
-            return;
-        };
-        // Data of a flow the app has closed is dropped.
-        if let Some(state) = self.io.flows.get(key)
-            && !state.is_closed()
-        {
-            handler.on_recv(&mut self.io, Flow(key), data);
-        }
-    }
-
-    #[inline]
-    fn on_sent<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let key = Key::from_cookie(event.cookie);
-        let Some(state) = self.io.flows.get_mut(key) else {
-            return;
-        };
-        let count = event.len as usize;
-        state.queue.acknowledge(count);
-        if state.queue.waiting() > 0 {
-            self.io.list(Flow(key));
-        }
-        handler.on_sent(&mut self.io, Flow(key), count);
-    }
-
-    #[inline]
-    fn on_udp<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let Some(data) = self.received(event, Opcode::UdpRecvDone) else {
-            return;
-        };
-        let peer = socket_address(event.endpoint);
-        handler.on_udp(&mut self.io, UdpPort(event.handle), peer, data);
-    }
-
-    #[inline]
-    fn on_udp_sent<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        if let Some((port, _)) = self.io.datagrams.remove(Key::from_cookie(event.cookie)) {
-            let result = Status::check(event.result).map(drop);
-            handler.on_udp_sent(&mut self.io, port, result);
-        }
-    }
-
-    fn on_knock<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let listener = Listener(Key::from_cookie(event.cookie));
-        if self.io.listeners.get(listener.0).is_none() {
-            // It came in before the app stopped listening.
-            self.io.reject(event.handle);
-            return;
-        }
-        let flow = Flow(self.io.flows.insert(FlowState::new(event.handle, Output::Open)));
-        let knock = Knock {
-            listener,
-            peer: socket_address(event.endpoint),
-        };
-        match handler.on_knock(&mut self.io, flow, knock) {
-            Answer::Accept => self.io.accept(flow.0, event.handle),
-            Answer::Reject => {
-                self.io.flows.remove(flow.0);
-                self.io.reject(event.handle);
-            }
-        }
-    }
-
-    fn on_connected<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let flow = Flow(Key::from_cookie(event.cookie));
-        let Some(state) = self.io.flows.get_mut(flow.0) else {
-            return;
-        };
-        let result = Status::check(event.result).map(drop);
-        if result.is_err() {
-            self.io.flows.remove(flow.0);
-        } else if state.output == Output::Connecting {
-            state.output = Output::Open;
-            self.io.list(flow);
-        }
-        handler.on_connected(&mut self.io, flow, result);
-    }
-
-    fn on_eof<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let flow = Flow(Key::from_cookie(event.cookie));
-        if let Some(state) = self.io.flows.get(flow.0)
-            && !state.is_closed()
-        {
-            handler.on_eof(&mut self.io, flow);
-        }
-    }
-
-    fn on_dead<H: Handler>(&mut self, handler: &mut H, event: &Event) {
-        let flow = Flow(Key::from_cookie(event.cookie));
-        if self.io.flows.remove(flow.0).is_some() {
-            handler.on_dead(&mut self.io, flow, Status::check(event.result).map(drop));
-        }
-    }
-
-    #[cold]
-    fn tell_notices<H: Handler>(&mut self, handler: &mut H) {
-        for notice in core::mem::take(&mut self.io.notices) {
-            match notice {
-                Notice::Dead(flow, status) => handler.on_dead(&mut self.io, flow, Err(status)),
-                Notice::UdpSent(port, status) => handler.on_udp_sent(&mut self.io, port, Err(status)),
-            }
-        }
-    }
-
-    /// The buffer an event lends. One outside the receive window, which no kernel of ours sends, is not looked at.
-    #[inline]
-    fn received(&self, event: &Event, give_back: Opcode) -> Option<RecvBuf> {
-        let received = self.io.batch.received(event.address, event.len)?;
-        Some(RecvBuf::new(received, give_back, &self.io.returns))
+#[inline]
+fn dispatch<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    match EventKind::from_u16(event.kind) {
+        Some(EventKind::Recv) => on_recv(io, handler, event),
+        Some(EventKind::Sent) => on_sent(io, handler, event),
+        Some(EventKind::UdpRecv) => on_udp(io, handler, event),
+        Some(EventKind::UdpSent) => on_udp_sent(io, handler, event),
+        Some(EventKind::Knock) => on_knock(io, handler, event),
+        Some(EventKind::Connected) => on_connected(io, handler, event),
+        Some(EventKind::Eof) => on_eof(io, handler, event),
+        Some(EventKind::Dead) => on_dead(io, handler, event),
+        Some(EventKind::Timer) => handler.on_timer(io, Timer(event.handle)),
+        Some(EventKind::Stop) => handler.on_stop(io),
+        // A newer kernel's event that this library does not know.
+        None => {}
     }
 }
 
+#[inline]
+fn on_recv<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let flow = Flow(Key::from_cookie(event.cookie));
+    if io.flows.get(flow.0).is_none_or(FlowState::is_closed) {
+        // Nobody wants it any more.
+        drop(received(io, event, Opcode::TcpRecvDone));
+    } else if let Some(data) = received(io, event, Opcode::TcpRecvDone) {
+        handler.on_recv(io, flow, data);
+    }
+}
+
+#[inline]
+fn on_sent<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let key = Key::from_cookie(event.cookie);
+    let Some(state) = io.flows.get_mut(key) else {
+        return;
+    };
+    let count = event.len as usize;
+    state.queue.acknowledge(count);
+    if state.queue.waiting() > 0 {
+        io.list(Flow(key));
+    }
+    handler.on_sent(io, Flow(key), count);
+}
+
+#[inline]
+fn on_udp<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let Some(data) = received(io, event, Opcode::UdpRecvDone) else {
+        return;
+    };
+    let peer = socket_address(event.endpoint);
+    handler.on_udp(io, UdpPort(event.handle), peer, data);
+}
+
+#[inline]
+fn on_udp_sent<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    if let Some((port, _)) = io.datagrams.remove(Key::from_cookie(event.cookie)) {
+        let result = Status::check(event.result).map(drop);
+        handler.on_udp_sent(io, port, result);
+    }
+}
+
+fn on_knock<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let listener = Listener(Key::from_cookie(event.cookie));
+    if io.listeners.get(listener.0).is_none() {
+        // It came in before the app stopped listening.
+        io.reject(event.handle);
+        return;
+    }
+    let flow = Flow(io.flows.insert(FlowState::new(event.handle, Output::Open)));
+    let knock = Knock {
+        listener,
+        peer: socket_address(event.endpoint),
+    };
+    match handler.on_knock(io, flow, knock) {
+        Answer::Accept => io.accept(flow.0, event.handle),
+        Answer::Reject => {
+            io.flows.remove(flow.0);
+            io.reject(event.handle);
+        }
+    }
+}
+
+fn on_connected<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let flow = Flow(Key::from_cookie(event.cookie));
+    let Some(state) = io.flows.get_mut(flow.0) else {
+        return;
+    };
+    let result = Status::check(event.result).map(drop);
+    if result.is_err() {
+        io.flows.remove(flow.0);
+    } else if state.output == Output::Connecting {
+        state.output = Output::Open;
+        io.list(flow);
+    }
+    handler.on_connected(io, flow, result);
+}
+
+fn on_eof<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let flow = Flow(Key::from_cookie(event.cookie));
+    if let Some(state) = io.flows.get(flow.0)
+        && !state.is_closed()
+    {
+        handler.on_eof(io, flow);
+    }
+}
+
+fn on_dead<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    let flow = Flow(Key::from_cookie(event.cookie));
+    if io.flows.remove(flow.0).is_some() {
+        handler.on_dead(io, flow, Status::check(event.result).map(drop));
+    }
+}
+
+#[cold]
+fn tell_notices<H: Handler>(io: &mut Io, handler: &mut H) {
+    for notice in core::mem::take(&mut io.notices) {
+        match notice {
+            Notice::Dead(flow, status) => handler.on_dead(io, flow, Err(status)),
+            Notice::UdpSent(port, status) => handler.on_udp_sent(io, port, Err(status)),
+        }
+    }
+}
+
+/// The buffer an event lends. One outside the receive window, which no kernel of ours sends, is not looked at.
+#[inline]
+fn received(io: &Io, event: &Event, give_back: Opcode) -> Option<RecvBuf> {
+    let received = io.batch.received(event.address, event.len)?;
+    Some(RecvBuf::new(received, give_back, &io.returns))
+}
 #[inline]
 fn socket_address(endpoint: Endpoint) -> SocketAddr {
     let ip = endpoint.ip().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));

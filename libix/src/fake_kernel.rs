@@ -75,9 +75,11 @@ impl FakeKernel {
     }
 
     pub(crate) fn event(&mut self, kind: EventKind, cookie: u64, fill: impl FnOnce(&mut Event)) {
-        let mut event = Event::default();
-        event.kind = kind as u16;
-        event.cookie = cookie;
+        let mut event = Event {
+            kind: kind as u16,
+            cookie,
+            ..Event::default()
+        };
         fill(&mut event);
         self.pending.push_back(event);
     }

@@ -7,9 +7,10 @@ mod gather;
 
 mod results;
 
+use crate::arrays::Events;
 use crate::batch::Batch;
 use crate::flow::{FlowState, Output};
-use crate::recv_buf::Returns;
+use crate::recv_buf::{Returned, Returns};
 use crate::slab::Slab;
 use crate::{Error, Flow, SendBuf, UdpPort};
 use core::net::IpAddr;
@@ -27,6 +28,8 @@ const STOP_GRACE: Duration = Duration::from_secs(1);
 pub struct Io {
     pub(crate) batch: Batch,
     pub(crate) returns: Rc<Returns>,
+    /// Storage for the returned buffers of the next turn.
+    returned_before: Vec<Returned>,
     pub(crate) flows: Slab<FlowState>,
     /// The kernel's handle of each listener.
     pub(crate) listeners: Slab<Handle>,
@@ -53,10 +56,12 @@ pub(crate) enum Notice {
 }
 
 impl Io {
-    pub(crate) fn set_up() -> Result<Self, Error> {
-        Ok(Io {
-            batch: Batch::set_up()?,
+    pub(crate) fn set_up() -> Result<(Self, Events), Error> {
+        let (batch, events) = Batch::set_up()?;
+        let io = Io {
+            batch,
             returns: Rc::default(),
+            returned_before: Vec::new(),
             flows: Slab::new(),
             listeners: Slab::new(),
             datagrams: Slab::new(),
@@ -66,7 +71,8 @@ impl Io {
             more_follows: false,
             retry: Vec::new(),
             stop_at: None,
-        })
+        };
+        Ok((io, events))
     }
 
     /// The dataplane's own address.

@@ -36,9 +36,10 @@ impl Returns {
         self.dropped.borrow_mut().push(returned);
     }
 
+    /// Takes all of them, and leaves `storage`, which is empty, for the next.
     #[inline]
-    pub(crate) fn pop(&self) -> Option<Returned> {
-        self.dropped.borrow_mut().pop()
+    pub(crate) fn exchange(&self, storage: Vec<Returned>) -> Vec<Returned> {
+        self.dropped.replace(storage)
     }
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct SendQueue {
     lent: usize,
     /// Bytes the kernel has not been given or has not taken.
     waiting: usize,
+    /// A piece pushed when nothing else waited: if its length is what waits, it is all that waits. Of length 0 once
+    /// what waits may be anything else.
+    only: SgEntry,
 }
 
 impl SendQueue {
@@ -32,6 +35,12 @@ impl SendQueue {
         let (address, len) = buf.span();
         if len == 0 {
             return;
+        }
+        if self.waiting == 0 {
+            self.only = SgEntry {
+                address,
+                len: len as u64,
+            };
         }
         self.waiting += len;
         self.pieces.push_back(Piece {
@@ -53,6 +62,12 @@ impl SendQueue {
         self.lent
     }
 
+    /// The span to lend next, if it is the only one.
+    #[inline]
+    pub(crate) fn only_span(&self) -> Option<SgEntry> {
+        (self.only.len == self.waiting as u64 && self.waiting > 0).then_some(self.only)
+    }
+
     /// The spans to lend next, in order, `limit` bytes at most.
     pub(crate) fn spans(&self, mut limit: usize) -> impl Iterator<Item = SgEntry> + '_ {
         let mut offset = self.next_offset;
@@ -67,18 +82,18 @@ impl SendQueue {
         })
     }
 
-    /// `true` if there is one span to lend and no more.
-    #[inline]
-    pub(crate) fn has_one_span(&self) -> bool {
-        self.next + 1 == self.pieces.len()
-    }
-
     /// The next `count` bytes are lent now.
     #[inline]
     pub(crate) fn lend(&mut self, count: usize) {
         let count = count.min(self.waiting);
         self.waiting -= count;
         self.lent += count;
+        if self.waiting == 0 {
+            self.next = self.pieces.len();
+            self.next_offset = 0;
+            return;
+        }
+        self.only.len = 0;
         self.next_offset += count;
         while let Some(piece) = self.pieces.get(self.next)
             && self.next_offset >= piece.len
@@ -93,6 +108,7 @@ impl SendQueue {
         let mut count = count.min(self.lent);
         self.lent -= count;
         self.waiting += count;
+        self.only.len = 0;
         while count > self.next_offset {
             count -= self.next_offset;
             self.next -= 1;
@@ -149,6 +165,8 @@ mod tests {
         Push(usize),
         /// Lend what there is, then have this many bytes refused.
         Lend(usize),
+        /// Lend at most this much.
+        LendSome(usize),
         Acknowledge(usize),
         Forget,
     }
@@ -157,6 +175,7 @@ mod tests {
         prop_oneof![
             4 => (0..40usize).prop_map(Step::Push),
             4 => (0..60usize).prop_map(Step::Lend),
+            2 => (0..60usize).prop_map(Step::LendSome),
             4 => (0..60usize).prop_map(Step::Acknowledge),
             1 => any::<()>().prop_map(|()| Step::Forget),
         ]
@@ -193,6 +212,11 @@ mod tests {
                         queue.take_back(refused);
                         lent.extend(waiting.drain(..count - refused));
                     }
+                    Step::LendSome(count) => {
+                        let count = count.min(queue.waiting());
+                        queue.lend(count);
+                        lent.extend(waiting.drain(..count));
+                    }
                     Step::Acknowledge(count) => {
                         let count = count.min(lent.len());
                         queue.acknowledge(count);
@@ -204,6 +228,9 @@ mod tests {
                     }
                 }
                 assert_eq!(addresses(&queue), waiting);
+                if let Some(span) = queue.only_span() {
+                    assert_eq!(queue.spans(usize::MAX).collect::<Vec<_>>(), [span]);
+                }
                 assert_eq!((queue.waiting(), queue.lent()), (waiting.len(), lent.len()));
                 for bytes in &alive {
                     let range = bytes.as_ptr_range();

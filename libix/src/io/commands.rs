@@ -198,7 +198,7 @@ impl Io {
     /// The next command of the batch; makes room first if there is none.
     #[inline]
     pub(super) fn command(&mut self) -> &mut Command {
-        if !self.batch.has_room(0) {
+        if self.batch.is_full() {
             self.flush();
         }
         self.batch.add()
@@ -210,7 +210,7 @@ impl Io {
         let command = self.batch.add();
         *command = Command::default();
         fill(command);
-        self.batch.submit(0, 0)?;
+        self.batch.submit()?;
         let answer = self.batch.answered(0);
         Status::check(answer.result)?;
         Ok(answer.handle)

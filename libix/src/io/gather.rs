@@ -2,6 +2,7 @@
 
 use super::Io;
 use crate::Flow;
+use crate::arrays::Events;
 use crate::flow::Output;
 use core::time::Duration;
 use ix_abi::app::{Command, MAX_SG_ENTRIES, Opcode, Status};
@@ -17,7 +18,7 @@ impl Io {
     /// Ends a turn: submits everything asked for and waits (at most `wait`, or without limit) for events; returns how
     /// many there are.
     #[inline]
-    pub(crate) fn submit(&mut self, wait: Option<Duration>) -> Result<usize, Status> {
+    pub(crate) fn submit(&mut self, events: &mut Events, wait: Option<Duration>) -> Result<usize, Status> {
         while let Some(flow) = self.retry.pop() {
             self.list(flow);
         }
@@ -27,9 +28,9 @@ impl Io {
             self.gather();
         }
         let wait_ns = self.wait_ns(wait);
-        let (commands, events) = self.batch.submit(self.batch.events_capacity(), wait_ns)?;
+        let (commands, count) = self.batch.wait(events, wait_ns)?;
         self.read_results(commands, false);
-        Ok(events)
+        Ok(count)
     }
 
     #[inline]
@@ -49,7 +50,7 @@ impl Io {
         let follow_up = core::mem::take(&mut self.more_follows);
         // A batch within the arrays' capacity is not refused as a whole.
         if !self.batch.is_empty()
-            && let Ok((commands, _)) = self.batch.submit(0, 0)
+            && let Ok(commands) = self.batch.submit()
         {
             self.read_results(commands, follow_up);
         }
@@ -58,12 +59,14 @@ impl Io {
     /// Turns returned buffers and listed flows into commands.
     #[inline]
     fn gather(&mut self) {
-        while let Some(returned) = self.returns.pop() {
+        let mut returned = self.returns.exchange(core::mem::take(&mut self.returned_before));
+        for buffer in returned.drain(..) {
             let command = self.command();
-            command.opcode = returned.opcode as u16;
+            command.opcode = buffer.opcode as u16;
             command.flags = 0;
-            command.address = returned.address;
+            command.address = buffer.address;
         }
+        self.returned_before = returned;
         if self.listed.is_empty() {
             return;
         }
@@ -71,7 +74,7 @@ impl Io {
         let mut flows = core::mem::take(&mut self.listed_before);
         core::mem::swap(&mut flows, &mut self.listed);
         for &flow in &flows {
-            if !self.batch.has_room(MAX_SG_ENTRIES) {
+            if self.batch.is_full() || !self.batch.has_entries(MAX_SG_ENTRIES) {
                 self.flush();
             }
             self.gather_flow(flow);
@@ -100,13 +103,11 @@ impl Io {
         command.flags = 0;
         command.handle = state.handle;
         command.cookie = flow.0.cookie();
-        if state.queue.has_one_span()
-            && let Some(span) = state.queue.spans(LONGEST_SEND).next()
-        {
+        if let Some(span) = state.queue.only_span().filter(|_| waiting <= LONGEST_SEND) {
             command.opcode = Opcode::TcpSend as u16;
             command.address = span.address;
             command.len = span.len;
-            state.offered = waiting.min(LONGEST_SEND);
+            state.offered = waiting;
         } else {
             let spans = state.queue.spans(LONGEST_SEND).take(MAX_SG_ENTRIES);
             let (address, entries, bytes) = self.batch.add_entries(spans);
