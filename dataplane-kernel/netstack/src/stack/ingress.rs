@@ -19,13 +19,33 @@ use core::net::SocketAddrV4;
 /// A received IPv4 packet with what its frame tells.
 struct Incoming<'a> {
     packet: Packet<'a>,
-    src_mac: MacAddr,
+    ether: &'a [u8; ethernet::HEADER_LEN],
     /// To us alone, by IP and by Ethernet address.
     to_us_alone: bool,
     checksum: RxChecksum,
     buf: BufId,
     /// Where the IPv4 header begins in the buffer.
     offset: u16,
+}
+
+impl Incoming<'_> {
+    /// The station it came from.
+    fn src_mac(&self) -> MacAddr {
+        let [_, _, _, _, _, _, a, b, c, d, e, f, _, _] = *self.ether;
+        MacAddr([a, b, c, d, e, f])
+    }
+}
+
+/// The station a frame is for, as a number that is compared at once.
+#[inline]
+pub(super) fn station(ether: &[u8; ethernet::HEADER_LEN]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *ether;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h]) & 0xffff_ffff_ffff
+}
+
+/// The same of an address.
+pub(super) fn station_of(MacAddr([a, b, c, d, e, f]): MacAddr) -> u64 {
+    station(&[a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0])
 }
 
 impl Stack {
@@ -40,50 +60,48 @@ impl Stack {
         checksum: RxChecksum,
     ) {
         let counters = &mut self.shared.counters;
-        let Some((ether, payload)) = ethernet::Header::parse(frame) else {
+        let Some((ether, payload)) = frame.split_first_chunk::<{ ethernet::HEADER_LEN }>() else {
             counters.rx_ethernet_short += 1;
             return env.free_rx(buf);
         };
-        let to_our_mac = ether.dst == self.shared.interface.mac;
-        if !to_our_mac && ether.dst != MacAddr::BROADCAST {
+        let dst = station(ether);
+        if dst != self.station && dst != station(&[0xff; ethernet::HEADER_LEN]) {
             counters.rx_ethernet_not_ours += 1;
             return env.free_rx(buf);
         }
-        match ether.ether_type {
-            EtherType::Ipv4 => match Packet::parse(payload) {
-                Ok(packet) => {
-                    let to_us = packet.dst() == self.shared.interface.route.address();
-                    let incoming = Incoming {
-                        packet,
-                        src_mac: ether.src,
-                        to_us_alone: to_our_mac && to_us,
-                        checksum: if self.trusts_rx_checksum {
-                            checksum
-                        } else {
-                            RxChecksum::Unknown
-                        },
-                        buf,
-                        offset: frame_offset.saturating_add(14),
-                    };
-                    self.receive_ipv4(env, now, incoming);
-                }
-                Err(malformed) => {
-                    match malformed {
-                        ipv4::Malformed::Header => counters.rx_ipv4_malformed += 1,
-                        ipv4::Malformed::Checksum => counters.rx_ipv4_checksum += 1,
-                    }
-                    env.free_rx(buf);
-                }
-            },
-            EtherType::Arp => {
-                self.receive_arp(env, now, payload);
-                env.free_rx(buf);
+        if [ether[12], ether[13]] != [8, 0] {
+            return self.receive_non_ip(env, now, buf, frame);
+        }
+        match Packet::parse(payload) {
+            Ok(packet) => {
+                let to_us = packet.dst() == self.shared.interface.route.address();
+                let incoming = Incoming {
+                    packet,
+                    ether,
+                    to_us_alone: to_us && dst == self.station,
+                    checksum: if self.trusts_rx_checksum { checksum } else { RxChecksum::Unknown },
+                    buf,
+                    offset: frame_offset.saturating_add(14),
+                };
+                self.receive_ipv4(env, now, incoming);
             }
-            EtherType::Other(_) => {
-                counters.rx_ethernet_unknown_type += 1;
+            Err(malformed) => {
+                match malformed {
+                    ipv4::Malformed::Header => counters.rx_ipv4_malformed += 1,
+                    ipv4::Malformed::Checksum => counters.rx_ipv4_checksum += 1,
+                }
                 env.free_rx(buf);
             }
         }
+    }
+
+    #[inline(never)]
+    fn receive_non_ip<E: Env>(&mut self, env: &mut E, now: Instant, buf: BufId, frame: &[u8]) {
+        match ethernet::Header::parse(frame) {
+            Some((ether, payload)) if ether.ether_type == EtherType::Arp => self.receive_arp(env, now, payload),
+            _ => self.shared.counters.rx_ethernet_unknown_type += 1,
+        }
+        env.free_rx(buf);
     }
 
     #[inline]
@@ -139,7 +157,7 @@ impl Stack {
             remote_port: segment.src_port,
         };
         let Some(slot) = self.find_flow(&tuple) else {
-            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple, None);
+            self.receive_without_flow(env, now, incoming.src_mac(), &segment, tuple, None);
             return env.free_rx(incoming.buf);
         };
         let headers = packet.header_len() + segment.header_len();
@@ -148,7 +166,7 @@ impl Stack {
         if flow.state == State::TimeWait && flow.is_reopened_by(&segment) {
             let last = Some(flow.snd_max);
             self.end_time_wait(env, slot);
-            self.receive_without_flow(env, now, incoming.src_mac, &segment, tuple, last);
+            self.receive_without_flow(env, now, incoming.src_mac(), &segment, tuple, last);
             return env.free_rx(incoming.buf);
         }
         self.shared.counters.rx_tcp += 1;
@@ -164,6 +182,7 @@ impl Stack {
 
     fn receive_udp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
+        let src_mac = incoming.src_mac();
         let counters = &mut self.shared.counters;
         let datagram =
             match udp::Datagram::parse(packet.payload(), packet.src(), packet.dst(), incoming.checksum) {
@@ -198,7 +217,7 @@ impl Stack {
                 if incoming.to_us_alone && self.icmp_errors.allows(now) {
                     let interface = self.shared.interface;
                     self.answer_icmp(env, |out| {
-                        icmp::emit_port_unreachable(packet, incoming.src_mac, &interface, out)
+                        icmp::emit_port_unreachable(packet, src_mac, &interface, out)
                     });
                 }
                 env.free_rx(buf);
@@ -215,7 +234,7 @@ impl Stack {
                     Message::EchoRequest if incoming.to_us_alone => {
                         let interface = self.shared.interface;
                         self.answer_icmp(env, |out| {
-                            icmp::emit_echo_reply(packet, incoming.src_mac, &interface, out)
+                            icmp::emit_echo_reply(packet, incoming.src_mac(), &interface, out)
                         });
                     }
                     Message::DestinationUnreachable { code, quoted, .. } => {

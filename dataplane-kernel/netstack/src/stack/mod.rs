@@ -45,6 +45,8 @@ pub struct Stack {
     /// The flow whose events are being told; it is off the ring of the ready already.
     telling: Option<u32>,
     trusts_rx_checksum: bool,
+    /// Our hardware address, as [`ingress::station`] makes it.
+    station: u64,
 }
 
 impl Stack {
@@ -97,6 +99,7 @@ impl Stack {
             icmp_errors: ErrorLimit::new(now),
             telling: None,
             trusts_rx_checksum: config.rx_checksum,
+            station: ingress::station_of(mac),
             shared,
         }
     }

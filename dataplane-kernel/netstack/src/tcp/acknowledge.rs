@@ -9,7 +9,6 @@ use crate::{Env, Instant};
 
 impl Flow {
     /// SND.UNA < `ack` =< SND.MAX. The app's bytes among them are counted as sent.
-    #[inline]
     pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
         let acked = self.snd_una.distance_to(ack);
         // Before the data stands SYN, behind it FIN: neither is in the queue.
@@ -17,25 +16,41 @@ impl Flow {
         let queued = self.snd_una.distance_to(self.snd_end);
         let data = acked.min(queued) - syn.min(acked);
         if data > 0 {
-            self.send.release(&mut shared.spans, data);
-            self.sent_untold += data;
-            self.make_ready(shared);
+            self.take_sent(shared, data);
         }
         self.snd_una = ack;
         if self.snd_nxt.before(ack) {
             self.skip_to(ack);
         }
+        self.advance_by(shared, now, ack, acked);
+    }
+
+    /// The same where nothing but data is open, none of it being retransmitted: ESTABLISHED, SND.NXT = SND.MAX.
+    #[inline]
+    pub(crate) fn take_data_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
+        let acked = self.snd_una.distance_to(ack);
+        self.take_sent(shared, acked);
+        self.snd_una = ack;
+        self.advance_by(shared, now, ack, acked);
+    }
+
+    /// `data` bytes from the front of the queue have arrived.
+    #[inline]
+    fn take_sent(&mut self, shared: &mut Shared, data: u32) {
+        self.send.release(&mut shared.spans, data);
+        self.sent_untold += data;
+        self.make_ready(shared);
+    }
+
+    /// SND.UNA has moved to `ack`, by `acked`: round-trip time, congestion window, timer; and perhaps more can be sent.
+    #[inline]
+    fn advance_by(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum, acked: u32) {
         if self.marks.has(Marks::TIMING) && ack.at_or_after(self.rtt_seq) {
             self.marks.clear(Marks::TIMING);
-            self.rtt
-                .sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
+            self.rtt.sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
         }
-        let mss = u32::from(self.mss);
-        if self
-            .congestion
-            .on_ack(acked, ack, self.in_flight(), self.flight_peak, mss)
-            == OnAck::Retransmit
-        {
+        let (in_flight, mss) = (self.in_flight(), u32::from(self.mss));
+        if self.congestion.on_ack(acked, ack, in_flight, self.flight_peak, mss) == OnAck::Retransmit {
             self.marks.set(Marks::RETRANSMIT);
             self.make_dirty(shared);
         }

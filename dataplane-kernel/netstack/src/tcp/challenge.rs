@@ -62,10 +62,8 @@ impl Flow {
         let reason = match self.state {
             // RFC 1337 section 3: TIME-WAIT is not to be assassinated.
             State::TimeWait => return,
-            // All of ours has been delivered or is past caring for.
-            State::Closing | State::LastAck if self.marks.has(Marks::CLOSED_BY_APP) => {
-                EndReason::Because(Error::ConnectionReset)
-            }
+            // Section 3.10.7.4: no complaint when nothing but our FIN was open, of which the peer has lost track.
+            State::Closing | State::LastAck if self.snd_una.at_or_after(self.snd_end) => EndReason::InOrder,
             State::SynReceived if !self.marks.has(Marks::PASSIVE) => {
                 EndReason::Because(Error::ConnectionRefused)
             }

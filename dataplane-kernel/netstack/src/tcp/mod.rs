@@ -134,6 +134,8 @@ impl Shared {
 pub(crate) struct Tuning {
     pub(crate) send_queue_bytes: u32,
     pub(crate) window_bytes: u32,
+    /// A window with more left than this needs not be opened yet.
+    pub(crate) window_low: u32,
     /// Smallest shift by which the window fits its field.
     pub(crate) window_shift: u8,
     /// Most receive buffers a flow may hold, however little is in them.
@@ -174,12 +176,18 @@ impl Tuning {
             tcp.max_segment
         };
         let rto_min_ns = ns(tcp.rto_min);
+        let max_segment = config
+            .mtu
+            .saturating_sub(HEADERS_LEN)
+            .min(limit)
+            .max(MIN_SEGMENT);
         Tuning {
             send_queue_bytes: tcp.send_queue_bytes.clamp(1, 1 << 30),
             window_bytes,
+            window_low: window_bytes - (2 * u32::from(max_segment)).min(window_bytes / 4),
             window_shift: shift,
             max_buffers: (window_bytes >> BUFFER_SHARE_SHIFT).max(8),
-            max_segment: config.mtu.saturating_sub(HEADERS_LEN).min(limit).max(MIN_SEGMENT),
+            max_segment,
             device_checksum: config.tx_checksum,
             offer_options: tcp.offer_options,
             default_backlog: tcp.default_backlog.max(1),

@@ -23,7 +23,7 @@ pub(crate) struct Arrival<'a> {
 
 impl Flow {
     /// Takes a segment of this flow in; gives its buffer back unless it is kept.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn receive<E: Env>(
         &mut self,
         shared: &mut Shared,
@@ -81,7 +81,7 @@ impl Flow {
         }
         self.take_window(shared, segment);
         if segment.ack != self.snd_una {
-            self.take_ack(shared, now, segment.ack);
+            self.take_data_ack(shared, now, segment.ack);
         }
         if segment.payload.is_empty() {
             return Some(arrival.buf);
@@ -245,8 +245,8 @@ impl Flow {
             return;
         }
         shared.counters.tcp_out_of_window += 1;
-        if self.state == State::TimeWait && segment.flags.contains(Flags::FIN) {
-            // The peer's FIN once more: it has not had our ACK.
+        if self.state == State::TimeWait && segment.sequence_len() > 0 {
+            // What the peer sends once more, its FIN in the end, says that it has not had our ACK.
             self.restart_time_wait(shared, now);
         }
         if self.state == State::SynReceived && segment.flags.contains(Flags::SYN) && segment.seq == self.irs {

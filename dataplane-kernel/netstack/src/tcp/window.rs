@@ -31,9 +31,11 @@ impl Flow {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "limited to 16 bits")]
     pub(crate) fn announce_window(&mut self, shared: &Shared) -> u16 {
-        let edge = self.possible_edge(shared);
-        if self.rcv_edge.signed_distance_to(edge) >= self.least_step(shared).cast_signed() {
-            self.rcv_edge = edge;
+        if self.receive_window() <= shared.tuning.window_low {
+            let edge = self.possible_edge(shared);
+            if self.rcv_edge.signed_distance_to(edge) >= self.least_step(shared).cast_signed() {
+                self.rcv_edge = edge;
+            }
         }
         (self.receive_window() >> self.rcv_shift).min(0xffff) as u16
     }
