@@ -1,5 +1,7 @@
 //! `ix` from outside, with a machine that plays what it is told (`examples/fake_qemu.rs`).
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
@@ -53,10 +55,8 @@ impl Drop for Place {
 }
 
 fn signal(process: &Child, name: &str) {
-    let kill = Command::new("kill")
-        .args([format!("-{name}"), process.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
+    let signal: Signal = format!("SIG{name}").parse().unwrap();
+    kill(Pid::from_raw(process.id().try_into().unwrap()), signal).unwrap();
 }
 
 /// Starts it and waits for its first line of output.

@@ -4,6 +4,8 @@
 //! otherwise over QEMU's user networking with two forwarded ports, where there is no ping.
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
@@ -45,11 +47,11 @@ fn demonstrate() -> Result<()> {
     let mut dataplane = Dataplane::start(&way)?;
     let booted = dataplane.wait_until_up(way.tcp)?;
     println!(
-        "\n  up         {:.1} s after the start, first connection included",
+        "\n  up          {:.1} s after the start, first connection included",
         booted.as_secs_f64()
     );
     println!(
-        "  {:<10} {:>13}  {:>6} / {:>6} / {:>6}",
+        "  {:<11} {:>13}  {:>6} / {:>6} / {:>6}",
         "", "", "least", "median", "most"
     );
     if let Some(guest) = way.ping {
@@ -63,9 +65,9 @@ fn demonstrate() -> Result<()> {
     report("TCP 64 B", "1 connection", tcp_echo(way.tcp, 64)?);
     report("TCP 64 B", "8 connections at once", at_once(way.tcp, 8)?);
     let mib = tcp_bulk(way.tcp, 1 << 20)?;
-    println!("  TCP 1 MiB  there and back, every byte compared: {mib:.1} MiB/s");
+    println!("  TCP 1 MiB   there and back, every byte compared: {mib:.1} MiB/s");
     let status = dataplane.stop()?;
-    println!("  stopped    by SIGTERM; ix ended with {status}\n");
+    println!("  stopped     by SIGTERM; ix ended with {status}\n");
     ensure!(status.success(), "the app did not finish by itself");
     Ok(())
 }
@@ -172,8 +174,7 @@ impl Dataplane {
     }
 
     fn stop(&mut self) -> Result<ExitStatus> {
-        let kill = Command::new("kill").arg(self.ix.id().to_string()).status()?;
-        ensure!(kill.success(), "ix is gone already");
+        kill(Pid::from_raw(self.ix.id().try_into()?), Signal::SIGTERM).context("ix is gone already")?;
         Ok(self.ix.wait()?)
     }
 }
@@ -193,7 +194,7 @@ fn report(what: &str, how: &str, mut times: Vec<Duration>) {
     let ms = |at: usize| times.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3);
     let [least, median, most] = [ms(0), ms(times.len() / 2), ms(times.len().saturating_sub(1))];
     let count = times.len();
-    println!("  {what:<10} {count:>4} answered  {least:6.3} / {median:6.3} / {most:6.3} ms  {how}");
+    println!("  {what:<11} {count:>4} answered  {least:6.3} / {median:6.3} / {most:6.3} ms  {how}");
 }
 
 fn ping(guest: Ipv4Addr, size: usize) -> Result<Vec<Duration>> {
