@@ -3,6 +3,7 @@
 use super::Core;
 use crate::host;
 use crate::nic::Nic;
+use crate::user::Process;
 use core::sync::atomic::Ordering;
 
 /// The dataplane's own counters; those of the stack and the NIC stand with them.
@@ -40,37 +41,34 @@ impl Tally {
 }
 
 impl<N: Nic> Core<N> {
-    fn each_counter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let stack = self.stack.counters();
-        self.tally
-            .each()
-            .chain(self.pool.counters())
-            .chain(self.nic.counters())
-            .chain(stack.each())
+    fn each_counter(&self, process: &Process) -> impl Iterator<Item = (&'static str, u64)> + use<'_, N> {
+        let (tally, app, pool) = (self.tally.each(), process.counters(), self.pool.counters());
+        let stack = self.stack.counters().each();
+        tally.chain(app).chain(pool).chain(self.nic.counters()).chain(stack)
     }
 
     /// Once, at boot: names.
-    pub(super) fn describe_counters(&self) {
+    pub(super) fn describe_counters(&self, process: &Process) {
         if let Some(area) = host::area() {
-            area.counters.describe(self.each_counter().map(|(name, _)| name));
-            self.publish_counters();
+            area.counters.describe(self.each_counter(process).map(|(name, _)| name));
+            self.publish_counters(process);
         }
     }
 
     /// Answers a request of the launcher's, if there is a new one.
-    pub(super) fn answer_counters(&self) {
+    pub(super) fn answer_counters(&self, process: &Process) {
         let Some(area) = host::area() else { return };
         let requested = area.counters.requested.load(Ordering::Acquire);
         if requested != area.counters.answered.load(Ordering::Relaxed) {
-            self.publish_counters();
+            self.publish_counters(process);
             area.counters.answered.store(requested, Ordering::Release);
         }
     }
 
     /// Writes all values, as they stand.
-    pub(super) fn publish_counters(&self) {
+    pub(super) fn publish_counters(&self, process: &Process) {
         if let Some(area) = host::area() {
-            area.counters.publish(self.each_counter().map(|(_, value)| value));
+            area.counters.publish(self.each_counter(process).map(|(_, value)| value));
         }
     }
 }

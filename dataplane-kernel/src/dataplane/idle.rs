@@ -43,15 +43,15 @@ impl<N: Nic> Core<N> {
         if process.background_ready() {
             process.run_background();
         } else {
-            self.pause(time);
+            self.pause(process, time);
         }
     }
 
     /// Between two looks at the NIC. The launcher's requests are answered here, off the way of packets.
     #[inline(never)]
-    pub(super) fn pause(&mut self, time: Instant) {
+    pub(super) fn pause(&mut self, process: &Process, time: Instant) {
         self.tally.idle_polls += 1;
-        self.answer_counters();
+        self.answer_counters(process);
         if self.idle.busy || time.0.saturating_sub(self.idle.since.0) > SPIN_NS {
             core::hint::spin_loop();
         }

@@ -22,13 +22,13 @@ const SIGKILL: u8 = 9;
 impl<N: Nic> Core<N> {
     /// Runs the app to its end, and its connections to theirs.
     pub fn serve(&mut self, process: &mut Process, watchdog: Duration) -> Outcome {
-        self.describe_counters();
+        self.describe_counters(process);
         self.stack
             .announce(&mut Wire::new(&mut self.nic, &mut self.pool), now());
         let outcome = self.run(process, watchdog);
-        self.linger();
+        self.linger(process);
         self.nic.stop();
-        self.publish_counters();
+        self.publish_counters(process);
         outcome
     }
 
@@ -50,7 +50,7 @@ impl<N: Nic> Core<N> {
                     self.watch(process, watchdog);
                     self.attend();
                 }
-                Leave::Idle { deadline_ns } => self.sleep(deadline_ns),
+                Leave::Idle { deadline_ns } => self.sleep(process, deadline_ns),
                 Leave::Ended(outcome) => return outcome,
             }
             if self.told_to_stop_now() {
@@ -61,15 +61,15 @@ impl<N: Nic> Core<N> {
     }
 
     /// No thread can run until `deadline_ns`: the network goes on.
-    fn sleep(&mut self, deadline_ns: Option<u64>) {
+    fn sleep(&mut self, process: &Process, deadline_ns: Option<u64>) {
         while deadline_ns.is_none_or(|deadline| now().0 < deadline) && !self.told_to_stop_now() {
             self.attend();
-            self.pause(now());
+            self.pause(process, now());
         }
     }
 
     fn watch(&mut self, process: &Process, limit: Duration) {
-        self.answer_counters();
+        self.answer_counters(process);
         let computing = Duration::from_nanos(process.in_ring3_since_ns(now().0));
         if computing > limit {
             if self.tally.late_ticks == 0 {
@@ -87,20 +87,20 @@ impl<N: Nic> Core<N> {
 
     /// Ends the connections the app left open: what it had sent is delivered if that takes no longer than [`LINGER`];
     /// then whatever is left is reset, so that no peer waits for a machine that is gone.
-    fn linger(&mut self) {
+    fn linger(&mut self, process: &Process) {
         let until = Duration::from_nanos(now().0) + LINGER;
         let Core { nic, pool, stack, .. } = self;
         stack.close_all(&mut Wire::new(nic, pool), now());
         while self.stack.has_unfinished_flows() && Duration::from_nanos(now().0) < until {
             self.attend();
-            self.pause(now());
+            self.pause(process, now());
         }
         let Core { nic, pool, stack, .. } = self;
         stack.abort_all(&mut Wire::new(nic, pool), now());
         self.attend();
         while !self.nic.tx_idle() && Duration::from_nanos(now().0) < until + LINGER {
             self.nic.reclaim_tx();
-            self.pause(now());
+            self.pause(process, now());
         }
     }
 }

@@ -56,7 +56,7 @@ impl IoArea {
             capacity,
         };
         let info = IoInfo {
-            size: size_of::<IoInfo>() as u32,
+            size: IoInfo::SIZE,
             batch,
             commands: commands_at.0,
             commands_capacity: capacity,

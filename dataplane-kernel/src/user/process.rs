@@ -168,7 +168,7 @@ impl Process {
     }
 
     /// Counters, for `ix stats`.
-    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         [
             ("app.threads", self.threads.count() as u64),
             ("app.memory_bytes", self.memory.mapped_bytes()),

@@ -30,4 +30,9 @@ pub struct IoInfo {
     pub core: u16,
 }
 
-const _: () = assert!(size_of::<IoInfo>() == 128);
+impl IoInfo {
+    /// Size of the struct as this crate knows it, in bytes.
+    pub const SIZE: u32 = 128;
+}
+
+const _: () = assert!(size_of::<IoInfo>() == IoInfo::SIZE as usize);
