@@ -1,5 +1,13 @@
 //! Randomness that comes back with its seed (xorshift64*).
 
+use std::ops::Range;
+
+/// `count` seeds from `first` on; `TEST_SEEDS=100` in the environment makes it a hundred times as many.
+pub(crate) fn seeds(first: u64, count: u64) -> Range<u64> {
+    let times = std::env::var("TEST_SEEDS").map_or(1, |times| times.parse().expect("a number"));
+    first..first + count * times
+}
+
 pub(crate) struct Random(u64);
 
 impl Random {
