@@ -99,7 +99,7 @@ impl Side {
         config.tcp.max_syn_retransmits = 60;
         config.tcp.max_orphan_retransmits = 60;
         config.tcp.rto_max = std::time::Duration::from_secs(5);
-        config.tcp.time_wait = std::time::Duration::from_secs(10);
+        config.tcp.time_wait = std::time::Duration::from_secs(60);
         let mut driver = Driver::new(config.rx_buffers, 32);
         driver.device = Device::Held;
         Side {
