@@ -17,6 +17,9 @@ pub use namespace::{GUEST, HOST, Namespace, SUBNET};
 mod run;
 pub use run::{Ended, Run, Runner};
 
+mod folder;
+pub use folder::Folder;
+
 mod output;
 
 pub mod peer;

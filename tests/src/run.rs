@@ -1,7 +1,7 @@
 //! One `ix run` and everything that can be seen of it.
 
 use crate::output::Stream;
-use crate::{GUEST, Namespace, SUBNET, artifacts};
+use crate::{Folder, GUEST, Namespace, SUBNET, artifacts};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -9,12 +9,14 @@ use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One machine at a time.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// The file of the kernel's log.
+const LOG: &str = "kernel.log";
 
 /// How long a machine may take to boot, a program to say what it should, or a run to end.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,7 +36,8 @@ pub struct Run {
     child: Child,
     stdout: Stream,
     stderr: Stream,
-    place: Place,
+    /// For the control socket and the log.
+    folder: Folder,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -49,31 +52,6 @@ pub struct Ended {
     pub stderr: String,
     /// What the kernel logged.
     pub log: String,
-}
-
-/// A folder for the control socket and the log, removed with its contents.
-#[derive(Debug)]
-struct Place(PathBuf);
-
-impl Place {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ixt-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a temporary folder can be made");
-        Place(path)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("kernel.log")
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        // What is left over in the folder for temporary things harms nobody.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 impl<'a> Runner<'a> {
@@ -118,9 +96,9 @@ impl<'a> Runner<'a> {
     pub fn start(self) -> Run {
         let ix = artifacts::ix();
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = Place::new();
+        let folder = Folder::new();
         let mut command = Command::new(ix);
-        command.env("IX_RUNTIME_DIR", &place.0);
+        command.env("IX_RUNTIME_DIR", folder.join("run"));
         command.args([
             "run",
             "--backend",
@@ -131,7 +109,7 @@ impl<'a> Runner<'a> {
             "test",
             "--kernel-log",
         ]);
-        command.arg(place.log()).args(&self.options).arg(&self.app);
+        command.arg(folder.join(LOG)).args(&self.options).arg(&self.app);
         if !self.args.is_empty() {
             command.arg("--").args(&self.args);
         }
@@ -148,7 +126,7 @@ impl<'a> Runner<'a> {
             stdout: Stream::of(child.stdout.take().expect("it is piped")),
             stderr: Stream::of(child.stderr.take().expect("it is piped")),
             child,
-            place,
+            folder,
             _turn: turn,
         }
     }
@@ -223,7 +201,7 @@ impl Run {
     #[must_use]
     pub fn ix(&self, words: &[&str]) -> String {
         let output = Command::new(artifacts::ix())
-            .env("IX_RUNTIME_DIR", &self.place.0)
+            .env("IX_RUNTIME_DIR", self.folder.join("run"))
             .args(words)
             .output()
             .expect("ix can be started");
@@ -318,7 +296,7 @@ impl Run {
     /// What the kernel has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        let bytes = std::fs::read(self.place.log()).unwrap_or_default();
+        let bytes = std::fs::read(self.folder.join(LOG)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 

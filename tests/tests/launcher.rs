@@ -1,7 +1,7 @@
 //! `ix` around a real machine: what goes wrong is one line and a code, and nothing is left running.
 
 use ixion_tests::artifacts::{self, Build, guest};
-use ixion_tests::{Ended, Namespace, Runner, peer};
+use ixion_tests::{Ended, Folder, Namespace, Runner, peer};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::Read;
@@ -64,14 +64,13 @@ fn user_networking_forwards_without_any_right() {
 
 #[test]
 fn a_user_without_rights_can_run_it() {
-    let place = std::env::temp_dir().join(format!("ixt-nobody-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
+    let place = Folder::new();
     for file in [
         artifacts::ix(),
         artifacts::echo(),
         &artifacts::ix().with_file_name("ixion-kernel"),
     ] {
-        std::fs::copy(file, place.join(file.file_name().unwrap())).unwrap();
+        std::fs::copy(file, place.join(file.file_name().unwrap().to_str().unwrap())).unwrap();
     }
     let runtime = place.join("runtime");
     std::fs::create_dir_all(&runtime).unwrap();
@@ -98,7 +97,6 @@ fn a_user_without_rights_can_run_it() {
     let pid = Pid::from_raw(child.id().try_into().unwrap());
     kill(pid, Signal::SIGTERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    std::fs::remove_dir_all(&place).unwrap();
 }
 
 #[test]

@@ -3,9 +3,8 @@
 
 use ixion_tests::artifacts::{Build, guest};
 use ixion_tests::elf::Flaw;
-use ixion_tests::{Ended, Runner};
+use ixion_tests::{Ended, Folder, Runner};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 fn run(name: &str, build: Build, args: &[&str]) -> Ended {
     Runner::new(&guest(name, build)).args(args).finish()
@@ -104,10 +103,9 @@ fn last_error(log: &str) -> &str {
 }
 
 fn run_bytes(bytes: &[u8]) -> Ended {
-    let path = std::env::temp_dir().join(format!("ixt-flawed-{}", std::process::id()));
+    let folder = Folder::new();
+    let path = folder.join("flawed");
     std::fs::write(&path, bytes).unwrap();
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    let ended = Runner::new(Path::new(&path)).finish();
-    std::fs::remove_file(&path).unwrap();
-    ended
+    Runner::new(&path).finish()
 }
