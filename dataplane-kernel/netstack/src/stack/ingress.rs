@@ -79,7 +79,11 @@ impl Stack {
                     packet,
                     ether,
                     to_us_alone: to_us && dst == self.station,
-                    checksum: if self.trusts_rx_checksum { checksum } else { RxChecksum::Unknown },
+                    checksum: if self.trusts_rx_checksum {
+                        checksum
+                    } else {
+                        RxChecksum::Unknown
+                    },
                     buf,
                     offset: frame_offset.saturating_add(14),
                 };
@@ -98,7 +102,9 @@ impl Stack {
     #[inline(never)]
     fn receive_non_ip<E: Env>(&mut self, env: &mut E, now: Instant, buf: BufId, frame: &[u8]) {
         match ethernet::Header::parse(frame) {
-            Some((ether, payload)) if ether.ether_type == EtherType::Arp => self.receive_arp(env, now, payload),
+            Some((ether, payload)) if ether.ether_type == EtherType::Arp => {
+                self.receive_arp(env, now, payload)
+            }
             _ => self.shared.counters.rx_ethernet_unknown_type += 1,
         }
         env.free_rx(buf);
@@ -161,7 +167,9 @@ impl Stack {
             return env.free_rx(incoming.buf);
         };
         let headers = packet.header_len() + segment.header_len();
-        let offset = incoming.offset.saturating_add(u16::try_from(headers).unwrap_or(u16::MAX));
+        let offset = incoming
+            .offset
+            .saturating_add(u16::try_from(headers).unwrap_or(u16::MAX));
         let flow = self.flows.at(slot);
         if flow.state == State::TimeWait && flow.is_reopened_by(&segment) {
             let last = Some(flow.snd_max);
@@ -170,7 +178,11 @@ impl Stack {
             return env.free_rx(incoming.buf);
         }
         self.shared.counters.rx_tcp += 1;
-        let arrival = Arrival { segment, buf: incoming.buf, offset };
+        let arrival = Arrival {
+            segment,
+            buf: incoming.buf,
+            offset,
+        };
         if let Some(buf) = flow.receive(&mut self.shared, env, now, arrival) {
             env.free_rx(buf);
         }

@@ -47,10 +47,15 @@ impl Flow {
     fn advance_by(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum, acked: u32) {
         if self.marks.has(Marks::TIMING) && ack.at_or_after(self.rtt_seq) {
             self.marks.clear(Marks::TIMING);
-            self.rtt.sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
+            self.rtt
+                .sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
         }
         let (in_flight, mss) = (self.in_flight(), u32::from(self.mss));
-        if self.congestion.on_ack(acked, ack, in_flight, self.flight_peak, mss) == OnAck::Retransmit {
+        if self
+            .congestion
+            .on_ack(acked, ack, in_flight, self.flight_peak, mss)
+            == OnAck::Retransmit
+        {
             self.marks.set(Marks::RETRANSMIT);
             self.make_dirty(shared);
         }

@@ -30,6 +30,12 @@ pub(crate) mod open;
 /// A segment arrives.
 pub(crate) mod receive;
 
+/// All steps of that.
+mod arrives;
+
+/// Its text and its FIN.
+mod text;
+
 /// Resets and SYNs that may be forged.
 mod challenge;
 
@@ -176,11 +182,7 @@ impl Tuning {
             tcp.max_segment
         };
         let rto_min_ns = ns(tcp.rto_min);
-        let max_segment = config
-            .mtu
-            .saturating_sub(HEADERS_LEN)
-            .min(limit)
-            .max(MIN_SEGMENT);
+        let max_segment = config.mtu.saturating_sub(HEADERS_LEN).min(limit).max(MIN_SEGMENT);
         Tuning {
             send_queue_bytes: tcp.send_queue_bytes.clamp(1, 1 << 30),
             window_bytes,
