@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Seconds measured of each load [default: 2].
     #[arg(long, value_parser = seconds)]
     pub(crate) window: Option<Duration>,
+    /// Leave out the count of instructions.
+    #[arg(long)]
+    pub(crate) no_count: bool,
     /// Put the tables into this file, between its markers.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
@@ -115,7 +118,7 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
         .guests
         .clone()
         .into_iter()
-        .filter(|guest| guest.is_countable())
+        .filter(|guest| guest.is_countable() && !options.no_count)
     {
         eprintln!("instructions: {}", guest.title());
         results.count(guest, options, &namespace)?;

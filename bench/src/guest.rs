@@ -64,6 +64,9 @@ pub(crate) struct Images {
     /// More arguments for QEMU, for every guest (repeatable).
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) qemu_arg: Vec<String>,
+    /// More arguments for `ix run`, such as --batch=16 (repeatable).
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) ix_arg: Vec<String>,
     /// The reflector's words (see its source).
     #[arg(long, default_value = "pause=1000 many=4")]
     pub(crate) reflector_words: String,
@@ -172,6 +175,7 @@ impl Images {
         ]);
         command.args(extra.iter().map(|word| format!("--qemu-arg={word}")));
         command
+            .args(&self.ix_arg)
             .arg(self.release.join("echo"))
             .args(["--", "--port", &PORT.to_string()]);
         command
