@@ -179,7 +179,7 @@ impl Stack {
         }
         self.shared.counters.rx_tcp += 1;
         let arrival = Arrival {
-            segment,
+            segment: &segment,
             buf: incoming.buf,
             offset,
         };

@@ -24,15 +24,15 @@ impl Flow {
         match self.state {
             State::Closed => return Some(arrival.buf),
             State::SynSent => {
-                self.segment_arrives_in_syn_sent(shared, env, now, &arrival.segment);
+                self.segment_arrives_in_syn_sent(shared, env, now, arrival.segment);
                 return Some(arrival.buf);
             }
             _ => {}
         }
-        if !self.passes_checks(shared, env, now, &arrival.segment) {
+        if !self.passes_checks(shared, env, now, arrival.segment) {
             return Some(arrival.buf);
         }
-        if !self.ack_step(shared, env, now, &arrival.segment) || self.state == State::Closed {
+        if !self.ack_step(shared, env, now, arrival.segment) || self.state == State::Closed {
             return Some(arrival.buf);
         }
         let kept = self.take_segment_data(shared, env, now, arrival);

@@ -56,7 +56,7 @@ impl Flow {
 
     /// The part of a segment's data that has not come before, lies in the window and before the FIN.
     fn wanted_part(&self, arrival: &Arrival<'_>) -> Option<Meta> {
-        let segment = &arrival.segment;
+        let segment = arrival.segment;
         let len = u16::try_from(segment.payload.len()).ok()?;
         let mut meta = Meta::of_flow(self.index, self.generation, segment.seq, arrival.offset, len);
         if meta.seq.before(self.rcv_nxt) {

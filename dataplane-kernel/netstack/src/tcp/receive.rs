@@ -12,7 +12,7 @@ use crate::{BufId, Env, Instant};
 
 /// A segment and the buffer it lies in.
 pub(crate) struct Arrival<'a> {
-    pub(crate) segment: Segment<'a>,
+    pub(crate) segment: &'a Segment<'a>,
     pub(crate) buf: BufId,
     /// Where the payload begins in the buffer.
     pub(crate) offset: u16,
@@ -29,7 +29,7 @@ impl Flow {
         arrival: Arrival<'_>,
     ) -> Option<BufId> {
         self.heard_at = now;
-        match self.predict(&arrival.segment) {
+        match self.predict(arrival.segment) {
             Some(stamps) => self.receive_predicted(shared, now, arrival, stamps),
             None => self.segment_arrives(shared, env, now, arrival),
         }
@@ -70,7 +70,7 @@ impl Flow {
         arrival: Arrival<'_>,
         stamps: Timestamps,
     ) -> Option<BufId> {
-        let segment = &arrival.segment;
+        let segment = arrival.segment;
         shared.counters.tcp_predicted += 1;
         if self.ack_sent == self.rcv_nxt {
             self.ts_recent = stamps.value;

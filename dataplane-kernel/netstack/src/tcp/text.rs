@@ -16,7 +16,7 @@ impl Flow {
         now: Instant,
         arrival: Arrival<'_>,
     ) -> Option<BufId> {
-        let segment = &arrival.segment;
+        let segment = arrival.segment;
         if !self.state.may_receive() {
             // After the peer's FIN there is no data; whatever this is, tell where we are.
             if segment.sequence_len() > 0 {
@@ -50,7 +50,7 @@ impl Flow {
         now: Instant,
         arrival: Arrival<'_>,
     ) -> Option<BufId> {
-        let segment = &arrival.segment;
+        let segment = arrival.segment;
         let end = segment.seq + u32::try_from(segment.payload.len()).unwrap_or(0);
         if !end.after(self.rcv_nxt) {
             self.ack_now(shared);
