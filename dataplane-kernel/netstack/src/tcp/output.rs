@@ -87,8 +87,10 @@ impl Flow {
             let whole = unsent.min(u32::from(self.mss));
             let len = whole.min(room);
             // RFC 9293 section 3.8.6.2.1: a full segment, all there is (data is always pushed, Nagle's algorithm is not
-            // used), or half of the largest window seen; else wait.
-            let worth_it = len == whole || len >= (self.snd_wnd_max / 2).max(1);
+            // used), or half of the largest window seen; else wait. What was sent before is not held back, even if the
+            // window has shrunk since.
+            let worth_it =
+                len == whole || len >= (self.snd_wnd_max / 2).max(1) || self.snd_nxt.before(self.snd_max);
             if room == 0 || !worth_it {
                 self.wait_for_window(shared, now, in_flight);
                 return Ok(());

@@ -20,9 +20,11 @@ impl Flow {
     #[cold]
     #[inline(never)]
     pub(crate) fn wait_for_window(&mut self, shared: &mut Shared, now: Instant, in_flight: u32) {
-        if in_flight == 0 && self.rto_at == Instant::FAR {
+        if in_flight == 0 {
             self.marks.set(Marks::PERSIST);
-            self.start_rto(shared, now);
+            if self.rto_at == Instant::FAR {
+                self.start_rto(shared, now);
+            }
         }
     }
 

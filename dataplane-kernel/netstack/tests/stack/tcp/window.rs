@@ -1,7 +1,7 @@
 //! Windows, ours and the peer's: RFC 9293 sections 3.8.6.1 (zero window) and 3.8.6.2 (silly window syndrome).
 
 use crate::harness::dialogue::{Dialogue, pattern};
-use crate::harness::segment::{ack, data, syn};
+use crate::harness::segment::{ack, data, fin, syn};
 use netstack::{BufId, Id};
 
 /// Takes all there is to receive; gives the bytes and the buffers.
@@ -302,5 +302,67 @@ fn a_tiny_mss_is_not_taken_at_its_word() {
     while t.next_segment().is_some() {}
     t.send(ack(1, 101));
     t.expect_sent(flow, 100);
+    t.end();
+}
+
+/// RFC 9293 section 3.8.6: the peer should not shrink its window, but we must bear it. A late segment's old window looks
+/// the same.
+#[test]
+fn what_was_sent_is_repeated_into_a_window_that_has_shrunk() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    let bytes = pattern(0, 2920);
+    t.write(flow, &bytes);
+    t.expect(data(1, 1, &bytes[..1460]));
+    t.expect(data(1461, 1, &bytes[1460..]));
+    t.send(ack(1, 1461).window(1000));
+    t.expect_sent(flow, 1460);
+    t.advance_ms(250);
+    t.expect(data(1461, 1, &bytes[1460..2460]));
+    t.send(ack(1, 2461).window(1000));
+    t.expect(data(2461, 1, &bytes[2460..]));
+    t.send(ack(1, 2921));
+    t.expect_sent(flow, 1460);
+    t.end();
+}
+
+#[test]
+fn a_window_that_closes_on_lost_data_is_probed() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    let bytes = pattern(0, 2920);
+    t.write(flow, &bytes);
+    t.expect(data(1, 1, &bytes[..1460]));
+    t.expect(data(1461, 1, &bytes[1460..]));
+    t.send(ack(1, 1461).window(0));
+    t.expect_sent(flow, 1460);
+    t.advance_ms(1000);
+    let probe = t.next_segment().expect("a probe");
+    assert!((probe.seq, probe.payload.len()) == (1461, 1), "{probe:?}");
+    while t.next_segment().is_some() {}
+    t.send(ack(1, 1461).window(5000));
+    t.expect(data(1461, 1, &bytes[1460..]));
+    t.send(ack(1, 2921));
+    t.expect_sent(flow, 1460);
+    t.end();
+}
+
+/// The same of a FIN.
+#[test]
+fn a_window_that_closes_on_a_lost_fin_is_probed() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    t.write(flow, "last");
+    t.expect(data(1, 1, "last"));
+    t.close(flow);
+    t.expect(fin(5, 1));
+    t.send(ack(1, 5).window(0));
+    t.expect_sent(flow, 4);
+    t.advance_ms(1000);
+    t.expect(fin(5, 1));
+    while t.next_segment().is_some() {}
+    t.send(fin(1, 6));
+    t.expect(ack(6, 2));
+    t.expect_dead(flow, Ok(()));
     t.end();
 }
