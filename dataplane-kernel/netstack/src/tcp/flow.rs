@@ -365,10 +365,9 @@ impl Flow {
         self.snd_una.distance_to(self.snd_nxt)
     }
 
-    /// Bytes queued and not acknowledged.
+    /// Bytes queued and not acknowledged; one more before our SYN is.
     #[inline]
     pub(crate) fn queued_bytes(&self) -> u32 {
-        let first = self.snd_una.later_of(self.iss + 1);
-        u32::try_from(first.signed_distance_to(self.snd_end)).unwrap_or(0)
+        u32::try_from(self.snd_una.signed_distance_to(self.snd_end)).unwrap_or(0)
     }
 }

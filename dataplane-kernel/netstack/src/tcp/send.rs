@@ -8,7 +8,10 @@ impl Flow {
     /// Bytes the app could queue now. What it has not been told to be sent counts as queued.
     #[inline]
     pub(crate) fn send_room(&self, shared: &Shared) -> u32 {
-        shared.tuning.send_queue_bytes.saturating_sub(self.queued_bytes() + self.sent_untold)
+        shared
+            .tuning
+            .send_queue_bytes
+            .saturating_sub(self.queued_bytes() + self.sent_untold)
     }
 
     /// Queues what there is room for, from the front; tells how many bytes that was.
