@@ -219,7 +219,7 @@ pub(crate) fn challenge_limit(per_second: u32, now: Instant) -> ChallengeLimit {
     ChallengeLimit::new(per_second, now)
 }
 
-/// A buffer counts for at least 2 to this many bytes of window: half of its size.
+/// Binary logarithm of the window that a buffer takes at least, in bytes: half of its size.
 pub(crate) const BUFFER_SHARE_SHIFT: u32 = 10;
 
 pub(crate) fn ns(duration: Duration) -> u64 {
