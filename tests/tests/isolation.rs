@@ -71,6 +71,14 @@ fn what_is_read_only_cannot_be_written() {
 }
 
 #[test]
+fn bases_that_are_not_canonical_are_survived() {
+    let ended = run("wild_base", &[]);
+    ended.assert_said("wild bases");
+    assert!(!ended.log.contains("KERNEL"), "{}", ended.log);
+    assert!([0, 128 + SIGSEGV].contains(&ended.code), "{}", ended.code);
+}
+
+#[test]
 fn privileged_instructions_kill_the_app() {
     for what in ["hlt", "cli", "out", "in", "cr3", "wrmsr", "lgdt", "int0x80"] {
         assert_killed(&run("privileged", &[what]), SIGSEGV, "SIGSEGV");
@@ -112,6 +120,17 @@ fn an_infinite_loop_is_reported_and_can_be_stopped() {
     let ended = run.stop();
     ended.assert_code(128 + Signal::SIGTERM as i32);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
+fn an_app_that_waits_and_does_not_listen_is_ended_by_the_kernel() {
+    let run = Runner::new(&guest("deaf", Build::Plain))
+        .options(&["--grace", "1"])
+        .start();
+    run.wait_for("deaf");
+    let ended = run.stop();
+    ended.assert_code(128 + Signal::SIGTERM as i32);
+    ended.assert_logged("did not finish in time");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `run_io` and, in it, the cycle: receive, timers, events, ring 3, commands, transmit. Entering ring 3 reads as the
 //! subroutine call that [`super::serve`] makes of it.
 
+use super::serve::told_to_stop_now;
 use super::{Core, now};
 use crate::nic::Nic;
 use crate::user::{Process, RunIo};
@@ -28,7 +29,7 @@ impl<N: Nic> Core<N> {
             }
             self.transmit(time);
             self.idle(process, time);
-            if process.outcome().is_some() {
+            if process.outcome().is_some() || told_to_stop_now() {
                 return Ok(0);
             }
             time = now();

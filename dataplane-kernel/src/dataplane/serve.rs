@@ -53,7 +53,7 @@ impl<N: Nic> Core<N> {
                 Leave::Idle { deadline_ns } => self.sleep(process, deadline_ns),
                 Leave::Ended(outcome) => return outcome,
             }
-            if self.told_to_stop_now() {
+            if told_to_stop_now() {
                 log::warn!("the app did not finish in time; ending it");
                 return Outcome::Signalled(SIGKILL);
             }
@@ -62,7 +62,7 @@ impl<N: Nic> Core<N> {
 
     /// No thread can run until `deadline_ns`: the network goes on.
     fn sleep(&mut self, process: &Process, deadline_ns: Option<u64>) {
-        while deadline_ns.is_none_or(|deadline| now().0 < deadline) && !self.told_to_stop_now() {
+        while deadline_ns.is_none_or(|deadline| now().0 < deadline) && !told_to_stop_now() {
             self.attend();
             self.pause(process, now());
         }
@@ -79,10 +79,6 @@ impl<N: Nic> Core<N> {
             }
             self.tally.late_ticks += 1;
         }
-    }
-
-    fn told_to_stop_now(&self) -> bool {
-        host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) >= STOP_NOW)
     }
 
     /// Ends the connections the app left open: what it had sent is delivered if that takes no longer than [`LINGER`];
@@ -103,4 +99,9 @@ impl<N: Nic> Core<N> {
             self.pause(process, now());
         }
     }
+}
+
+/// The launcher has run out of patience with the app.
+pub(super) fn told_to_stop_now() -> bool {
+    host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) >= STOP_NOW)
 }

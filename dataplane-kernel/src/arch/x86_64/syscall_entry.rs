@@ -12,7 +12,7 @@ use super::context::{Context, INITIAL_MXCSR, Resume};
 use super::gdt;
 use ::x86_64::VirtAddr;
 use ::x86_64::registers::model_specific::{
-    Efer, EferFlags, FsBase, GsBase, KernelGsBase, LStar, SFMask, Star,
+    Efer, EferFlags, FsBase, GsBase, KernelGsBase, LStar, Msr, SFMask, Star,
 };
 use ::x86_64::registers::rflags::RFlags;
 use core::arch::naked_asm;
@@ -86,28 +86,29 @@ pub fn init() {
 
 /// FS base, ring 3's for ring 0 has no use for one.
 pub fn fs_base() -> u64 {
-    FsBase::read().as_u64()
+    base(FsBase::MSR)
 }
 
-/// Sets the FS base.
-///
-/// # Panics
-/// If it is not canonical.
+/// Sets the FS base; to an address that is not canonical, its low 48 bits count.
 pub fn set_fs_base(address: u64) {
-    FsBase::write(VirtAddr::new(address));
+    FsBase::write(VirtAddr::new_truncate(address));
 }
 
 /// GS base that ring 3 will find.
 pub fn user_gs_base() -> u64 {
-    KernelGsBase::read().as_u64()
+    base(KernelGsBase::MSR)
 }
 
-/// Sets the GS base that ring 3 will find.
-///
-/// # Panics
-/// If it is not canonical.
+/// Sets the GS base that ring 3 will find; as [`set_fs_base`].
 pub fn set_user_gs_base(address: u64) {
-    KernelGsBase::write(VirtAddr::new(address));
+    KernelGsBase::write(VirtAddr::new_truncate(address));
+}
+
+/// Ring 3 sets these bases itself (`wrfsbase`, `wrgsbase`). A processor lets it set no address that is not canonical,
+/// but QEMU's emulator does, so nothing may rely on it.
+fn base(register: Msr) -> u64 {
+    // SAFETY: every 64-bit processor has these registers, and reading them changes nothing.
+    unsafe { register.read() }
 }
 
 /// Runs the thread until its next trap. Its extended state must be in the processor.
