@@ -304,7 +304,7 @@ fn headers_address(offset: u64, headers: &[ProgramHeader]) -> u64 {
         headers
             .iter()
             .find(within)
-            .map(|h| h.p_vaddr.wrapping_add(offset - h.p_offset))
+            .map(|h| h.p_vaddr.wrapping_add(offset.wrapping_sub(h.p_offset)))
     };
     table.or_else(holder).unwrap_or(0)
 }
@@ -317,7 +317,7 @@ pub(super) fn symbol(file: &[u8], address: u64) -> Option<(&str, u64)> {
         .iter()
         .find(|s| s.st_symtype() == abi::STT_FUNC && address.wrapping_sub(s.st_value) < s.st_size)?;
     let name = names.get(usize::try_from(symbol.st_name).ok()?).ok()?;
-    Some((name, address - symbol.st_value))
+    Some((name, address.wrapping_sub(symbol.st_value)))
 }
 
 #[cfg(test)]
@@ -488,6 +488,13 @@ mod tests {
             error(&file(abi::ET_DYN, 0, 0x1000, &many)),
             LoadError::TooManySegments
         );
+    }
+
+    #[test]
+    fn an_empty_segment_may_claim_any_bytes_of_the_file() {
+        let empty = (abi::PT_LOAD, READ, 0x8000, u64::MAX, 0);
+        let file = file(abi::ET_DYN, 0, 0x1000, &[&[empty], &GOOD[..]].concat());
+        assert_eq!(Image::parse(&file).unwrap().segments.len(), GOOD.len());
     }
 
     #[test]

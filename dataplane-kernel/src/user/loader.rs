@@ -77,14 +77,15 @@ pub(super) fn load(
     let bias = match image.placement {
         Placement::Fixed => 0,
         Placement::Anywhere => {
-            first.next_multiple_of(image.align) - (image.span().start & !(image.align - 1))
+            let base = image.span().start & !(image.align - 1);
+            first.next_multiple_of(image.align).wrapping_sub(base)
         }
     };
     map_segments(&mut memory, &image, bias)?;
     memory.start_heap(match image.placement {
         Placement::Fixed => first,
         // A page between the two, so that running off the image does not end in the heap.
-        Placement::Anywhere => image.span().end + bias + PAGE,
+        Placement::Anywhere => placed(image.span().end, bias) + PAGE,
     });
     let stack_bytes = STACK_BYTES.min(memory.arena_bytes() / STACK_SHARE) & !(PAGE - 1);
     let top = map_stack(&mut memory, stack_bytes)?;
@@ -96,22 +97,28 @@ pub(super) fn load(
     log::info!(
         "{} KiB arena, image at {:#x}, entry {:#x}, stack {:#x}",
         (arena_range.end - arena_range.start) >> 10,
-        image.span().start + bias,
-        image.entry + bias,
+        placed(image.span().start, bias),
+        placed(image.entry, bias),
         rsp
     );
     Ok(Loaded {
         memory,
-        context: Context::new(image.entry + bias, rsp),
+        context: Context::new(placed(image.entry, bias), rsp),
         stack_bytes,
         bias,
     })
 }
 
+/// Where an address of the file's lies. A bias may be negative, and addresses that no segment holds (of the program
+/// headers, say) may be anything.
+fn placed(address: u64, bias: u64) -> u64 {
+    address.wrapping_add(bias)
+}
+
 fn map_segments(memory: &mut Memory, image: &Image<'_>, bias: u64) -> Result<(), LoadError> {
     for segment in &image.segments {
         let (start, len) = (
-            segment.pages.start + bias,
+            placed(segment.pages.start, bias),
             segment.pages.end - segment.pages.start,
         );
         let out_of_memory = |_: Refused| LoadError::OutOfMemory { wanted_bytes: len };
@@ -122,7 +129,7 @@ fn map_segments(memory: &mut Memory, image: &Image<'_>, bias: u64) -> Result<(),
             address: segment.address,
         };
         memory
-            .copy_out(UserVirt(segment.address + bias), segment.data)
+            .copy_out(UserVirt(placed(segment.address, bias)), segment.data)
             .ok_or(out_of_range)?;
         memory
             .protect(start, len, segment.protection)
@@ -158,7 +165,7 @@ fn start_stack(
     let headers = if image.headers == 0 {
         0
     } else {
-        image.headers + bias
+        placed(image.headers, bias)
     };
     let hwcap2 = if control::has_fsgsbase() {
         HWCAP2_FSGSBASE
@@ -172,7 +179,7 @@ fn start_stack(
         (aux::PAGESZ, PAGE),
         (aux::BASE, 0),
         (aux::FLAGS, 0),
-        (aux::ENTRY, image.entry + bias),
+        (aux::ENTRY, placed(image.entry, bias)),
         (aux::UID, USER_ID),
         (aux::EUID, USER_ID),
         (aux::GID, USER_ID),
