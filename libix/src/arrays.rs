@@ -7,6 +7,7 @@ use crate::{Error, trap};
 use core::ops::Range;
 use core::ptr::NonNull;
 use ix_abi::app::{Command, Event, IoInfo, Status};
+use std::sync::{Mutex, PoisonError};
 
 /// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
 const NO_SUCH_LINUX_CALL: i64 = -38;
@@ -24,6 +25,21 @@ pub(crate) struct Events {
     capacity: usize,
 }
 
+/// The arrays that somebody has, by the address of their `IoInfo`. They are never given up: what the kernel still says
+/// of a former owner's flows would pass for news of the next one's, and free what it has lent.
+static TAKEN: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// # Errors
+/// `Busy` if somebody has them.
+fn take(info_address: u64) -> Result<(), Status> {
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if taken.contains(&info_address) {
+        return Err(Status::Busy);
+    }
+    taken.push(info_address);
+    Ok(())
+}
+
 impl Arrays {
     /// Asks the kernel for them.
     pub(crate) fn set_up() -> Result<(Self, Events), Error> {
@@ -34,6 +50,7 @@ impl Arrays {
                 Error::Status(Status::check(status).err().unwrap_or(Status::Invalid))
             })?,
         };
+        take(address)?;
         let info = NonNull::new(address as *mut IoInfo).ok_or(Error::Status(Status::Fault))?;
         // SAFETY: the kernel answered io_setup with the address of an `IoInfo` mapped for as long as the program runs.
         let info = unsafe { info.read() };
@@ -138,12 +155,15 @@ impl Received {
         self.start.as_ptr() as u64
     }
 
-    /// Narrows the view to `range`, which must lie in it.
+    /// Narrows the view to `range`, which must lie in it. The address stays one of the lent bytes': an empty view does
+    /// not move behind the last of them, where another buffer may begin.
     #[allow(clippy::cast_possible_truncation, reason = "at most the old length, a u32")]
     pub(crate) fn narrow(&mut self, range: Range<usize>) {
         let len = self.bytes()[range.clone()].len() as u32;
-        // SAFETY: slicing has just checked that `range` lies in the view.
-        self.start = unsafe { self.start.add(range.start) };
+        if len > 0 {
+            // SAFETY: slicing has just checked that `range` lies in the view.
+            self.start = unsafe { self.start.add(range.start) };
+        }
         self.len = len;
     }
 }

@@ -28,10 +28,11 @@ pub struct EventLoop {
 }
 
 impl EventLoop {
-    /// Makes the calling thread the dataplane thread of its core.
+    /// Makes the calling thread the dataplane thread of its core, and this the core's loop for as long as the program
+    /// runs.
     ///
     /// # Errors
-    /// [`Error::NotUnderIxion`] on plain Linux, `Busy` if another thread has the core.
+    /// [`Error::NotUnderIxion`] on plain Linux, `Busy` if another thread has the core, or a loop was made for it before.
     pub fn new() -> Result<Self, Error> {
         let (io, events) = Io::set_up()?;
         Ok(EventLoop { io, events })

@@ -364,6 +364,66 @@ fn plain_linux_is_told_apart() {
 }
 
 #[test]
+fn a_core_has_one_loop_for_ever() {
+    boot(16, 16);
+    let first = EventLoop::new().unwrap();
+    assert_eq!(EventLoop::new().err(), Some(Error::Status(Status::Busy)));
+    drop(first);
+    assert_eq!(EventLoop::new().err(), Some(Error::Status(Status::Busy)));
+}
+
+#[test]
+fn a_failure_found_before_the_end_of_the_turn_is_told_without_waiting() {
+    boot(16, 16);
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut echo = Echo::default();
+    let port = event_loop.io().udp_bind(7).unwrap();
+    with(|k| k.fail = Some((Opcode::UdpSend, Status::Unreachable)));
+    event_loop
+        .io()
+        .udp_send(port, "10.0.2.2:9".parse().unwrap(), "datagram");
+    // This carries out what is batched before it.
+    event_loop.io().start_timer(Duration::from_secs(1)).unwrap();
+    event_loop.turn(&mut echo, None).unwrap();
+    assert_eq!(echo.said, ["udp Err(Unreachable)"]);
+    with(|k| assert_eq!(k.waits, [0]));
+}
+
+#[test]
+fn what_must_be_tried_again_in_the_middle_of_a_turn_is_not_left_to_an_event() {
+    let (mut event_loop, mut echo, _, _) = with_flow(16, 16);
+    let flow = echo.flows[0];
+    with(|k| (k.room, k.waits) = (0, Vec::new()));
+    // More pieces than one command takes, so the turn goes on after the first is refused.
+    for _ in 0..40 {
+        event_loop.io().send(flow, "x").unwrap();
+    }
+    event_loop.turn(&mut echo, None).unwrap();
+    with(|k| {
+        assert!(k.sent.is_empty() && k.waits[0] < u64::MAX);
+        k.room = usize::MAX;
+    });
+    event_loop.turn(&mut echo, None).unwrap();
+    with(|k| assert_eq!(k.sent, [b'x'; 40]));
+}
+
+#[test]
+fn an_emptied_buffer_goes_back_by_one_of_its_own_bytes() {
+    struct Empty;
+    impl Handler for Empty {
+        fn on_recv(&mut self, _: &mut Io, _: Flow, mut data: RecvBuf) {
+            data.advance(data.len());
+            assert!(data.is_empty());
+        }
+    }
+    let (mut event_loop, _, _, cookie) = with_flow(16, 16);
+    let address = with(|k| k.receive(EventKind::Recv, cookie, b"abcdefg"));
+    event_loop.turn(&mut Empty, None).unwrap();
+    event_loop.turn(&mut Empty, None).unwrap();
+    with(|k| assert_eq!(k.done.last().unwrap().address, address));
+}
+
+#[test]
 fn a_received_buffer_can_be_narrowed_and_still_goes_back() {
     struct Trim(Vec<SendBuf>);
     impl Handler for Trim {

@@ -11,7 +11,8 @@ use std::time::Instant;
 /// Most bytes offered by one command: its result is 31 bits wide.
 const LONGEST_SEND: usize = 1 << 30;
 
-/// Longest wait right after commands: one of them may fail, which shows only when `run_io` returns.
+/// Longest wait right after commands, of which one may fail, which shows only when `run_io` returns; and before another
+/// try of what the kernel had no room for.
 const AFTER_COMMANDS_NS: u64 = 1_000_000;
 
 impl Io {
@@ -36,8 +37,11 @@ impl Io {
     #[inline]
     fn wait_ns(&self, wait: Option<Duration>) -> u64 {
         let mut wait_ns = wait.map_or(u64::MAX, to_ns);
-        if !self.batch.is_empty() {
+        if !self.batch.is_empty() || !self.retry.is_empty() {
             wait_ns = wait_ns.min(AFTER_COMMANDS_NS);
+        }
+        if !self.notices.is_empty() {
+            wait_ns = 0;
         }
         if let Some(at) = self.stop_at {
             wait_ns = wait_ns.min(to_ns(at.saturating_duration_since(Instant::now())));
