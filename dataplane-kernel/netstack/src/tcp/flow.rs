@@ -90,7 +90,8 @@ marks! {
     TIMING = 12,
     /// `repeat_ticket` is of a retransmission that may still stand in the transmit ring.
     REPEATED = 13,
-    /// Data was sent: `data_ticket` holds.
+    /// Data was put into the transmit ring, and the device was not seen to let go of it: `data_ticket` and `mark_ticket`
+    /// hold.
     DATA_SENT = 14,
     /// The app has to be told: knock, or connected.
     TELL_OPEN = 15,
@@ -248,6 +249,11 @@ pub(crate) struct Flow {
     pub(crate) generation: u32,
     pub(crate) data_ticket: TxTicket,
     pub(crate) repeat_ticket: TxTicket,
+    /// Data before this the device has let go of: an acknowledgement of it can be believed.
+    pub(crate) gone_seq: SeqNum,
+    /// With the frame of this ticket it will have let go of what lies before `mark_seq`.
+    pub(crate) mark_ticket: TxTicket,
+    pub(crate) mark_seq: SeqNum,
 
     /// Segments beyond a gap, by sequence number.
     pub(crate) beyond: BufList,
@@ -334,6 +340,9 @@ impl Flow {
             generation: 0,
             data_ticket: TxTicket(0),
             repeat_ticket: TxTicket(0),
+            gone_seq: SeqNum(0),
+            mark_ticket: TxTicket(0),
+            mark_seq: SeqNum(0),
             beyond: BufList::EMPTY,
             beyond_buffers: 0,
             beyond_latest: SeqNum(0),

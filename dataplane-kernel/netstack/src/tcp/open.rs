@@ -57,6 +57,7 @@ impl Flow {
             iss = last + REUSE_GAP;
         }
         (self.iss, self.snd_una, self.snd_nxt, self.snd_max) = (iss, iss, iss, iss);
+        (self.gone_seq, self.mark_seq) = (iss, iss);
         self.snd_end = iss + 1;
         self.mss = tuning.max_segment;
         self.congestion = Congestion::new(tuning.max_segment.into(), iss);

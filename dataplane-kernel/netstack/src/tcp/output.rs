@@ -155,12 +155,11 @@ impl Flow {
             .ok_or(Blocked::RingFull)?;
         self.acknowledged_all();
         self.send.advance(&shared.spans, len);
-        self.data_ticket = ticket;
         self.sent_at = now;
         let next = seq + len + u32::from(fin);
+        self.data_in_ring(ticket, next);
         self.snd_nxt = next;
         self.flight_peak = self.in_flight();
-        self.marks.set(Marks::DATA_SENT);
         if fin {
             self.marks.set(Marks::FIN_SENT);
         }

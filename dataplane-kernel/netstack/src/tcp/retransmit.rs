@@ -134,7 +134,7 @@ impl Flow {
         let ticket = self
             .emit(shared, env, now, self.snd_una, flags, cut.spans(), cut.len)
             .ok_or(Blocked::RingFull)?;
-        self.data_ticket = ticket;
+        self.data_in_ring(ticket, self.snd_una + cut.len);
         self.repeated(shared, ticket);
         Ok(())
     }
@@ -161,8 +161,9 @@ impl Flow {
             .emit(shared, env, now, self.snd_nxt, flags, cut.spans(), cut.len)
             .ok_or(Blocked::RingFull)?;
         shared.counters.tcp_zero_window_probes += 1;
-        (self.data_ticket, self.repeat_ticket) = (ticket, ticket);
-        self.marks.set(Marks::DATA_SENT.or(Marks::REPEATED));
+        self.data_in_ring(ticket, self.snd_nxt + cut.len);
+        self.repeat_ticket = ticket;
+        self.marks.set(Marks::REPEATED);
         self.snd_max = self.snd_max.later_of(self.snd_nxt + cut.len + u32::from(fin));
         Ok(())
     }

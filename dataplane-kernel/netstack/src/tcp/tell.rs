@@ -2,7 +2,8 @@
 
 use super::Shared;
 use super::flow::{Flow, Marks, State};
-use crate::{Env, Event};
+use crate::seq::SeqNum;
+use crate::{Env, Event, TxTicket};
 
 /// What a flow has to say.
 pub(crate) enum Tell {
@@ -62,21 +63,58 @@ impl Flow {
         if untold { Tell::Held } else { Tell::Nothing }
     }
 
-    /// `Sent`, unless a retransmission may still stand in the transmit ring.
+    /// `Sent`, for what no frame in the transmit ring refers to. A peer may acknowledge what it has not got yet, and must
+    /// not get what the app puts there next.
     #[inline]
     fn sent<E: Env>(&mut self, shared: &Shared, env: &E) -> Option<Event> {
-        if self.marks.has(Marks::REPEATED) {
-            if !env.tx_done(self.repeat_ticket) {
-                return None;
-            }
-            self.marks.clear(Marks::REPEATED);
+        let len = self.sent_and_gone(env);
+        if len == 0 {
+            return None;
         }
+        self.sent_untold -= len;
         Some(Event::Sent {
             flow: self.id(),
             cookie: self.cookie,
-            len: core::mem::take(&mut self.sent_untold),
+            len,
             room: self.send_room(shared),
         })
+    }
+
+    /// A frame with data up to `end` has been put into the transmit ring.
+    #[inline]
+    pub(crate) fn data_in_ring(&mut self, ticket: TxTicket, end: SeqNum) {
+        if !self.marks.has(Marks::DATA_SENT) {
+            self.marks.set(Marks::DATA_SENT);
+            (self.mark_ticket, self.mark_seq) = (ticket, end);
+        }
+        self.data_ticket = ticket;
+    }
+
+    /// How many of the acknowledged bytes the device has let go of.
+    #[inline]
+    fn sent_and_gone<E: Env>(&mut self, env: &E) -> u32 {
+        if self.marks.has(Marks::DATA_SENT) && !env.tx_done(self.data_ticket) {
+            return self.sent_before_mark(env);
+        }
+        self.marks.clear(Marks::DATA_SENT.or(Marks::REPEATED));
+        self.gone_seq = self.snd_max;
+        self.sent_untold
+    }
+
+    /// The same while there is always a newer frame in the ring: goes by one mark at a time.
+    fn sent_before_mark<E: Env>(&mut self, env: &E) -> u32 {
+        if self.marks.has(Marks::REPEATED) {
+            if !env.tx_done(self.repeat_ticket) {
+                return 0;
+            }
+            self.marks.clear(Marks::REPEATED);
+        }
+        if env.tx_done(self.mark_ticket) {
+            self.gone_seq = self.mark_seq;
+            (self.mark_seq, self.mark_ticket) = (self.snd_max, self.data_ticket);
+        }
+        let not_gone = self.gone_seq.signed_distance_to(self.snd_una).max(0);
+        self.sent_untold.saturating_sub(not_gone.unsigned_abs())
     }
 
     /// `Eof`, and at the very end `Dead`, when no frame refers to memory of the flow's any more.

@@ -168,6 +168,51 @@ fn sent_waits_for_the_device_to_let_go() {
     t.end();
 }
 
+/// A peer that acknowledges what still stands in the transmit ring would get what the app puts there next.
+#[test]
+fn an_acknowledgement_ahead_of_the_device_is_not_believed() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    t.driver.device = Device::Held;
+    t.write(flow, "data");
+    assert_eq!(t.driver.in_flight(), 1);
+    t.send(ack(1, 5));
+    t.no_event();
+    t.driver.transmit(1);
+    t.turn();
+    t.expect(data(1, 1, "data"));
+    t.expect_sent(flow, 4);
+    t.end();
+}
+
+/// Nor does a sender that never lets the transmit ring run dry wait for ever.
+#[test]
+fn sent_is_told_while_newer_frames_stand_in_the_ring() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    t.driver.device = Device::Held;
+    t.write(flow, "one.");
+    t.write(flow, "two.");
+    t.driver.transmit(1);
+    t.turn();
+    t.expect(data(1, 1, "one."));
+    t.send(ack(1, 5));
+    t.expect_sent(flow, 4);
+    t.send(ack(1, 9));
+    t.no_event();
+    t.write(flow, "three");
+    t.driver.transmit(1);
+    t.turn();
+    t.expect(data(5, 1, "two."));
+    t.expect_sent(flow, 4);
+    t.driver.transmit(1);
+    t.turn();
+    t.expect(data(9, 1, "three"));
+    t.send(ack(1, 14));
+    t.expect_sent(flow, 5);
+    t.end();
+}
+
 #[test]
 fn dead_waits_for_the_device_to_let_go() {
     let mut t = Dialogue::new();
