@@ -54,20 +54,20 @@ pub fn area() -> Option<&'static HostArea> {
     AREA.get().copied()
 }
 
-/// Writes all of `bytes` to one of the app's output streams. Waits while the launcher has no room for them.
-pub fn console_write(stream: Stream, bytes: &[u8]) {
+/// Writes to one of the app's output streams as much of `bytes` as the launcher has room for now; how much that was.
+pub fn console_write(stream: Stream, bytes: &[u8]) -> usize {
     let Some(area) = area() else {
-        return serial::write(bytes);
+        serial::write(bytes);
+        return bytes.len();
     };
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let taken = area.console.push(stream, rest);
-        ring_doorbell(area);
-        if taken == 0 {
-            core::hint::spin_loop();
-        }
-        rest = rest.get(taken..).unwrap_or_default();
+    let mut taken = 0;
+    while let Some(rest @ [_, ..]) = bytes.get(taken..)
+        && let count @ 1.. = area.console.push(stream, rest)
+    {
+        taken += count;
     }
+    ring_doorbell(area);
+    taken
 }
 
 /// Wakes the launcher if it has asked for that.

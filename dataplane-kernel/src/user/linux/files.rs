@@ -20,6 +20,9 @@ const POLL_MAX: u64 = 64;
 /// App output is copied out in pieces of this size.
 const PIECE_BYTES: usize = 512;
 
+/// Time between two tries of a write for which the launcher has no room.
+const FULL_CONSOLE_NS: u64 = 200_000;
+
 const F_DUPFD: i32 = 0;
 const F_GETFD: i32 = 1;
 const F_SETFD: i32 = 2;
@@ -59,8 +62,6 @@ fn output(fd: u64) -> Result<Stream, Errno> {
 impl Process {
     pub(super) fn dispatch_files(&mut self, call: Sysno, a: Args) -> Option<Result<u64, Errno>> {
         Some(match call {
-            Sysno::write => self.write(a),
-            Sysno::writev => self.writev(a),
             Sysno::read | Sysno::readv => read(a),
             Sysno::close => descriptor(a[0]).map(|_| 0),
             Sysno::fstat => descriptor(a[0]).and_then(|_| self.write_console_stat(a[1])),
@@ -94,13 +95,28 @@ impl Process {
         })
     }
 
-    fn write(&mut self, [fd, from, len, ..]: Args) -> Result<u64, Errno> {
+    /// `write` and `writev`. While the launcher has room for nothing, because nobody reads what it has, the thread waits
+    /// and the network goes on; as soon as there is room for a part, the part is written.
+    pub(super) fn write_call(&mut self, call: Sysno, a: Args) -> Answer {
+        let written = match call {
+            Sysno::write => self.write(a),
+            _ => self.writev(a),
+        };
+        match written {
+            Err(Errno::EAGAIN) => Answer::Repeat {
+                at_ns: tsc::now_ns().saturating_add(FULL_CONSOLE_NS),
+            },
+            other => Answer::Return(other),
+        }
+    }
+
+    fn write(&self, [fd, from, len, ..]: Args) -> Result<u64, Errno> {
         let stream = output(fd)?;
         self.write_out(stream, from, len)
     }
 
     /// The pieces are read as they are written, so what another thread changes meanwhile may show, as in Linux.
-    fn writev(&mut self, [fd, pieces, count, ..]: Args) -> Result<u64, Errno> {
+    fn writev(&self, [fd, pieces, count, ..]: Args) -> Result<u64, Errno> {
         let stream = output(fd)?;
         if count > IOV_MAX {
             return Err(Errno::EINVAL);
@@ -108,12 +124,16 @@ impl Process {
         let mut total: u64 = 0;
         for piece in 0..count {
             let address = pieces.wrapping_add(piece * 16);
-            let written = match self.memory.read::<[u64; 2]>(UserVirt(address)) {
-                Some([from, len]) => self.write_out(stream, from, len),
-                None => Err(Errno::EFAULT),
+            let Some([from, len]) = self.memory.read::<[u64; 2]>(UserVirt(address)) else {
+                return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
             };
-            match written {
-                Ok(bytes) => total = total.saturating_add(bytes),
+            match self.write_out(stream, from, len) {
+                Ok(bytes) => {
+                    total = total.saturating_add(bytes);
+                    if bytes < len {
+                        break;
+                    }
+                }
                 Err(errno) if total == 0 => return Err(errno),
                 Err(_) => break,
             }
@@ -121,6 +141,7 @@ impl Process {
         Ok(total)
     }
 
+    /// How many bytes the launcher had room for, from the front; EAGAIN if it had none.
     fn write_out(&self, stream: Stream, from: u64, len: u64) -> Result<u64, Errno> {
         if len == 0 {
             return Ok(0);
@@ -134,10 +155,13 @@ impl Process {
             self.memory
                 .copy_in(UserVirt(from + done), bytes)
                 .ok_or(Errno::EFAULT)?;
-            host::console_write(stream, bytes);
-            done += count as u64;
+            let taken = host::console_write(stream, bytes);
+            done += taken as u64;
+            if taken < count {
+                break;
+            }
         }
-        Ok(len)
+        if done == 0 { Err(Errno::EAGAIN) } else { Ok(done) }
     }
 
     fn write_console_stat(&mut self, to: u64) -> Result<u64, Errno> {

@@ -31,6 +31,9 @@ use syscalls::{Errno, Sysno};
 /// A call's six arguments.
 type Args = [u64; 6];
 
+/// Length of the `syscall` instruction.
+const SYSCALL_BYTES: u64 = 2;
+
 /// Arguments as C's `int`: the upper half of the register is not looked at.
 #[allow(clippy::cast_possible_truncation, reason = "what C's int means")]
 const fn int(argument: u64) -> i32 {
@@ -43,6 +46,8 @@ enum Answer {
     Return(Result<u64, Errno>),
     /// It waits.
     Wait(Wait),
+    /// It makes the same call again, at this time.
+    Repeat { at_ns: u64 },
     /// It lets others run.
     Yield,
     /// It has ended.
@@ -65,13 +70,32 @@ impl Process {
         };
         let c = &thread.context;
         let (call, args) = (c.rax, [c.rdi, c.rsi, c.rdx, c.r10, c.r8, c.r9]);
-        match self.dispatch(number, call, args) {
+        let answer = self.dispatch(number, call, args);
+        self.give(number, call, answer);
+    }
+
+    fn give(&mut self, number: usize, call: u64, answer: Answer) {
+        match answer {
             Answer::Return(result) => {
                 if let Some(thread) = self.threads.get_mut(number) {
                     thread.set_result(result);
                 }
             }
             Answer::Wait(wait) => self.wait(number, wait),
+            Answer::Repeat { at_ns } => {
+                if let Some(thread) = self.threads.get_mut(number) {
+                    thread.context.rip = thread.context.rip.wrapping_sub(SYSCALL_BYTES);
+                }
+                // What the call would return is its number again.
+                self.wait(
+                    number,
+                    Wait {
+                        futex: None,
+                        deadline_ns: at_ns,
+                        timed_out: Ok(call),
+                    },
+                );
+            }
             Answer::Yield => {
                 if let Some(thread) = self.threads.get_mut(number) {
                     thread.set_result(Ok(0));
@@ -96,6 +120,7 @@ impl Process {
             Sysno::clock_nanosleep => self.clock_nanosleep(a),
             Sysno::nanosleep => self.nanosleep(a),
             Sysno::sched_yield => Answer::Yield,
+            Sysno::write | Sysno::writev => self.write_call(known, a),
             Sysno::poll => self.poll(a),
             Sysno::exit => Answer::EndThread,
             Sysno::exit_group => Answer::EndProcess(Outcome::Exited(int(a[0]).to_le_bytes()[0])),

@@ -168,6 +168,21 @@ fn a_futex_wakes_those_who_wait_and_only_them() {
 }
 
 #[test]
+fn a_repeated_call_is_made_again_as_it_was() {
+    let mut process = process();
+    let write = 1;
+    let c = &mut process.threads.get_mut(0).unwrap().context;
+    (c.rip, c.rax, c.rdi, c.rsi, c.rdx) = (CODE + 2, write, 2, DATA, 9);
+    process.give(0, write, Answer::Repeat { at_ns: 50 });
+    assert_eq!((process.scheduler.next(), process.next_deadline_ns), (None, 50));
+    let (thread, result) = process.threads.expired(50).unwrap();
+    process.wake_with(thread, result);
+    let c = &process.threads.get(0).unwrap().context;
+    assert_eq!((c.rip, c.rax, c.rdi, c.rsi, c.rdx), (CODE, write, 2, DATA, 9));
+    assert_eq!(process.scheduler.next(), Some(0));
+}
+
+#[test]
 fn a_thread_that_ends_tells_who_joins_it() {
     let mut process = process();
     let child = process.add_thread_for_test();
