@@ -7,6 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Longest kernel command line. What loads the kernel in QEMU (its `pvh.bin`) has a buffer of 4096 bytes for it and the
+/// zero after it, and a longer one overwrites what lies behind.
+const MAX_CMDLINE_BYTES: usize = 4095;
+
 /// What will be done.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -41,6 +45,9 @@ pub enum PlanError {
     /// The name would not do as a file name.
     #[error("`{0}` is no name for a run; use letters, digits, dots, dashes and underscores, at most 64")]
     Name(String),
+    /// More words for the kernel and the app than fit.
+    #[error("the app's arguments and --env are too long by {0} bytes; put what is long into the app itself")]
+    TooLong(usize),
     /// The network's settings are at odds.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -56,6 +63,9 @@ impl Plan {
         let net = options.net.clone().unwrap_or(NetChoice::User);
         let network = Network::new(&net, options.ip, options.gateway, options.forward.clone())?;
         let cmdline = kernel_cmdline(&options, &network, &app);
+        if cmdline.len() > MAX_CMDLINE_BYTES {
+            return Err(PlanError::TooLong(cmdline.len() - MAX_CMDLINE_BYTES));
+        }
         Ok(Self {
             backend: options.backend.unwrap_or(Backend::Auto),
             name: options.name,
@@ -168,6 +178,19 @@ mod tests {
         });
         let expected = "batch=8 watchdog=5 key=1 env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
         assert!(plan.unwrap().cmdline.ends_with(expected));
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_refused() {
+        let plan = |len: usize| {
+            Plan::new(Options {
+                args: vec!["x".repeat(len).into()],
+                ..options()
+            })
+        };
+        let fixed = plan(1).unwrap().cmdline.len() - 1;
+        assert_eq!(plan(4095 - fixed).unwrap().cmdline.len(), 4095);
+        assert!(matches!(plan(4098 - fixed), Err(PlanError::TooLong(3))));
     }
 
     #[test]
