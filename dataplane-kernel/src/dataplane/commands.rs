@@ -79,7 +79,9 @@ impl<N: Nic> Core<N> {
         process: &Process,
         time: Instant,
     ) -> Result<Done, Status> {
-        let Core { nic, pool, stack, io, .. } = self;
+        let Core {
+            nic, pool, stack, io, ..
+        } = self;
         let wire = &mut Wire::new(nic, pool);
         let cookie = command.cookie;
         let endpoint = io.endpoint(command);

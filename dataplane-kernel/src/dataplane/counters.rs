@@ -44,13 +44,18 @@ impl<N: Nic> Core<N> {
     fn each_counter(&self, process: &Process) -> impl Iterator<Item = (&'static str, u64)> + use<'_, N> {
         let (tally, app, pool) = (self.tally.each(), process.counters(), self.pool.counters());
         let stack = self.stack.counters().each();
-        tally.chain(app).chain(pool).chain(self.nic.counters()).chain(stack)
+        tally
+            .chain(app)
+            .chain(pool)
+            .chain(self.nic.counters())
+            .chain(stack)
     }
 
     /// Once, at boot: names.
     pub(super) fn describe_counters(&self, process: &Process) {
         if let Some(area) = host::area() {
-            area.counters.describe(self.each_counter(process).map(|(name, _)| name));
+            area.counters
+                .describe(self.each_counter(process).map(|(name, _)| name));
             self.publish_counters(process);
         }
     }
@@ -68,7 +73,8 @@ impl<N: Nic> Core<N> {
     /// Writes all values, as they stand.
     pub(super) fn publish_counters(&self, process: &Process) {
         if let Some(area) = host::area() {
-            area.counters.publish(self.each_counter(process).map(|(_, value)| value));
+            area.counters
+                .publish(self.each_counter(process).map(|(_, value)| value));
         }
     }
 }

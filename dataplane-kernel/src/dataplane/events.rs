@@ -14,11 +14,15 @@ impl<N: Nic> Core<N> {
     #[inline]
     pub(super) fn deliver(&mut self, room: u32, time: Instant) -> u32 {
         let mut count = u32::from(self.tell_stop());
-        let Core { nic, pool, stack, io, .. } = self;
+        let Core {
+            nic, pool, stack, io, ..
+        } = self;
         let region = pool.region();
         let mut wire = Wire::new(nic, pool);
         while count < room {
-            let Some(event) = stack.poll_event(&mut wire, time) else { break };
+            let Some(event) = stack.poll_event(&mut wire, time) else {
+                break;
+            };
             write(event, io.event(count), region);
             count += 1;
         }
@@ -32,7 +36,10 @@ impl<N: Nic> Core<N> {
         let told = !self.stop_told && host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) != 0);
         if told {
             self.stop_told = true;
-            *self.io.event(0) = AbiEvent { kind: EventKind::Stop as u16, ..AbiEvent::default() };
+            *self.io.event(0) = AbiEvent {
+                kind: EventKind::Stop as u16,
+                ..AbiEvent::default()
+            };
         }
         told
     }
@@ -48,19 +55,41 @@ fn write(event: Event, to: &mut AbiEvent, region: Region) {
     let address =
         |buf: BufId, offset: u16| layout::RX_WINDOW + region.window_offset(buf.0) + u64::from(offset);
     match event {
-        Event::Recv { flow, cookie, buf, offset, len } => {
+        Event::Recv {
+            flow,
+            cookie,
+            buf,
+            offset,
+            len,
+        } => {
             head(EventKind::Recv, HandleKind::Flow, flow, cookie);
             (to.address, to.len) = (address(buf, offset), len.into());
         }
-        Event::Sent { flow, cookie, len, room } => {
+        Event::Sent {
+            flow,
+            cookie,
+            len,
+            room,
+        } => {
             head(EventKind::Sent, HandleKind::Flow, flow, cookie);
             (to.len, to.room) = (len, room);
         }
-        Event::UdpRecv { socket, cookie, peer, buf, offset, len } => {
+        Event::UdpRecv {
+            socket,
+            cookie,
+            peer,
+            buf,
+            offset,
+            len,
+        } => {
             head(EventKind::UdpRecv, HandleKind::Udp, socket, cookie);
             (to.address, to.len, to.endpoint) = (address(buf, offset), len.into(), peer.into());
         }
-        Event::UdpSent { socket, cookie, result } => {
+        Event::UdpSent {
+            socket,
+            cookie,
+            result,
+        } => {
             head(EventKind::UdpSent, HandleKind::Udp, socket, cookie);
             to.result = code(result);
         }

@@ -10,6 +10,7 @@ use netstack::timer_wheel::TICK_SHIFT;
 const CHECK_NS: u64 = 1_000_000_000;
 
 impl<N: Nic> Core<N> {
+    /// Takes a batch, and looks which transmitted frames the device has done with.
     pub(super) fn receive(&mut self, time: Instant) {
         let Core {
             nic,
@@ -22,6 +23,8 @@ impl<N: Nic> Core<N> {
             ..
         } = self;
         let count = nic.poll_rx(*batch, &mut |frame| arrived.push(frame));
+        // After looking for frames: what one of them acknowledges has been let go of before it came.
+        nic.reclaim_tx();
         if count == 0 {
             // A NIC without buffers receives nothing: it gets those that the app has given back meanwhile.
             nic.refill(pool);

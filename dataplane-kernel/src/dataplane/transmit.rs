@@ -46,9 +46,8 @@ impl<N: Nic> Env for Wire<'_, N> {
 }
 
 impl<N: Nic> Core<N> {
-    /// Reclaims what the device has sent, sends what the stack has pending, and rings the doorbell once.
+    /// Sends what the stack has pending, and rings the doorbell once.
     pub(super) fn transmit(&mut self, time: Instant) {
-        self.nic.reclaim_tx();
         self.stack
             .flush(&mut Wire::new(&mut self.nic, &mut self.pool), time);
         self.nic.kick();
