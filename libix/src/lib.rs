@@ -1,6 +1,6 @@
 //! What a ring-3 program links to: `run_io` made pleasant.
 //!
-//! Implement [`Handler`] and call [`run`]; the handler is told what happened (a peer knocks, bytes arrive, a timer goes
+//! Implement [`Handler`] and call `run`; the handler is told what happened (a peer knocks, bytes arrive, a timer goes
 //! off) and says what to do through [`Io`]. Nothing blocks, and nothing is copied on the way:
 //!
 //! * [`RecvBuf`] is received data where the NIC put it. It returns itself when dropped, and until then holds that much
@@ -30,9 +30,9 @@
 //! }
 //! ```
 //!
-//! One turn of the loop: [`event_loop`] submits the batch and reads the events, the handler's calls go through
+//! One turn of the loop: `event_loop` submits the batch and reads the events, the handler's calls go through
 //! [`Io`], which keeps per-flow state in a slab (the ABI's cookie is the slot and its generation, so no lookup but an
-//! index) and adds commands to the batch; [`trap`] is the `syscall` instruction.
+//! index) and adds commands to the batch; `trap` is the `syscall` instruction.
 #![deny(unsafe_code)]
 
 #[allow(unsafe_code, reason = "the syscall instruction")]

@@ -3,7 +3,7 @@
 //! An entry is *asked for* (somebody wants to send and no address is known), *reachable* (a station answered lately),
 //! *stale* (known, but not lately confirmed or never asked for), or *probed* (stale and in use: asked again, by
 //! unicast, while its address serves on). The table neither sends nor waits: it tells what to ask next
-//! ([`Neighbors::poll_request`]) and which address nobody answered for ([`Neighbors::poll_failure`]).
+//! (`Neighbors::poll_request`) and which address nobody answered for (`Neighbors::poll_failure`).
 //!
 //! A flood of foreign claims can take the places of free and of stale entries only: what was asked for is safe.
 

@@ -1,4 +1,4 @@
-//! The dataplane: one [`Core`] carries packets from its NIC to ring 3 and back, one bounded batch at a time, each batch
+//! The dataplane: one `Core` carries packets from its NIC to ring 3 and back, one bounded batch at a time, each batch
 //! to completion (IX, section 3). Nothing in a `Core` is shared with another.
 //!
 //! A packet's way through this folder is the order of its modules.

@@ -2,7 +2,7 @@
 //!
 //! Everything a driver touches goes through here, so that the drivers in [`crate::nic`] are safe code. A place is
 //! checked once, when it is taken out of its region, and is then read and written by volatile accesses that cannot
-//! fail: [`cell::Cell`] for one value, [`cell::Ring`] for a ring of them.
+//! fail: `cell::Cell` for one value, `cell::Ring` for a ring of them.
 #![allow(unsafe_code, reason = "this is the wall around device memory")]
 
 /// Order of accesses to memory shared with a device.

@@ -1,5 +1,5 @@
-//! The arrays of `run_io`: memory that ring 0 reaches through the direct map and ring 3 through [`layout::IO_AREA`]:
-//! an [`IoInfo`] page and the event array (read-only to ring 3), and the command array (writable).
+//! The arrays of `run_io`: memory that ring 0 reaches through the direct map and ring 3 through `layout::IO_AREA`:
+//! an `IoInfo` page and the event array (read-only to ring 3), and the command array (writable).
 
 use super::frames::Frames;
 use super::paging::{self, Flags};

@@ -1,7 +1,7 @@
 //! Packet buffers. The data lies in one contiguous region of 2 KiB buffers, which ring 3 sees read-only through its
-//! receive window; what is known about the buffers lies apart from it, in [`Pool`].
+//! receive window; what is known about the buffers lies apart from it, in `Pool`.
 //!
-//! A buffer is owned by whoever has its [`BufId`]: the pool, then the NIC, the stack, the app, and the pool again.
+//! A buffer is owned by whoever has its `BufId`: the pool, then the NIC, the stack, the app, and the pool again.
 #![allow(unsafe_code, reason = "hands out the bytes of buffers by address")]
 
 use super::{GuestPhys, direct, frames::Frames};

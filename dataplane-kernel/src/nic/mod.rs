@@ -1,8 +1,8 @@
 //! Network interfaces: one trait, statically dispatched, and a folder per card. First step of a packet's way
 //! (`poll_rx`) and the last (`commit_tx`).
 //!
-//! Everything is polled. A cycle calls [`Nic::poll_rx`], [`Nic::refill`], any number of [`Nic::begin_tx`] and
-//! [`Nic::commit_tx`], [`Nic::reclaim_tx`] and, once, [`Nic::kick`]: what was posted becomes visible to the device
+//! Everything is polled. A cycle calls `Nic::poll_rx`, `Nic::refill`, any number of `Nic::begin_tx` and
+//! `Nic::commit_tx`, `Nic::reclaim_tx` and, once, `Nic::kick`: what was posted becomes visible to the device
 //! there, with at most one doorbell per queue.
 #![deny(unsafe_code)]
 

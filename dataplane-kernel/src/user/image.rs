@@ -1,5 +1,5 @@
 //! The app's ELF file, checked: everything the loader relies on is found out here, before any memory is touched. An
-//! [`Image`] is a file that can be loaded.
+//! `Image` is a file that can be loaded.
 
 use super::window::{PAGE, Protection};
 use alloc::string::String;

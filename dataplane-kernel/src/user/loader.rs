@@ -1,4 +1,4 @@
-//! Turns a checked [`Image`] into memory and a first thread.
+//! Turns a checked `Image` into memory and a first thread.
 
 use super::image::{Image, LoadError, Placement};
 use super::memory::{Memory, Refused, Replace};

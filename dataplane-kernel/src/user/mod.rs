@@ -1,10 +1,10 @@
 //! Ring 3: one program, its memory and its threads.
 //!
-//! [`Process::load`] checks the program's file ([`image`]), gives it memory ([`loader`]) and a first thread.
-//! [`Process::run`] runs it until the dataplane is needed, and says why ([`Leave`]). Linux calls, faults and changes of
-//! threads are served on the way ([`linux`], [`fault`], [`run`]).
+//! `Process::load` checks the program's file (`image`), gives it memory (`loader`) and a first thread.
+//! `Process::run` runs it until the dataplane is needed, and says why (`Leave`). Linux calls, faults and changes of
+//! threads are served on the way (`linux`, `fault`, `run`).
 //!
-//! Nothing here trusts ring 3: its pointers are translated before use ([`access`]), its counts are bounded, and what it
+//! Nothing here trusts ring 3: its pointers are translated before use (`access`), its counts are bounded, and what it
 //! does wrong ends it and nobody else.
 #![allow(unsafe_code, reason = "this is the wall around ring 3's memory")]
 

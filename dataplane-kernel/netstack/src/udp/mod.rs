@@ -1,4 +1,4 @@
-//! UDP (RFC 768): bound ports, datagrams waiting for the app, and datagrams on their way out ([`sends`]).
+//! UDP (RFC 768): bound ports, datagrams waiting for the app, and datagrams on their way out (`sends`).
 //!
 //! A received datagram stays in its receive buffer, which the app holds from the `UdpRecv` event until it returns it. How
 //! many buffers UDP may hold in all is bounded, so that datagrams nobody reads cannot take TCP's.

@@ -2,8 +2,8 @@
 //! a header of only legal values that is emitted into an array of its size. Nothing here keeps state, and no input can
 //! make it panic.
 //!
-//! In the order in which a frame is taken apart: [`ethernet`]; [`arp`], or [`ipv4`] and in it [`icmpv4`], [`udp`] or
-//! [`tcp`] with [`tcp_options`].
+//! In the order in which a frame is taken apart: `ethernet`; `arp`, or `ipv4` and in it `icmpv4`, [`udp`] or
+//! `tcp` with `tcp_options`.
 
 pub mod ethernet;
 

@@ -1,8 +1,8 @@
-//! What the processor holds of a ring-3 thread while the thread is not running: [`Context`] for what every trap saves,
-//! [`ExtendedState`] for what only a change of threads has to.
+//! What the processor holds of a ring-3 thread while the thread is not running: `Context` for what every trap saves,
+//! `ExtendedState` for what only a change of threads has to.
 //!
 //! Ring 0 is compiled for SSE2 and does no floating-point arithmetic, so of the vector state a trap endangers only the
-//! low 128 bits of `xmm0` to `xmm15`; those stand in [`Context`]. Everything wider, and the x87 state, stays in the
+//! low 128 bits of `xmm0` to `xmm15`; those stand in `Context`. Everything wider, and the x87 state, stays in the
 //! registers until another thread needs them.
 
 use super::control;

@@ -1,4 +1,4 @@
-//! x86-64. The entry code (`boot.s`) belongs to the binary; what follows it is in the order of [`init`].
+//! x86-64. The entry code (`boot.s`) belongs to the binary; what follows it is in the order of `init`.
 
 /// Input and output ports.
 pub mod port;

@@ -1,7 +1,7 @@
-//! The border between ring 0 and ring 3. Entering ring 3 is a function call, [`enter`], that returns at the thread's next
+//! The border between ring 0 and ring 3. Entering ring 3 is a function call, `enter`, that returns at the thread's next
 //! trap: a `syscall`, an exception or an interrupt. Ring 0 needs no stack of its own per thread.
 //!
-//! In ring 0 the GS base points to this core's [`PerCore`]; in ring 3 it is the thread's. Each way across the border has
+//! In ring 0 the GS base points to this core's `PerCore`; in ring 3 it is the thread's. Each way across the border has
 //! its `swapgs`, and ring 0 runs with interrupts off, so nothing comes in between but NMIs and machine checks, whose
 //! handlers do not use GS when they interrupt ring 0.
 //!

@@ -1,7 +1,7 @@
 //! PCI: which functions there are, where their registers lie, and their capabilities.
 //!
 //! Firmware has usually enumerated the buses and placed the BARs; where there is none (a hypervisor that starts the
-//! kernel directly), [`bar::place_missing`] places those of the root bus.
+//! kernel directly), `bar::place_missing` places those of the root bus.
 
 /// Where the registers of a function lie.
 pub mod bar;

@@ -1,12 +1,12 @@
 //! Modern virtio network devices (virtio 1.2, section 5.1): one receive queue and one transmit queue, split, polled.
 //!
-//! In the order of the story: [`pci`] finds a device's registers ([`regs`]), [`init`] brings it up with the
+//! In the order of the story: `pci` finds a device's registers (`regs`), `init` brings it up with the
 //! `features` both sides have, `rx` and `tx` keep the two queues, each over a `ring`.
 //!
 //! # Doorbells
 //!
 //! A doorbell is what costs: an exit under KVM, the big lock and a wake-up of its main loop under QEMU's TCG. So what a
-//! batch posts is shown to the device at its end, in [`Nic::kick`], and the device is notified only if it says that it
+//! batch posts is shown to the device at its end, in `Nic::kick`, and the device is notified only if it says that it
 //! has stopped looking. QEMU looks on its own while it has frames to send, and while it has buffers to receive into; it
 //! wants to be told of the first frame after a pause, and of buffers after it had none.
 

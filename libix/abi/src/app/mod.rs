@@ -1,6 +1,6 @@
 //! Ring 3 and ring 0: `run_io`, after IX (OSDI '14, table 1).
 //!
-//! A ring-3 thread calls [`trap::IO_SETUP`] once and gets the address of an [`IoInfo`], which tells where its command
+//! A ring-3 thread calls [`trap::IO_SETUP`] once and gets the address of an `IoInfo`, which tells where its command
 //! and event arrays lie. From then on it fills [`Command`]s, traps with [`trap::RUN_IO`], and reads [`Event`]s.
 
 pub mod trap;
