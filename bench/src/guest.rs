@@ -148,7 +148,7 @@ impl Images {
             } else {
                 "echosrv"
             };
-            let tuning = "mitigations=off init_on_alloc=0 hardened_usercopy=off";
+            let tuning = "possible_cpus=1 mitigations=off init_on_alloc=0 hardened_usercopy=off";
             let tuning = if guest == Guest::LinuxDefault { "" } else { tuning };
             let words =
                 format!("console=ttyS0 quiet panic=-1 {tuning} addr={GUEST}/24 srv={server},-p,{PORT}");

@@ -69,5 +69,6 @@ pub trait Env {
     fn bytes(&self, span: Span) -> &[u8];
 }
 
-/// Most payload spans of one frame; a segment that would need more is cut short.
-pub const MAX_TX_SPANS: usize = 8;
+/// Most payload spans of one frame, as many as one call of the app's may name; a segment that would need more is cut
+/// short.
+pub const MAX_TX_SPANS: usize = 30;

@@ -13,6 +13,11 @@ use core::time::Duration;
 use ix_abi::app::{Command, Endpoint, Handle, HandleKind, MAX_SG_ENTRIES, Opcode, SgEntry, Status, layout};
 use netstack::{Id, Instant, Span};
 
+const _: () = assert!(
+    MAX_SG_ENTRIES <= netstack::MAX_TX_SPANS,
+    "a datagram of as many pieces fits a frame"
+);
+
 /// What a command leaves behind.
 enum Done {
     Value(u32),

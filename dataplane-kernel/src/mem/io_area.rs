@@ -142,11 +142,12 @@ impl IoArea {
 
 /// The bytes of a span that ring 3 has given for sending.
 ///
-/// Only what [`crate::user::Process::translate`] or the packet buffers' region have found to be ring 3's may be passed;
-/// the command side keeps no other spans. Another thread of the app may change the bytes meanwhile: then the checksum
-/// computed from them is wrong, and its peer drops the segment.
-pub fn span_bytes(at: GuestPhys, len: u32) -> &'static [u8] {
-    // SAFETY: the app's RAM and the packet buffers stay in the direct map for ever, and any byte is a legal `u8`.
+/// # Safety
+/// The span is one that [`crate::user::Process::translate`] or the packet buffers' region has found to be ring 3's, so
+/// that all of it is RAM, mapped for ever, and none of it ring 0's own. Another thread of the app may change the bytes
+/// meanwhile, on another core; then the checksum computed from them is wrong, and the peer drops the segment.
+pub unsafe fn span_bytes(at: GuestPhys, len: u32) -> &'static [u8] {
+    // SAFETY: passed on to the caller; any byte is a legal `u8`.
     unsafe { core::slice::from_raw_parts(direct(at), len as usize) }
 }
 

@@ -19,6 +19,7 @@ impl Process {
                 if self.wake_expired() {
                     continue;
                 }
+                self.computing_since_ns = 0;
                 let deadline_ns = Some(self.next_deadline_ns).filter(|&deadline| deadline != u64::MAX);
                 return Leave::Idle { deadline_ns };
             };
@@ -136,7 +137,10 @@ impl Process {
     }
 
     fn on_tick(&mut self, number: usize) {
-        if self.scheduler.foreground() == Some(number) && self.computing_since_ns == 0 {
+        if !self.scheduler.foreground_is_ready() {
+            // It waits, and that is not computing.
+            self.computing_since_ns = 0;
+        } else if self.scheduler.foreground() == Some(number) && self.computing_since_ns == 0 {
             self.computing_since_ns = tsc::now_ns();
         }
         self.wake_expired();

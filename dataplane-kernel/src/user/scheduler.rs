@@ -26,6 +26,11 @@ impl Scheduler {
         self.foreground
     }
 
+    /// The foreground could run.
+    pub(super) fn foreground_is_ready(&self) -> bool {
+        self.foreground_ready
+    }
+
     /// Makes a thread the foreground; its readiness does not change.
     pub(super) fn set_foreground(&mut self, thread: usize) {
         let was_ready = self.ready.contains(&thread);

@@ -5,10 +5,21 @@ use crate::tcp::flow::Marks;
 use crate::tcp::tell::Tell;
 use crate::{Env, Event, Instant};
 
+/// After so many events of TCP's, timers and UDP are asked first: flows that always have something to tell must not
+/// silence them.
+const TURN_OF_OTHERS: u8 = 32;
+
 impl Stack {
     /// The next thing to tell the app; `None` if there is nothing, at present.
     #[inline]
     pub fn poll_event<E: Env>(&mut self, env: &mut E, _now: Instant) -> Option<Event> {
+        self.events_in_turn += 1;
+        if self.events_in_turn > TURN_OF_OTHERS {
+            self.events_in_turn = 0;
+            if let Some(event) = self.poll_others(env) {
+                return Some(event);
+            }
+        }
         while let Some(slot) = self.telling.take().or_else(|| self.shared.ready.pop()) {
             let flow = self.flows.at(slot);
             match flow.next_event(&mut self.shared, env) {

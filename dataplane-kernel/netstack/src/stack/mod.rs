@@ -44,6 +44,8 @@ pub struct Stack {
     icmp_errors: ErrorLimit,
     /// The flow whose events are being told; it is off the ring of the ready already.
     telling: Option<u32>,
+    /// Events since timers and UDP were asked first.
+    events_in_turn: u8,
     trusts_rx_checksum: bool,
     /// Our hardware address, as [`ingress::station`] makes it.
     station: u64,
@@ -98,6 +100,7 @@ impl Stack {
             timers: AppTimers::new(config.max_timers, now),
             icmp_errors: ErrorLimit::new(now),
             telling: None,
+            events_in_turn: 0,
             trusts_rx_checksum: config.rx_checksum,
             station: ingress::station_of(mac),
             shared,

@@ -326,10 +326,10 @@ mod tests {
 
     #[test]
     fn too_many_pieces_make_a_short_segment_and_a_full_slab_refuses() {
-        let mut slab = SpanSlab::new(10);
+        let mut slab = SpanSlab::new(40);
         let mut queue = SpanQueue::EMPTY;
-        let accepted: Vec<bool> = (0..12).map(|i| queue.push(&mut slab, span(i * 100, 1))).collect();
-        assert_eq!(accepted.iter().filter(|ok| **ok).count(), 10);
+        let accepted: Vec<bool> = (0..50).map(|i| queue.push(&mut slab, span(i * 100, 1))).collect();
+        assert_eq!(accepted.iter().filter(|ok| **ok).count(), 40);
         assert_eq!(queue.cut(&slab, 100).len as usize, MAX_TX_SPANS);
         queue.clear(&mut slab);
         assert_eq!(slab.used(), 0);

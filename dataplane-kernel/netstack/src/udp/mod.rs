@@ -13,7 +13,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use sends::{Datagram, Sends};
+use sends::{Destination, Sends};
 
 /// Ports given out where the app asks for any (RFC 6335 section 6).
 const FIRST_DYNAMIC_PORT: u16 = 49152;
@@ -217,8 +217,14 @@ impl Udp {
         if next_hop == NextHop::Unreachable {
             return Err(Error::Unreachable);
         }
-        let datagram = Datagram::new(id, cookie, src_port, remote, next_hop, spans, interface.mtu)?;
-        self.sends.push(datagram)
+        let destination = Destination {
+            socket: id,
+            cookie,
+            src_port,
+            remote,
+            next_hop,
+        };
+        self.sends.push(destination, spans, interface.mtu)
     }
 
     /// Sends what is ready to be sent, as far as the transmit ring takes it; begins to ask for neighbours not known.

@@ -23,9 +23,19 @@ const HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER
 const UDP_OFFSET: u16 = 34;
 const _: () = assert!(UDP_OFFSET as usize + udp::HEADER_LEN == HEADERS_LEN);
 
-/// A datagram to send, and what became of it.
+/// From which socket to where.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Datagram {
+pub(super) struct Destination {
+    pub(super) socket: Id,
+    pub(super) cookie: u64,
+    pub(super) src_port: u16,
+    pub(super) remote: SocketAddrV4,
+    pub(super) next_hop: NextHop,
+}
+
+/// A datagram to send.
+#[derive(Clone, Copy, Debug)]
+struct Datagram {
     socket: Id,
     cookie: u64,
     src_port: u16,
@@ -38,30 +48,27 @@ pub(super) struct Datagram {
 }
 
 impl Datagram {
-    /// Checks that it fits into one packet; spans that touch become one.
-    pub(super) fn new(
-        socket: Id,
-        cookie: u64,
-        src_port: u16,
-        remote: SocketAddrV4,
-        next_hop: NextHop,
-        spans: &[Span],
-        mtu: u16,
-    ) -> Result<Self, Error> {
-        let mut datagram = Datagram {
-            socket,
-            cookie,
-            src_port,
-            udp_len: 8,
-            remote,
-            next_hop,
-            spans: [Span::default(); MAX_TX_SPANS],
-            span_count: 0,
-        };
+    const NONE: Datagram = Datagram {
+        socket: Id {
+            index: 0,
+            generation: 0,
+        },
+        cookie: 0,
+        src_port: 0,
+        udp_len: 0,
+        remote: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+        next_hop: NextHop::Unreachable,
+        spans: [Span { address: 0, len: 0 }; MAX_TX_SPANS],
+        span_count: 0,
+    };
+
+    /// Takes the spans if they fit into one packet; those that touch become one.
+    fn gather(&mut self, spans: &[Span], mtu: u16) -> Result<(), Error> {
+        (self.udp_len, self.span_count) = (8, 0);
         for span in spans.iter().filter(|span| span.len != 0) {
-            datagram.push(*span, mtu.saturating_sub(20))?;
+            self.push(*span, mtu.saturating_sub(20))?;
         }
-        Ok(datagram)
+        Ok(())
     }
 
     fn push(&mut self, span: Span, max_len: u16) -> Result<(), Error> {
@@ -179,19 +186,7 @@ pub(super) struct Sends {
 impl Sends {
     pub(super) fn new(slots: u32) -> Self {
         let nowhere = Slot {
-            datagram: Datagram {
-                socket: Id {
-                    index: 0,
-                    generation: 0,
-                },
-                cookie: 0,
-                src_port: 0,
-                udp_len: 0,
-                remote: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
-                next_hop: NextHop::Unreachable,
-                spans: [Span::default(); MAX_TX_SPANS],
-                span_count: 0,
-            },
+            datagram: Datagram::NONE,
             outcome: Outcome::Unknown,
             next: NONE,
         };
@@ -210,11 +205,19 @@ impl Sends {
         sends
     }
 
-    pub(super) fn push(&mut self, datagram: Datagram) -> Result<(), Error> {
-        let slot = take_first(&mut self.slots, &mut self.free).ok_or(Error::Again)?;
-        self.slots[slot as usize].datagram = datagram;
-        self.slots[slot as usize].outcome = Outcome::Unknown;
-        append(&mut self.slots, &mut self.ready, slot);
+    /// Queues a datagram. It is written where it will stand: its list of spans is long.
+    pub(super) fn push(&mut self, to: Destination, spans: &[Span], mtu: u16) -> Result<(), Error> {
+        let slot = self.slots.get_mut(self.free.head as usize).ok_or(Error::Again)?;
+        let Slot {
+            datagram, outcome, ..
+        } = slot;
+        datagram.gather(spans, mtu)?;
+        (datagram.socket, datagram.cookie) = (to.socket, to.cookie);
+        (datagram.src_port, datagram.remote, datagram.next_hop) = (to.src_port, to.remote, to.next_hop);
+        *outcome = Outcome::Unknown;
+        if let Some(slot) = take_first(&mut self.slots, &mut self.free) {
+            append(&mut self.slots, &mut self.ready, slot);
+        }
         Ok(())
     }
 
@@ -299,15 +302,14 @@ impl Sends {
             &mut self.failed
         };
         let slot = take_first(&mut self.slots, list)?;
-        let Slot {
-            datagram, outcome, ..
-        } = self.slots[slot as usize];
-        append(&mut self.slots, &mut self.free, slot);
-        let result = match outcome {
+        let done = self.slots.get(slot as usize)?;
+        let result = match done.outcome {
             Outcome::Failed(error) => Err(error),
             Outcome::Sent(_) | Outcome::Unknown => Ok(()),
         };
-        Some((datagram.socket, datagram.cookie, result))
+        let told = (done.datagram.socket, done.datagram.cookie, result);
+        append(&mut self.slots, &mut self.free, slot);
+        Some(told)
     }
 }
 

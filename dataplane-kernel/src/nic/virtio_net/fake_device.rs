@@ -36,7 +36,7 @@ impl Default for State {
             accepted: 0,
             status: 0xff,
             stuck: false,
-            queue_sizes: [32; 2],
+            queue_sizes: [32, 64],
             config: [0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 5],
             generation: 0,
             queues: HashMap::new(),

@@ -13,8 +13,8 @@ use core::fmt;
 /// Largest queue that is used of what a device offers, in descriptors.
 const MAX_QUEUE: u16 = 1024;
 
-/// Smallest that is any use: one frame of the longest kind and one more.
-const MIN_QUEUE: u16 = (2 * MAX_CHAIN).next_power_of_two();
+/// Smallest that is any use: a frame of the longest kind fits.
+const MIN_QUEUE: u16 = MAX_CHAIN.next_power_of_two();
 
 /// Reads of the status register that a reset may take.
 const RESET_TRIES: u32 = 1_000_000;

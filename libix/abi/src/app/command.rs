@@ -58,8 +58,7 @@ pub enum Opcode {
     /// Sends the datagram of `len` bytes at `address` from the port `handle` to `endpoint`. Held until `UdpSent`
     /// with this `cookie`.
     UdpSend = 13,
-    /// The same from `len` [`SgEntry`]s at `address`. The NIC gathers up to eight pieces per datagram, where pieces that
-    /// touch count as one; more are `MessageTooLong`.
+    /// The same from `len` (at most [`MAX_SG_ENTRIES`]) [`SgEntry`]s at `address`, gathered into one datagram.
     UdpSendv = 14,
     /// Gives back the buffer at `address` of a `UdpRecv`.
     UdpRecvDone = 15,

@@ -70,9 +70,9 @@ fn a_frame_is_its_header_and_payload_where_it_lies() {
 #[test]
 fn a_header_buffer_used_again_asks_for_no_checksum_it_should_not() {
     let mut bench = Bench::new(&[]);
-    for turn in 0..64 {
+    for turn in 0..128 {
         bench.nic.begin_tx().unwrap()[0] = turn;
-        let checksum = if turn < 32 {
+        let checksum = if turn < 64 {
             ChecksumOffload::Partial { start: 1, offset: 1 }
         } else {
             Default::default()
@@ -80,7 +80,7 @@ fn a_header_buffer_used_again_asks_for_no_checksum_it_should_not() {
         bench.nic.commit_tx(60, &[], checksum);
         bench.nic.kick();
         let chain = bench.device.tx(|queue| queue.take()).unwrap();
-        assert_eq!(chain.bytes()[0], u8::from(turn < 32));
+        assert_eq!(chain.bytes()[0], u8::from(turn < 64));
         bench.device.tx(|queue| queue.give_back(chain.head.into(), 0));
         bench.nic.reclaim_tx();
     }
@@ -117,7 +117,7 @@ fn a_full_ring_refuses_until_reclaimed() {
     }
     assert_eq!(
         sent,
-        (32 - 8) / 2,
+        (64 - 30) / 2,
         "each takes two descriptors, and the longest must fit"
     );
     assert_eq!(bench.counter("nic.tx_ring_full"), 1);
