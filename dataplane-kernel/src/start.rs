@@ -3,13 +3,13 @@
 use crate::boot_info::BootInfo;
 use crate::dataplane::Core;
 use crate::hw::pci::config::Ports;
+use crate::hw::pci::scan::scan;
 use crate::mem::frames::Frames;
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Pool;
 use crate::mem::paging::{self, Flags, MapError};
-use crate::nic::Nic;
-use crate::nic::virtio_net::init::InitError;
-use crate::nic::virtio_net::pci::{self, PciVirtioNet};
+use crate::nic::card::{self, Card};
+use crate::nic::{Nic, e1000e, virtio_net};
 use crate::settings::Settings;
 use crate::user::image::LoadError;
 use crate::user::random::Random;
@@ -38,7 +38,9 @@ enum StartError {
     NoAddress,
     NoMemory,
     Map(MapError),
-    Nic(InitError),
+    NoNic,
+    VirtioNet(virtio_net::init::InitError),
+    E1000e(e1000e::init::InitError),
     App(LoadError),
 }
 
@@ -51,7 +53,9 @@ impl fmt::Display for StartError {
             StartError::NoAddress => f.write_str("no ip= on the command line"),
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
-            StartError::Nic(error) => write!(f, "no usable NIC: {error}"),
+            StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
+            StartError::VirtioNet(error) => write!(f, "the virtio NIC is not usable: {error}"),
+            StartError::E1000e(error) => write!(f, "the Intel NIC is not usable: {error}"),
             StartError::App(error) => write!(f, "the app cannot be loaded: {error}"),
         }
     }
@@ -80,17 +84,63 @@ fn end(outcome: Outcome) -> ! {
     host::exit(exit::APP_ENDED)
 }
 
+/// What a dataplane is made of besides its NIC.
+struct Parts {
+    frames: Frames,
+    pool: Pool,
+    random: Random,
+    file: &'static [u8],
+    settings: Settings,
+}
+
+/// Takes the first NIC that there is a driver for. From here on, all of the dataplane is compiled for that NIC.
 fn run(boot: BootInfo) -> Result<Outcome, StartError> {
+    let mut parts = parts(boot)?;
+    let region = parts.pool.region();
+    let mut config = Ports::take().ok_or(StartError::NoNic)?;
+    let all = scan(&mut config);
+    let (at, card) = card::first(&all).ok_or(StartError::NoNic)?;
+    let frames = &mut parts.frames;
+    match card {
+        Card::VirtioNet => {
+            let mut entropy = [0; 8];
+            parts.random.fill(&mut entropy);
+            let entropy = u64::from_le_bytes(entropy);
+            virtio_net::pci::open(&mut config, &all, at, frames, region, entropy)
+                .map_err(StartError::VirtioNet)
+                .and_then(|nic| serve(nic, parts))
+        }
+        Card::E1000e(model) => e1000e::pci::open(&mut config, &all, at, model, frames, region)
+            .map_err(StartError::E1000e)
+            .and_then(|nic| serve(nic, parts)),
+    }
+}
+
+fn parts(boot: BootInfo) -> Result<Parts, StartError> {
     let BootInfo {
         mut frames,
         module,
         settings,
         ..
     } = boot;
-    let file = module.ok_or(StartError::NoApp)?;
-    let mut random = Random::from_host(RANDOM_STREAM);
-    let pool = pool(&mut frames)?;
-    let nic = nic(&mut frames, &pool, &mut random)?;
+    Ok(Parts {
+        file: module.ok_or(StartError::NoApp)?,
+        random: Random::from_host(RANDOM_STREAM),
+        pool: pool(&mut frames)?,
+        frames,
+        settings,
+    })
+}
+
+/// Puts the rest on top of the NIC and runs it until the app ends.
+fn serve(nic: impl Nic, parts: Parts) -> Result<Outcome, StartError> {
+    let Parts {
+        mut frames,
+        pool,
+        mut random,
+        file,
+        settings,
+    } = parts;
     let stack = stack(&nic, &pool, &settings, &mut random)?;
     let io = io_area(&mut frames, &nic, &pool, &settings)?;
     // The process comes last: what is left of memory is the app's.
@@ -116,13 +166,6 @@ fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
     )
     .map_err(StartError::Map)?;
     Ok(pool)
-}
-
-fn nic(frames: &mut Frames, pool: &Pool, random: &mut Random) -> Result<PciVirtioNet, StartError> {
-    let mut entropy = [0; 8];
-    random.fill(&mut entropy);
-    let mut config = Ports::take().ok_or(StartError::Nic(InitError::NoDevice))?;
-    pci::open(&mut config, frames, pool.region(), u64::from_le_bytes(entropy)).map_err(StartError::Nic)
 }
 
 fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) -> Result<Stack, StartError> {

@@ -6,8 +6,14 @@
 //! there, with at most one doorbell per queue.
 #![deny(unsafe_code)]
 
+/// Which card there is.
+pub mod card;
+
 /// Modern virtio network devices on PCI.
 pub mod virtio_net;
+
+/// Intel's 82574L and 82540EM.
+pub mod e1000e;
 
 use crate::mem::mbuf::Pool;
 use netstack::{BufId, ChecksumOffload, RxChecksum, Span, TxTicket};

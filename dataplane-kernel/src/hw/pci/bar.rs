@@ -40,6 +40,16 @@ pub fn read(config: &mut impl ConfigSpace, at: Address, index: u8) -> Option<Bar
     wanted
 }
 
+/// Reads memory BAR `index`, and places it if nobody has.
+pub fn find(config: &mut impl ConfigSpace, all: &[Function], at: Address, index: u8) -> Option<Bar> {
+    let bar = read(config, at, index)?;
+    if bar.base.0 == 0 {
+        place(config, all, at, bar)
+    } else {
+        Some(bar)
+    }
+}
+
 /// Calls `each` with every memory BAR.
 fn for_each<C: ConfigSpace>(config: &mut C, at: Address, mut each: impl FnMut(&mut C, Bar)) {
     let mut index = 0;

@@ -22,8 +22,6 @@ const RESET_TRIES: u32 = 1_000_000;
 /// Why a device could not be brought up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InitError {
-    /// There is none.
-    NoDevice,
     /// It does not come out of reset.
     NoReset,
     /// A legacy device.
@@ -48,7 +46,6 @@ pub enum InitError {
 impl fmt::Display for InitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            InitError::NoDevice => write!(f, "no virtio network device on PCI"),
             InitError::NoReset => write!(f, "the device does not come out of reset"),
             InitError::NotModern => write!(f, "a legacy device (VIRTIO_F_VERSION_1 is not offered)"),
             InitError::FeaturesRefused(bits) => {

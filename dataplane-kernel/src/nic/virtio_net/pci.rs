@@ -9,7 +9,7 @@ use crate::hw::mmio::Mmio;
 use crate::hw::pci::bar;
 use crate::hw::pci::capability;
 use crate::hw::pci::config::{Address, Command, ConfigSpace};
-use crate::hw::pci::scan::{Function, scan};
+use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
 
 const VENDOR: u16 = 0x1af4;
@@ -35,38 +35,34 @@ const MAX_BAR: u64 = 16 << 20;
 /// A device at work whose registers are on PCI.
 pub type PciVirtioNet = VirtioNet<PciRegisters>;
 
-/// Finds the first device and brings it up, to receive into `region`; see [`VirtioNet::new`].
+/// Brings the device at `at` up, to receive into `region`; `all` are all functions there are. See [`VirtioNet::new`].
 ///
 /// # Errors
 /// [`InitError`].
 pub fn open(
     config: &mut impl ConfigSpace,
+    all: &[Function],
+    at: Address,
     frames: &mut Frames,
     region: Region,
     entropy: u64,
 ) -> Result<PciVirtioNet, InitError> {
-    let all = scan(config);
-    let function = all
-        .iter()
-        .find(|function| is_ours(function))
-        .ok_or(InitError::NoDevice)?;
-    let mut registers = registers(config, &all, function.at, |phys, len| {
-        Mmio::map(frames, phys, len)
-    })?;
+    let mut registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
     // Whatever somebody left it doing, it does not go on with it into our memory.
     init::reset(&mut registers)?;
-    config.change_command(function.at, Command::BUS_MASTER, Command::empty());
+    config.change_command(at, Command::BUS_MASTER, Command::empty());
     let nic = VirtioNet::new(
         registers,
         region,
         |bytes, align| DmaMemory::alloc(frames, bytes, align),
         entropy,
     )?;
-    log::info!("virtio network device at {}: {nic}", function.at);
+    log::info!("virtio network device at {at}: {nic}");
     Ok(nic)
 }
 
-fn is_ours(function: &Function) -> bool {
+/// Whether the function is a device for this driver.
+pub fn is_ours(function: &Function) -> bool {
     function.endpoint && function.vendor == VENDOR && DEVICES.contains(&function.device)
 }
 
@@ -174,10 +170,7 @@ fn map_bar(
     index: u8,
     map: &mut impl FnMut(GuestPhys, u64) -> Option<Mmio>,
 ) -> Option<Mmio> {
-    let mut bar = bar::read(config, at, index)?;
-    if bar.base.0 == 0 {
-        bar = bar::place(config, all, at, bar)?;
-    }
+    let bar = bar::find(config, all, at, index)?;
     if bar.len > MAX_BAR {
         return None;
     }

@@ -1,0 +1,144 @@
+//! What the words of a descriptor say: legacy receive descriptors (SDM, section 3.2.3), and context and data descriptors
+//! for transmission (3.3.6, 3.3.7). The first word of all but contexts is an address.
+
+use netstack::{ChecksumOffload, RxChecksum};
+
+/// In the second word of all of them: the card has done what it was to do.
+pub(super) const DONE: u64 = 1 << 32;
+
+/// The second word of a receive descriptor, as the card has written it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Received(pub(super) u64);
+
+impl Received {
+    /// Status (3.2.3.1), from bit 32.
+    const EOP: u64 = 1 << 33;
+    const IGNORE_CHECKSUMS: u64 = 1 << 34;
+    const L4_CHECKED: u64 = 1 << 37;
+
+    /// Errors (3.2.3.2), from bit 40: the TCP or UDP checksum is wrong.
+    const L4_WRONG: u64 = 1 << 45;
+
+    /// FCS or alignment, symbol, sequence, carrier extension, receive data.
+    const BROKEN: u64 = 1 << 40 | 1 << 41 | 1 << 42 | 1 << 44 | 1 << 47;
+
+    /// Bytes of the frame in this buffer.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the low 16 bits are meant")]
+    pub(super) fn len(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The frame ends in this buffer.
+    #[inline(always)]
+    pub(super) fn is_end(self) -> bool {
+        self.0 & Self::EOP != 0
+    }
+
+    /// The frame was damaged on its way.
+    #[inline(always)]
+    pub(super) fn is_broken(self) -> bool {
+        self.0 & Self::BROKEN != 0
+    }
+
+    /// What the card says of the TCP or UDP checksum (3.2.9). One it finds wrong is the stack's to verify and count.
+    #[inline(always)]
+    pub(super) fn checksum(self) -> RxChecksum {
+        if self.0 & (Self::IGNORE_CHECKSUMS | Self::L4_CHECKED | Self::L4_WRONG) == Self::L4_CHECKED {
+            RxChecksum::Good
+        } else {
+            RxChecksum::Unknown
+        }
+    }
+}
+
+/// Extended descriptors, of type context (0) or data (1).
+const EXTENDED: u64 = 1 << 29;
+const DATA: u64 = 1 << 20;
+
+const EOP: u64 = 1 << 24;
+const INSERT_FCS: u64 = 1 << 25;
+const REPORT_STATUS: u64 = 1 << 27;
+const INSERT_L4_CHECKSUM: u64 = 1 << 41;
+
+/// What the second word of a data descriptor says besides a length: the last one of a frame has the card send it with an
+/// FCS and report when it has.
+pub(super) const LAST: u64 = EOP | INSERT_FCS | REPORT_STATUS;
+
+/// The second word of a data descriptor of `len` bytes.
+#[inline(always)]
+pub(super) fn data(len: u32, context: Option<Context>) -> u64 {
+    const LEN: u64 = (1 << 20) - 1;
+    let options = if context.is_some() { INSERT_L4_CHECKSUM } else { 0 };
+    u64::from(len) & LEN | DATA | EXTENDED | options
+}
+
+/// Where the card is to compute a TCP or UDP checksum: the first word of a context descriptor. It holds for all frames
+/// after it that ask for a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Context(u64);
+
+impl Context {
+    /// `None` if there is nothing to compute. A place beyond a context's 256 bytes is no place of the stack's: behind an
+    /// Ethernet header and an IP header of the longest kind, the field is at offset 90 at most.
+    #[inline(always)]
+    pub(super) fn of(checksum: ChecksumOffload) -> Option<Self> {
+        let ChecksumOffload::Partial { start, offset } = checksum else {
+            return None;
+        };
+        let field = u8::try_from(start.checked_add(offset)?).ok()?;
+        let start = u8::try_from(start).ok()?;
+        // From `start` (TUCSS) to the end of the frame (TUCSE zero), stored at `field` (TUCSO).
+        Some(Context(u64::from(start) << 32 | u64::from(field) << 40))
+    }
+
+    /// The two words of its descriptor. It carries no data and is never reported done.
+    #[inline(always)]
+    pub(super) fn words(self) -> (u64, u64) {
+        (self.0, EXTENDED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Context, Received, data};
+    use netstack::ChecksumOffload::{Complete, Partial};
+    use netstack::RxChecksum::{Good, Unknown};
+
+    #[test]
+    fn the_words_are_those_of_the_manual() {
+        assert_eq!(data(60, None), 0x2010_003c);
+        let context = Context::of(Partial {
+            start: 34,
+            offset: 16,
+        });
+        assert_eq!(context.unwrap().words(), (0x0000_3222_0000_0000, 0x2000_0000));
+        assert_eq!(data(0xff_ffff, context), 0x200_201f_ffff, "lengths do not spill");
+        assert_eq!(Context::of(Complete), None);
+        for (start, offset) in [(250, 6), (256, 0), (u16::MAX, u16::MAX)] {
+            assert_eq!(Context::of(Partial { start, offset }), None);
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_good_if_it_was_looked_at_and_right() {
+        for (status, errors, expected) in [
+            (0x23, 0, Good),
+            (0x03, 0, Unknown),
+            (0x27, 0, Unknown),
+            (0x23, 0x20, Unknown),
+            (0x63, 0x40, Good),
+        ] {
+            let word = Received(status << 32 | errors << 40 | 60);
+            assert_eq!(
+                word.checksum(),
+                expected,
+                "status {status:#x}, errors {errors:#x}"
+            );
+            assert!(word.is_end() && !word.is_broken() && word.len() == 60);
+        }
+        for error in [1, 2, 4, 0x10, 0x80] {
+            assert!(Received(error << 40).is_broken(), "{error:#x}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A card for tests: registers without hardware behind them, and the card's half of the rings, which it reads and
+//! writes at the addresses it was told, like hardware. It behaves, or lies as a test tells it to.
+
+use super::regs::{GONE, Queue, Register, Registers, ctrl};
+use crate::hw::dma::testing::{device_read, device_write};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::vec::Vec;
+
+/// The registers a driver gets, and the card behind them that the test keeps.
+#[derive(Clone, Debug)]
+pub(super) struct FakeDevice(Rc<RefCell<State>>);
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) registers: HashMap<Register, u32>,
+    pub(super) stuck: bool,
+    pub(super) gone: bool,
+    /// Waits until the EEPROM is read.
+    pub(super) eeprom_delay: u32,
+    pub(super) rx_doorbells: u64,
+    pub(super) tx_doorbells: u64,
+    /// The context descriptor the card goes by.
+    context: u64,
+}
+
+/// A frame as it leaves, and the parts it was gathered from (address, length).
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) bytes: Vec<u8>,
+    pub(super) parts: Vec<(u64, usize)>,
+    /// Place of its last descriptor.
+    pub(super) last: u32,
+}
+
+fn read_u64(at: u64) -> u64 {
+    u64::from_le_bytes(device_read(at, 8).try_into().unwrap())
+}
+
+impl Default for FakeDevice {
+    fn default() -> Self {
+        let registers = [
+            (Register::STATUS, 0x8_0083),
+            (Register::RAL, u32::from_le_bytes([0x52, 0x54, 0, 1])),
+            (Register::RAH, 0x8000_0000 | u32::from_le_bytes([2, 3, 0, 0])),
+        ];
+        FakeDevice(Rc::new(RefCell::new(State {
+            registers: registers.into(),
+            stuck: false,
+            gone: false,
+            eeprom_delay: 3,
+            rx_doorbells: 0,
+            tx_doorbells: 0,
+            context: 0,
+        })))
+    }
+}
+
+impl State {
+    pub(super) fn register(&self, register: Register) -> u32 {
+        self.registers.get(&register).copied().unwrap_or(0)
+    }
+
+    pub(super) fn set(&mut self, register: Register, value: u32) {
+        self.registers.insert(register, value);
+    }
+
+    pub(super) fn size(&self, queue: Queue) -> u32 {
+        self.register(queue.len()) / 16
+    }
+
+    /// Where descriptor `index` modulo the size lies.
+    pub(super) fn place(&self, queue: Queue, index: u32) -> u64 {
+        let [low, high] = queue.base().map(|half| u64::from(self.register(half)));
+        (high << 32 | low) + 16 * u64::from(index % self.size(queue))
+    }
+
+    /// Descriptors the card has.
+    pub(super) fn pending(&self, queue: Queue) -> u32 {
+        let (head, tail) = (self.register(queue.head()), self.register(queue.tail()));
+        (tail + self.size(queue) - head) % self.size(queue)
+    }
+
+    fn advance(&mut self, queue: Queue) -> u64 {
+        let head = self.register(queue.head());
+        self.set(queue.head(), (head + 1) % self.size(queue));
+        self.place(queue, head)
+    }
+
+    /// Writes status and errors into the next receive descriptor, whatever they say. `false`: it has none.
+    pub(super) fn report(&mut self, len: u16, status: u8, errors: u8) -> bool {
+        if self.pending(Queue::RX) == 0 {
+            return false;
+        }
+        let at = self.advance(Queue::RX);
+        let word = u64::from(len) | u64::from(status) << 32 | u64::from(errors) << 40;
+        device_write(at + 8, &word.to_le_bytes());
+        true
+    }
+
+    /// Receives a frame into the next buffer, as a card that behaves. `false`: no buffer.
+    pub(super) fn receive(&mut self, status: u8, errors: u8, frame: &[u8]) -> bool {
+        if self.pending(Queue::RX) > 0 {
+            let at = self.place(Queue::RX, self.register(Queue::RX.head()));
+            device_write(read_u64(at), frame);
+        }
+        self.report(u16::try_from(frame.len()).unwrap(), status, errors)
+    }
+
+    /// Takes the next frame to send, as far as it was shown, and computes its checksum; does not report it done.
+    pub(super) fn send(&mut self) -> Option<Sent> {
+        let (mut bytes, mut parts, mut options) = (Vec::new(), Vec::new(), None);
+        while self.pending(Queue::TX) > 0 {
+            let last = self.register(Queue::TX.head());
+            let at = self.advance(Queue::TX);
+            let (first, second) = (read_u64(at), read_u64(at + 8));
+            assert_eq!(second >> 29 & 1, 1, "an extended descriptor");
+            if second >> 20 & 15 == 0 {
+                assert!(parts.is_empty(), "a context in the middle of a frame");
+                self.context = first;
+                continue;
+            }
+            let len = usize::try_from(second & 0xf_ffff).unwrap();
+            options.get_or_insert(second >> 40 & 0xff);
+            bytes.extend(device_read(first, len));
+            parts.push((first, len));
+            if second >> 24 & 1 == 1 {
+                assert_eq!(second >> 24 & 0xff, 0x2b, "EOP, IFCS, RS and DEXT");
+                if options == Some(2) {
+                    self.complete_checksum(&mut bytes);
+                }
+                return Some(Sent { bytes, parts, last });
+            }
+        }
+        assert!(parts.is_empty(), "half a frame was shown");
+        None
+    }
+
+    fn complete_checksum(&self, frame: &mut [u8]) {
+        let [.., start, field, _, _] = self.context.to_le_bytes();
+        let sum: u32 = frame[usize::from(start)..]
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))
+            .sum();
+        let folded = (sum & 0xffff) + (sum >> 16);
+        let folded = u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap();
+        let field = usize::from(field);
+        frame[field..field + 2].copy_from_slice(&(!folded).to_be_bytes());
+    }
+
+    /// Reports a transmit descriptor done.
+    pub(super) fn finish(&self, place: u32) {
+        let at = self.place(Queue::TX, place) + 8;
+        device_write(at, &(read_u64(at) | 1 << 32).to_le_bytes());
+    }
+}
+
+impl FakeDevice {
+    pub(super) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.borrow_mut())
+    }
+
+    pub(super) fn register(&self, register: Register) -> u32 {
+        self.with(|state| state.register(register))
+    }
+
+    pub(super) fn set(&self, register: Register, value: u32) {
+        self.with(|state| state.set(register, value));
+    }
+
+    pub(super) fn receive(&self, frame: &[u8]) -> bool {
+        self.with(|state| state.receive(0x03, 0, frame))
+    }
+
+    /// Sends the next frame and reports it done.
+    pub(super) fn send(&self) -> Option<Sent> {
+        self.with(|state| {
+            let sent = state.send()?;
+            state.finish(sent.last);
+            Some(sent)
+        })
+    }
+}
+
+impl Registers for FakeDevice {
+    fn read(&self, register: Register) -> u32 {
+        self.with(|state| match register {
+            _ if state.gone => GONE,
+            Register::RAH if state.eeprom_delay > 0 => 0,
+            Register::CRCERRS | Register::RXERRC | Register::MPC => {
+                state.registers.remove(&register).unwrap_or(0)
+            }
+            _ => state.register(register),
+        })
+    }
+
+    fn write(&self, register: Register, value: u32) {
+        self.with(|state| state.set(register, value));
+    }
+
+    fn write_rx_tail(&self, tail: u16) {
+        self.with(|state| state.rx_doorbells += 1);
+        self.write(Queue::RX.tail(), tail.into());
+    }
+
+    fn write_tx_tail(&self, tail: u16) {
+        self.with(|state| state.tx_doorbells += 1);
+        self.write(Queue::TX.tail(), tail.into());
+    }
+
+    fn wait(&self) {
+        self.with(|state| {
+            let control = state.register(Register::CTRL);
+            if control & ctrl::RST != 0 && !state.stuck {
+                state.set(Register::CTRL, control & !ctrl::RST);
+            } else {
+                state.eeprom_delay = state.eeprom_delay.saturating_sub(1);
+            }
+        });
+    }
+}

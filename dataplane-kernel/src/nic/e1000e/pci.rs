@@ -1,0 +1,105 @@
+//! Finding a card's registers on PCI: they are all in BAR 0 (SDM, section 4.1).
+
+use super::init::{self, InitError};
+use super::regs::{self, PciRegisters};
+use super::{E1000e, Model};
+use crate::hw::dma::DmaMemory;
+use crate::hw::mmio::Mmio;
+use crate::hw::pci::bar;
+use crate::hw::pci::config::{Address, Command, ConfigSpace};
+use crate::hw::pci::scan::Function;
+use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
+
+const VENDOR: u16 = 0x8086;
+
+/// A card at work whose registers are on PCI.
+pub type PciE1000e = E1000e<PciRegisters>;
+
+/// Which card the function is, if it is one for this driver.
+pub fn model(function: &Function) -> Option<Model> {
+    match (function.endpoint, function.vendor, function.device) {
+        (true, VENDOR, 0x100e) => Some(Model::I82540em),
+        (true, VENDOR, 0x10d3) => Some(Model::I82574l),
+        _ => None,
+    }
+}
+
+/// Brings the card at `at` up, to receive into `region`; `all` are all functions there are. See [`E1000e::new`].
+///
+/// # Errors
+/// [`InitError`].
+pub fn open(
+    config: &mut impl ConfigSpace,
+    all: &[Function],
+    at: Address,
+    model: Model,
+    frames: &mut Frames,
+    region: Region,
+) -> Result<PciE1000e, InitError> {
+    let registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
+    // Whatever somebody left it doing, it does not go on with it into our memory.
+    init::reset(&registers)?;
+    config.change_command(at, Command::BUS_MASTER, Command::empty());
+    let memory = |bytes, align| DmaMemory::alloc(frames, bytes, align);
+    let nic = E1000e::new(registers, model, region, memory)?;
+    log::info!("network card at {at}: {nic}");
+    Ok(nic)
+}
+
+/// Switches the function's memory on, keeps it from ours, and finds its registers; `map` makes memory of the device
+/// reachable (physical address, length).
+fn registers<C: ConfigSpace>(
+    config: &mut C,
+    all: &[Function],
+    at: Address,
+    map: impl FnOnce(GuestPhys, u64) -> Option<Mmio>,
+) -> Result<PciRegisters, InitError> {
+    let bar = bar::find(config, all, at, 0).filter(|bar| bar.len >= regs::BYTES);
+    let range = bar.and_then(|bar| map(bar.base, regs::BYTES));
+    config.change_command(at, Command::MEMORY | Command::INTX_DISABLE, Command::BUS_MASTER);
+    range.and_then(PciRegisters::new).ok_or(InitError::Registers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InitError, Model, model, registers};
+    use crate::hw::mmio;
+    use crate::hw::pci::config::{Command, ConfigSpace};
+    use crate::hw::pci::fake::{FakeConfig, at};
+    use crate::hw::pci::scan::scan;
+
+    fn find(base: u32, mask: u32) -> Result<(), InitError> {
+        let mut config = FakeConfig::default();
+        config
+            .endpoint(at(0, 3, 0), 0x8086, 0x10d3)
+            .set_bar(0, base, mask);
+        config.change_command(at(0, 3, 0), Command::BUS_MASTER, Command::empty());
+        let all = scan(&mut config);
+        let found = registers(&mut config, &all, at(0, 3, 0), |_, len| {
+            Some(mmio::testing::registers(usize::try_from(len).unwrap()))
+        });
+        let command = Command::from_bits_truncate(config.read(at(0, 3, 0), 4));
+        assert_eq!(command, Command::MEMORY | Command::INTX_DISABLE);
+        found.map(|_| ())
+    }
+
+    #[test]
+    fn registers_are_found_in_a_bar_that_is_large_enough_and_in_memory() {
+        assert_eq!(find(0xfe00_0000, 0xfffe_0000), Ok(()));
+        assert_eq!(find(0, 0xfffe_0000), Ok(()), "a BAR that nobody has placed");
+        assert_eq!(find(0xfe00_0000, 0xffff_0000), Err(InitError::Registers));
+        assert_eq!(find(0xc001, 0xffff_ffc1), Err(InitError::Registers));
+        assert_eq!(find(0, 0), Err(InitError::Registers));
+    }
+
+    #[test]
+    fn cards_are_told_by_their_numbers() {
+        let mut config = FakeConfig::default();
+        for (device, id) in [(1, 0x10d3), (2, 0x100e), (3, 0x1533)] {
+            config.endpoint(at(0, device, 0), 0x8086, id);
+        }
+        config.endpoint(at(0, 4, 0), 0x1af4, 0x100e);
+        let models: std::vec::Vec<_> = scan(&mut config).iter().map(model).collect();
+        assert_eq!(models, [Some(Model::I82574l), Some(Model::I82540em), None, None]);
+    }
+}
