@@ -1,6 +1,6 @@
 //! The machine as QEMU makes it: its command line, and its complaints in our words.
 
-use crate::config::{Link, Plan, host_number};
+use crate::config::{Link, NicModel, Plan, host_number};
 use ix_abi::host::exit;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -76,12 +76,14 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
         format!("isa-debug-exit,iobase={:#x},iosize=1", exit::PORT).into(),
     );
     option("netdev", netdev(plan, wires.tap).into());
+    let card = match plan.nic {
+        NicModel::VirtioNet => "virtio-net-pci,disable-legacy=on",
+        NicModel::E1000e => "e1000e",
+        NicModel::E1000 => "e1000",
+    };
     // Without its option ROM, the card costs no time at boot.
     let mac = plan.network.mac();
-    option(
-        "device",
-        format!("virtio-net-pci,netdev=net0,disable-legacy=on,mac={mac},romfile=").into(),
-    );
+    option("device", format!("{card},netdev=net0,mac={mac},romfile=").into());
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
     args.extend(plan.qemu_args.iter().map(OsString::from));
     args
@@ -166,7 +168,7 @@ pub fn explain(complaint: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Wires, arguments, explain};
-    use crate::config::{Options, Plan};
+    use crate::config::{NicModel, Options, Plan};
     use std::path::Path;
 
     fn command(options: Options, tap: Option<i32>) -> String {
@@ -198,11 +200,27 @@ mod tests {
             "-kernel /k -initrd echo -append host=0xf00000 ip=10.0.2.15/24 gw=10.0.2.2 log=warn -- echo ",
             "-chardev socket,id=log,fd=6 -serial chardev:log -chardev socket,id=doorbell,fd=7 -serial chardev:doorbell",
             "isa-debug-exit,iobase=0xf4,iosize=1",
-            "virtio-net-pci,netdev=net0,disable-legacy=on,mac=02:49:0a:00:02:0f",
+            "-device virtio-net-pci,disable-legacy=on,netdev=net0,mac=02:49:0a:00:02:0f,romfile=",
             "-netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.1,dhcpstart=10.0.2.3 ",
             "-nodefaults -no-user-config -no-reboot",
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
+
+    #[test]
+    fn the_card_is_the_one_asked_for() {
+        for (nic, device) in [(NicModel::E1000e, "e1000e"), (NicModel::E1000, "e1000")] {
+            let options = Options {
+                nic: Some(nic),
+                ..Options::default()
+            };
+            let line = command(options, None);
+            assert!(
+                line.contains(&format!("-device {device},netdev=net0,mac=02:")),
+                "{line}"
+            );
+            assert!(!line.contains("virtio-net"), "{line}");
         }
     }
 

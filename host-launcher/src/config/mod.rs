@@ -11,7 +11,7 @@ mod net;
 pub use net::{Cidr, Link, NetChoice, NetError, Network, host_number};
 
 mod options;
-pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options};
+pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, NicModel, Options};
 
 mod plan;
 pub use plan::{Plan, PlanError};

@@ -17,6 +17,18 @@ pub enum Backend {
     Qemu,
 }
 
+/// `--nic`: which network card the machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum NicModel {
+    /// Made for virtual machines.
+    VirtioNet,
+    /// Intel 82574L.
+    E1000e,
+    /// Intel 82540EM.
+    E1000,
+}
+
 /// `--log`: how much the kernel tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +110,15 @@ pub struct Options {
     /// What its NIC hangs on [default: user]
     #[arg(long, value_name = "user|tap:NAME")]
     pub net: Option<NetChoice>,
+
+    /// Which network card QEMU emulates [default: virtio-net]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "virtio-net|e1000e|e1000"
+    )]
+    pub nic: Option<NicModel>,
 
     /// IPv4 address and prefix length of the guest [default with user: 10.0.2.15/24]
     #[arg(long, value_name = "CIDR")]
@@ -227,6 +248,7 @@ impl Options {
         Self {
             backend: self.backend.or(file.backend),
             net: self.net.or(file.net),
+            nic: self.nic.or(file.nic),
             ip: self.ip.or(file.ip),
             gateway: self.gateway.or(file.gateway),
             mem: self.mem.or(file.mem),
@@ -249,7 +271,7 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnvVar, FileError, LogLevel, Options};
+    use super::{EnvVar, FileError, LogLevel, NicModel, Options};
     use std::path::{Path, PathBuf};
 
     fn file(name: &str, text: &str) -> (PathBuf, Result<Options, FileError>) {
@@ -263,7 +285,7 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_file() {
         let text = "app = 'bin/echo'\nargs = ['--port', '7']\nnet = 'tap:t0'\nip = '10.1.0.2/24'\nlog = 'debug'\n\
-                    env = ['A=file', 'B=file']\nforward = ['1:1']\nkernel-log = '/var/log/k'\nbatch = 8\n";
+                    env = ['A=file', 'B=file']\nforward = ['1:1']\nkernel-log = '/var/log/k'\nbatch = 8\nnic = 'e1000e'\n";
         let from_file = file("wins", text).1.unwrap();
         assert_eq!(
             from_file.app.as_deref(),
@@ -281,6 +303,7 @@ mod tests {
         assert_eq!(both.forward, ["2:2".parse().unwrap()]);
         assert_eq!(both.args, ["--port", "7"]);
         assert_eq!(both.batch, Some(8));
+        assert_eq!(both.nic, Some(NicModel::E1000e));
         let last = both.env.iter().rfind(|variable| variable.key == "A");
         assert_eq!(
             last,

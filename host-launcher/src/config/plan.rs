@@ -1,6 +1,6 @@
 //! The plan of a run.
 
-use super::{Backend, EnvVar, MemSize, NetChoice, NetError, Network, Options};
+use super::{Backend, EnvVar, MemSize, NetChoice, NetError, Network, NicModel, Options};
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -26,6 +26,8 @@ pub struct Plan {
     pub mem: MemSize,
     /// The network.
     pub network: Network,
+    /// The card on it.
+    pub nic: NicModel,
     /// Where the kernel's log goes, if not to standard error.
     pub kernel_log: Option<PathBuf>,
     /// Time the app has to finish when asked to stop.
@@ -73,6 +75,7 @@ impl Plan {
             kernel: options.kernel,
             mem: options.mem.unwrap_or(MemSize::DEFAULT),
             network,
+            nic: options.nic.unwrap_or(NicModel::VirtioNet),
             kernel_log: options.kernel_log,
             grace: Duration::from_secs(options.grace.unwrap_or(3).into()),
             qemu_args: options.qemu_arg,
