@@ -1,6 +1,7 @@
 //! The machines under comparison: how each is started on the namespace's tap, and stopped.
 
 use crate::netns::{CLIENT, GUEST, Namespace, TAP};
+use crate::pin;
 use crate::symbols::Symbols;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -72,7 +73,7 @@ pub(crate) struct Images {
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) ix_arg: Vec<String>,
     /// The reflector's words (see its source).
-    #[arg(long, default_value = "pause=1000 many=4")]
+    #[arg(long, default_value = "batch=64")]
     pub(crate) reflector_words: String,
 }
 
@@ -254,7 +255,7 @@ impl Running {
         // What boots late (a console, a random generator) shall not fall into the first measurement.
         std::thread::sleep(Duration::from_millis(700));
         self.qemu = qemu_of(self.child.id())?;
-        Ok(())
+        pin::qemu(self.qemu)
     }
 }
 

@@ -11,6 +11,8 @@ mod netns;
 
 mod guest;
 
+mod pin;
+
 mod cpu;
 
 mod symbols;

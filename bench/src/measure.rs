@@ -5,6 +5,7 @@ use crate::cpu::CpuTime;
 use crate::guest::{PORT, Running};
 use crate::load::{self, Kind, Load, float};
 use crate::netns::{GUEST, Namespace};
+use crate::pin;
 use anyhow::Result;
 use std::fmt;
 use std::net::SocketAddrV4;
@@ -88,7 +89,10 @@ impl Case {
                 rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime),
             ))
         };
-        let (outcome, before, after) = namespace.run(|| load::run(&load, clocks))?;
+        let (outcome, before, after) = namespace.run(|| {
+            pin::client()?;
+            load::run(&load, clocks)
+        })?;
         let qemu = after.0.since(&before.0);
         let client = Duration::try_from(after.1 - before.1)?;
         let each = |time: Duration| time.as_secs_f64() * 1e6 / float(outcome.answered.max(1));
