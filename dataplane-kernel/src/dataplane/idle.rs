@@ -6,35 +6,12 @@ use crate::nic::Nic;
 use crate::user::Process;
 use netstack::Instant;
 
-/// How long a core looks for the next frame at full speed before it pauses between looks. It is about the time in which
-/// a peer with one request outstanding comes back.
+/// How long a core looks for the next frame at full speed before it pauses between looks: longer than a peer with one
+/// request outstanding takes to come back, which is 42 us under QEMU's emulator (docs/benchmarks.md).
 ///
-/// PAUSE frees the core's sibling on a processor, and under QEMU's emulator it lets the thread that moves the packets
-/// run (docs/benchmarks.md), but taken at once it delays the lone request.
-const SPIN_NS: u64 = 20_000;
-
-/// A batch of this many frames says that many peers are at work: the next batch only gets larger by a pause.
-const BUSY_BATCH: usize = 4;
-
-/// What a core remembers between two looks.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Idle {
-    /// When the last frame came.
-    since: Instant,
-    /// That batch was a large one.
-    busy: bool,
-}
-
-impl Idle {
-    /// Frames have come.
-    #[inline]
-    pub(super) fn interrupted(&mut self, frames: usize, time: Instant) {
-        *self = Idle {
-            since: time,
-            busy: frames >= BUSY_BATCH,
-        };
-    }
-}
+/// PAUSE frees the core's sibling on a processor, and under the emulator it lets the thread that moves the packets run,
+/// but taken at once it delays the lone request.
+const SPIN_NS: u64 = 60_000;
 
 impl<N: Nic> Core<N> {
     /// Gives the time until the next look at the NIC to the app's other threads, or to nobody.
@@ -52,7 +29,7 @@ impl<N: Nic> Core<N> {
     pub(super) fn pause(&mut self, process: &Process, time: Instant) {
         self.tally.idle_polls += 1;
         self.answer_counters(process);
-        if self.idle.busy || time.0.saturating_sub(self.idle.since.0) > SPIN_NS {
+        if time.0.saturating_sub(self.last_frame.0) > SPIN_NS {
             core::hint::spin_loop();
         }
     }

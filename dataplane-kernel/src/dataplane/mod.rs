@@ -46,7 +46,8 @@ pub struct Core<N> {
     /// Of the timers, when they were last looked at.
     last_tick: u64,
     tally: counters::Tally,
-    idle: idle::Idle,
+    /// When the last batch came.
+    last_frame: Instant,
     /// When the NIC's registers are to be looked at again.
     check_due: Instant,
     /// The stop word the launcher wrote has been passed on as an event.
@@ -57,7 +58,7 @@ impl<N: Nic> Core<N> {
     /// Puts a core together. `batch` is the most packets it takes from the NIC in one cycle.
     pub fn new(nic: N, pool: Pool, stack: Stack, io: IoArea, batch: usize) -> Self {
         let arrived = Vec::with_capacity(batch);
-        let (tally, idle) = Default::default();
+        let (tally, last_frame) = Default::default();
         Core {
             nic,
             pool,
@@ -67,7 +68,7 @@ impl<N: Nic> Core<N> {
             last_tick: 0,
             batch,
             tally,
-            idle,
+            last_frame,
             check_due: Instant::default(),
             stop_told: false,
         }

@@ -19,7 +19,7 @@ impl<N: Nic> Core<N> {
             arrived,
             batch,
             tally,
-            idle,
+            last_frame,
             ..
         } = self;
         let count = nic.poll_rx(*batch, &mut |frame| arrived.push(frame));
@@ -30,7 +30,7 @@ impl<N: Nic> Core<N> {
             nic.refill(pool);
             return;
         }
-        idle.interrupted(count, time);
+        *last_frame = time;
         tally.rx_batches += 1;
         let region = pool.region();
         for RxFrame {

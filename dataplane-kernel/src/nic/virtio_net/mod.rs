@@ -74,6 +74,8 @@ struct Counters {
     needs_reset: u64,
     /// Times the device was found reset or disabled by somebody else.
     lost: u64,
+    /// Times the device was notified once more because it had frames and did not touch them.
+    tx_stalls: u64,
 }
 
 impl<R: Registers> VirtioNet<R> {
@@ -194,6 +196,11 @@ impl<R: Registers> Nic for VirtioNet<R> {
             self.fail("was reset by somebody else");
             return Health::Failed;
         }
+        if self.tx.stands_still() {
+            // A doorbell was lost, by a device or an emulator that misorders its index and ours.
+            self.counters.tx_stalls += 1;
+            self.registers.notify_tx();
+        }
         let link_up = self.features.link_up(&self.registers);
         if link_up != self.link_up {
             self.link_up = link_up;
@@ -243,6 +250,7 @@ impl<R: Registers> Nic for VirtioNet<R> {
             ("nic.link_changes", self.counters.link_changes),
             ("nic.needs_reset", self.counters.needs_reset),
             ("nic.lost", self.counters.lost),
+            ("nic.tx_stalls", self.counters.tx_stalls),
         ]
         .into_iter()
     }

@@ -66,6 +66,8 @@ pub(super) struct Tx {
     oldest: u16,
     /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
     done: u32,
+    /// `done` when [`Tx::stands_still`] was last asked, if the device had frames then.
+    waiting_at_check: Option<u32>,
 }
 
 impl Tx {
@@ -82,6 +84,7 @@ impl Tx {
             next: 0,
             oldest: 0,
             done: 0,
+            waiting_at_check: None,
         }
     }
 
@@ -161,6 +164,13 @@ impl Tx {
 
     pub(super) fn is_idle(&self) -> bool {
         self.done == self.next_ticket()
+    }
+
+    /// `true` if the device had frames when this was last asked and has used none since.
+    pub(super) fn stands_still(&mut self) -> bool {
+        let waiting = (!self.is_idle()).then_some(self.done);
+        let before = core::mem::replace(&mut self.waiting_at_check, waiting);
+        waiting.is_some() && waiting == before
     }
 
     /// See [`crate::nic::Nic::reclaim_tx`]. A device that never stops using is looked at again in the next cycle.

@@ -39,6 +39,28 @@ fn a_batch_is_one_doorbell() {
 }
 
 #[test]
+fn a_device_that_stands_still_is_notified_again() {
+    let mut bench = Bench::new(&[]);
+    let doorbells = |bench: &mut Bench| bench.device.with(|state| state.tx_doorbells);
+    bench.nic.check();
+    bench.nic.check();
+    assert_eq!(doorbells(&mut bench), 0, "it has nothing to do");
+    send(&mut bench, 3);
+    bench.nic.kick();
+    assert_eq!(doorbells(&mut bench), 1);
+    bench.nic.check();
+    assert_eq!(
+        doorbells(&mut bench),
+        2,
+        "nothing was used since the check before"
+    );
+    drain(&mut bench);
+    bench.nic.check();
+    assert_eq!(doorbells(&mut bench), 2);
+    assert_eq!(bench.counter("nic.tx_stalls"), 1);
+}
+
+#[test]
 fn a_device_that_is_looking_gets_no_doorbell() {
     let mut bench = Bench::new(&[]);
     bench.device.tx(|queue| queue.set_no_notify(1));
