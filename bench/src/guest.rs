@@ -18,8 +18,8 @@ const IDLE: &[&str] = &["dataplane::idle::"];
 /// And of those that run when there is a frame.
 const WORK: &[&str] = &["netstack::stack::ingress::", "netstack::tcp::"];
 /// A machine that could never have a second CPU gets no memory barriers from QEMU 7.2 (it leaves MFENCE and LOCK out),
-/// although its NIC works in another thread: the doorbells of a guest that polls get lost. Linux lives with that, and is
-/// half as fast when it believes in a second CPU, so it keeps its one.
+/// although its NIC works in another thread: the doorbells of a guest that polls get lost. `ix` asks for the same. Linux
+/// lives with one, and is half as fast when it believes in a second.
 const BARRIERS: [&str; 2] = ["-smp", "1,maxcpus=2"];
 const BOOT_TIME: Duration = Duration::from_secs(90);
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -91,7 +91,7 @@ impl Images {
         let log = self.log(guest);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut extra = self.qemu_arg.clone();
-        if matches!(guest, Guest::Ixion | Guest::Reflector) {
+        if guest == Guest::Reflector {
             extra.extend(BARRIERS.map(str::to_owned));
         }
         if let Some(counts) = counts {
