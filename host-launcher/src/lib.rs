@@ -17,6 +17,8 @@ pub mod run;
 
 pub mod control;
 
+pub mod vmm;
+
 #[allow(
     unsafe_code,
     reason = "memory shared with the machine, fork, and one ioctl; walled in here"

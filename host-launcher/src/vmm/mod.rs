@@ -1,0 +1,4 @@
+//! The machine on KVM.
+
+/// The guest's PCI bus.
+pub mod pci;
