@@ -1,7 +1,7 @@
 //! The launcher: what `ix` does, apart from reading its command line.
 //!
 //! A run goes this way: [`config`] turns options into a plan, [`images`] checks the app and finds the kernel,
-//! [`backend`] writes the machine's command line, `run` starts the machine, carries its output and ends it,
+//! [`backend`] chooses who is the machine and how it is started, `run` starts the machine, carries its output and ends it,
 //! [`control`] answers the other `ix` commands meanwhile. The launcher is never on a packet's way.
 #![deny(unsafe_code)]
 

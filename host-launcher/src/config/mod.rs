@@ -4,14 +4,26 @@
 mod size;
 pub use size::{MemSize, MemSizeError};
 
+mod cpus;
+pub use cpus::{CpuList, CpuListError};
+
 mod forward;
 pub use forward::{Forward, ForwardError, Transport};
+
+mod bdf;
+pub use bdf::{Bdf, BdfError};
+
+mod nic;
+pub use nic::{NicChoice, NicError, NicModel};
 
 mod net;
 pub use net::{Cidr, Link, NetChoice, NetError, Network, host_number};
 
 mod options;
-pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, NicModel, Options};
+pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options};
+
+mod needs;
+pub use needs::{Needs, NeedsError};
 
 mod plan;
 pub use plan::{Plan, PlanError};

@@ -1,6 +1,6 @@
 //! The machine's network: what it hangs on, and its IPv4 settings.
 
-use super::Forward;
+use super::{Bdf, Forward, NicChoice};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 use std::net::Ipv4Addr;
@@ -47,6 +47,19 @@ pub enum NetError {
     /// A forward is a thing of user networking.
     #[error("--forward goes with --net user only; over a tap the app is reached at its own address")]
     TapNeedsNoForward,
+    /// A card of the host's is on its own cable.
+    #[error("--nic vfio goes without --net: a card that is passed through is on its own cable")]
+    VfioNeedsNoNet,
+    /// Which tells nothing of addresses either.
+    #[error(
+        "--nic vfio needs --ip, an address for the guest in the card's network, such as --ip 192.168.7.2/24"
+    )]
+    VfioNeedsIp,
+    /// And nobody forwards on it.
+    #[error(
+        "--forward goes with --net user only; over a card of its own the app is reached at its own address"
+    )]
+    VfioNeedsNoForward,
     /// QEMU's network needs room for its own addresses.
     #[error("{0} is too small for user networking; it needs a prefix of 28 bits or less")]
     UserNetTooSmall(Ipv4Net),
@@ -70,17 +83,23 @@ pub enum Link {
     User(Vec<Forward>),
     /// The tap of this name.
     Tap(String),
+    /// The cable of this card of the host's, which is passed through.
+    Cable(Bdf),
 }
 
 impl Network {
     /// Fills in what was not said and checks the rest.
     pub(super) fn new(
-        choice: &NetChoice,
+        nic: NicChoice,
+        choice: Option<&NetChoice>,
         ip: Option<Cidr>,
         gateway: Option<Ipv4Addr>,
         forwards: Vec<Forward>,
     ) -> Result<Self, NetError> {
-        let network = match choice {
+        if let NicChoice::Vfio(bdf) = nic {
+            return Self::on_cable(bdf, choice, ip, gateway, &forwards)?.check();
+        }
+        let network = match choice.unwrap_or(&NetChoice::User) {
             NetChoice::User => {
                 let ip = ip.map_or(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 15), 24), |cidr| {
                     cidr.0
@@ -106,6 +125,27 @@ impl Network {
             }
         };
         network.check()
+    }
+
+    /// On the cable of a card that is passed through.
+    fn on_cable(
+        bdf: Bdf,
+        choice: Option<&NetChoice>,
+        ip: Option<Cidr>,
+        gateway: Option<Ipv4Addr>,
+        forwards: &[Forward],
+    ) -> Result<Self, NetError> {
+        if choice.is_some() {
+            return Err(NetError::VfioNeedsNoNet);
+        }
+        if !forwards.is_empty() {
+            return Err(NetError::VfioNeedsNoForward);
+        }
+        Ok(Self {
+            link: Link::Cable(bdf),
+            ip: ip.ok_or(NetError::VfioNeedsIp)?.0,
+            gateway,
+        })
     }
 
     fn check(self) -> Result<Self, NetError> {
@@ -185,16 +225,15 @@ impl TryFrom<String> for Cidr {
 #[cfg(test)]
 mod tests {
     use super::{Cidr, Link, NetChoice, NetError, Network};
+    use crate::config::{NicChoice, NicModel};
     use std::net::Ipv4Addr;
+
+    const MODEL: NicChoice = NicChoice::Model(NicModel::VirtioNet);
 
     fn network(choice: &str, ip: Option<&str>, gateway: Option<&str>) -> Result<Network, NetError> {
         let ip: Option<Cidr> = ip.map(str::parse).transpose()?;
-        Network::new(
-            &choice.parse()?,
-            ip,
-            gateway.map(|g| g.parse().unwrap()),
-            Vec::new(),
-        )
+        let gateway = gateway.map(|g| g.parse().unwrap());
+        Network::new(MODEL, Some(&choice.parse()?), ip, gateway, Vec::new())
     }
 
     #[test]
@@ -213,8 +252,26 @@ mod tests {
         let tap = network("tap:t0", Some("10.1.0.2/30"), None).unwrap();
         assert_eq!((tap.link, tap.gateway), (Link::Tap("t0".to_owned()), None));
         let forward = vec!["80:80".parse().unwrap()];
-        let refused = Network::new(&NetChoice::Tap("t0".to_owned()), None, None, forward);
+        let refused = Network::new(MODEL, Some(&NetChoice::Tap("t0".to_owned())), None, None, forward);
         assert_eq!(refused, Err(NetError::TapNeedsNoForward));
+    }
+
+    #[test]
+    fn a_card_of_the_hosts_is_on_its_own_cable() {
+        let nic: NicChoice = "vfio:0000:01:00.0".parse().unwrap();
+        let ip = "10.1.0.2/24".parse().ok();
+        let with = |choice: Option<NetChoice>, ip, forwards: &[&str]| {
+            let forwards = forwards.iter().map(|text| text.parse().unwrap()).collect();
+            Network::new(nic, choice.as_ref(), ip, None, forwards)
+        };
+        let bdf = "01:00.0".parse().unwrap();
+        assert_eq!(with(None, ip, &[]).unwrap().link, Link::Cable(bdf));
+        assert_eq!(with(None, None, &[]), Err(NetError::VfioNeedsIp));
+        assert_eq!(
+            with(Some(NetChoice::User), ip, &[]),
+            Err(NetError::VfioNeedsNoNet)
+        );
+        assert_eq!(with(None, ip, &["80:80"]), Err(NetError::VfioNeedsNoForward));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{Cidr, Forward, MemSize, NetChoice};
+use super::{Cidr, CpuList, Forward, MemSize, NetChoice, NicChoice};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
@@ -13,20 +13,10 @@ use std::str::FromStr;
 pub enum Backend {
     /// The best there is here.
     Auto,
+    /// This program itself, on the processor's virtualization.
+    Kvm,
     /// QEMU, with an emulated CPU.
     Qemu,
-}
-
-/// `--nic`: which network card the machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum NicModel {
-    /// Made for virtual machines.
-    VirtioNet,
-    /// Intel 82574L.
-    E1000e,
-    /// Intel 82540EM.
-    E1000,
 }
 
 /// `--log`: how much the kernel tells.
@@ -104,21 +94,20 @@ impl TryFrom<String> for EnvVar {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
     /// What the machine is made of [default: auto]
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|qemu")]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|kvm|qemu")]
     pub backend: Option<Backend>,
 
-    /// What its NIC hangs on [default: user]
+    /// Host cores for its CPUs, one each, such as 2,3 or 2-5 [default: one CPU, on any core] (KVM)
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<CpuList>,
+
+    /// What its NIC hangs on: QEMU's user networking, or a tap [default: user; with vfio: the card's own cable]
     #[arg(long, value_name = "user|tap:NAME")]
     pub net: Option<NetChoice>,
 
-    /// Which network card QEMU emulates [default: virtio-net]
-    #[arg(
-        long,
-        value_enum,
-        hide_possible_values = true,
-        value_name = "virtio-net|e1000e|e1000"
-    )]
-    pub nic: Option<NicModel>,
+    /// Its network card: a model (e1000e, e1000: QEMU), or one of this host's (KVM) [default: virtio-net]
+    #[arg(long, value_name = "virtio-net|e1000e|e1000|vfio:BDF")]
+    pub nic: Option<NicChoice>,
 
     /// IPv4 address and prefix length of the guest [default with user: 10.0.2.15/24]
     #[arg(long, value_name = "CIDR")]
@@ -247,6 +236,7 @@ impl Options {
         }
         Self {
             backend: self.backend.or(file.backend),
+            cpus: self.cpus.or(file.cpus),
             net: self.net.or(file.net),
             nic: self.nic.or(file.nic),
             ip: self.ip.or(file.ip),
@@ -271,7 +261,8 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use super::{EnvVar, FileError, LogLevel, NicModel, Options};
+    use super::{EnvVar, FileError, LogLevel, Options};
+    use crate::config::{NicChoice, NicModel};
     use std::path::{Path, PathBuf};
 
     fn file(name: &str, text: &str) -> (PathBuf, Result<Options, FileError>) {
@@ -285,7 +276,7 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_file() {
         let text = "app = 'bin/echo'\nargs = ['--port', '7']\nnet = 'tap:t0'\nip = '10.1.0.2/24'\nlog = 'debug'\n\
-                    env = ['A=file', 'B=file']\nforward = ['1:1']\nkernel-log = '/var/log/k'\nbatch = 8\nnic = 'e1000e'\n";
+                    env = ['A=file', 'B=file']\nforward = ['1:1']\nkernel-log = '/var/log/k'\nbatch = 8\nnic = 'e1000e'\ncpus = '2,3'\n";
         let from_file = file("wins", text).1.unwrap();
         assert_eq!(
             from_file.app.as_deref(),
@@ -303,7 +294,8 @@ mod tests {
         assert_eq!(both.forward, ["2:2".parse().unwrap()]);
         assert_eq!(both.args, ["--port", "7"]);
         assert_eq!(both.batch, Some(8));
-        assert_eq!(both.nic, Some(NicModel::E1000e));
+        assert_eq!(both.cpus.unwrap().cores(), [2, 3]);
+        assert_eq!(both.nic, Some(NicChoice::Model(NicModel::E1000e)));
         let last = both.env.iter().rfind(|variable| variable.key == "A");
         assert_eq!(
             last,
@@ -324,6 +316,7 @@ mod tests {
             ),
             ("mem", "\n\nmem = '1'\n", "line 3: 1 MiB is too little"),
             ("env", "env = ['X']", "write KEY=VALUE"),
+            ("nic", "nic = 'vfio:eth0'", "`ix nic list`"),
             ("toml", "app =", "line 1"),
         ] {
             let (path, options) = file(name, text);

@@ -1,6 +1,7 @@
 //! The plan of a run.
 
-use super::{Backend, EnvVar, MemSize, NetChoice, NetError, Network, NicModel, Options};
+use super::needs::{Needs, NeedsError};
+use super::{Backend, CpuList, EnvVar, MemSize, NetError, Network, NicChoice, NicModel, Options};
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,8 @@ const MAX_CMDLINE_BYTES: usize = 4095;
 pub struct Plan {
     /// What the user wants the machine to be.
     pub backend: Backend,
+    /// What the other wishes make of it.
+    pub needs: Needs,
     /// Name asked for.
     pub name: Option<String>,
     /// The program.
@@ -24,10 +27,12 @@ pub struct Plan {
     pub kernel: Option<PathBuf>,
     /// Guest memory.
     pub mem: MemSize,
+    /// Host cores for its CPUs, if they matter.
+    pub cpus: Option<CpuList>,
     /// The network.
     pub network: Network,
     /// The card on it.
-    pub nic: NicModel,
+    pub nic: NicChoice,
     /// Where the kernel's log goes, if not to standard error.
     pub kernel_log: Option<PathBuf>,
     /// Time the app has to finish when asked to stop.
@@ -53,6 +58,9 @@ pub enum PlanError {
     /// The network's settings are at odds.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// No one backend can do all of it.
+    #[error(transparent)]
+    Needs(#[from] NeedsError),
 }
 
 impl Plan {
@@ -62,20 +70,24 @@ impl Plan {
         if let Some(name) = options.name.as_ref().filter(|name| !is_name(name)) {
             return Err(PlanError::Name(name.clone()));
         }
-        let net = options.net.clone().unwrap_or(NetChoice::User);
-        let network = Network::new(&net, options.ip, options.gateway, options.forward.clone())?;
+        let nic = options.nic.unwrap_or(NicChoice::Model(NicModel::VirtioNet));
+        let forwards = options.forward.clone();
+        let network = Network::new(nic, options.net.as_ref(), options.ip, options.gateway, forwards)?;
+        let needs = Needs::of(&options, &network, nic)?;
         let cmdline = kernel_cmdline(&options, &network, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
             return Err(PlanError::TooLong(cmdline.len() - MAX_CMDLINE_BYTES));
         }
         Ok(Self {
             backend: options.backend.unwrap_or(Backend::Auto),
+            needs,
             name: options.name,
             app,
             kernel: options.kernel,
             mem: options.mem.unwrap_or(MemSize::DEFAULT),
+            cpus: options.cpus,
             network,
-            nic: options.nic.unwrap_or(NicModel::VirtioNet),
+            nic,
             kernel_log: options.kernel_log,
             grace: Duration::from_secs(options.grace.unwrap_or(3).into()),
             qemu_args: options.qemu_arg,

@@ -1,7 +1,7 @@
 //! The machine: its memory, its wires and its process.
 
 use super::streams::Wire;
-use crate::backend::{self, QemuMissing, Wires};
+use crate::backend::qemu::{self, QemuMissing, Wires};
 use crate::config::{Link, Plan};
 use crate::sys::{GuestRam, spawn_tied};
 use crate::tap::{self, TapError};
@@ -53,10 +53,10 @@ pub(super) struct Machine {
 impl Machine {
     /// Starts the machine of `plan`.
     pub(super) fn start(plan: &Plan, kernel: &Path) -> Result<Self, MachineError> {
-        let qemu = backend::find_qemu()?;
+        let program = qemu::find()?;
         let tap = match &plan.network.link {
             Link::Tap(name) => Some(tap::open(name, &plan.network)?),
-            Link::User(_) => None,
+            Link::User(_) | Link::Cable(_) => None,
         };
         let ram = prepare_memory(plan)?;
         let (log, log_end) = wire().map_err(MachineError::Wires)?;
@@ -70,13 +70,13 @@ impl Machine {
         };
         let mut shared = vec![ram.as_fd(), log_end.as_fd(), doorbell_end.as_fd()];
         shared.extend(tap.as_ref().map(AsFd::as_fd));
-        let mut command = Command::new(&qemu);
-        command.args(backend::arguments(plan, kernel, wires));
+        let mut command = Command::new(&program);
+        command.args(qemu::arguments(plan, kernel, wires));
         command
             .stdin(Stdio::null())
             .stdout(complaints_end.try_clone().map_err(MachineError::Wires)?);
         command.stderr(complaints_end);
-        let child = spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(qemu, error))?;
+        let child = spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(program, error))?;
         Ok(Self {
             ram,
             log: Wire::new(log),

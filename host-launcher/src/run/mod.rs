@@ -16,7 +16,8 @@ mod verdict;
 /// The loop.
 mod session;
 
-use crate::config::{Backend, ForwardError, Link, Plan, PlanError};
+use crate::backend::{self, NoBackend};
+use crate::config::{ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::images::{self, AppError, KernelError};
 use crate::tap;
@@ -39,6 +40,9 @@ pub enum RunError {
     /// The app cannot be run.
     #[error(transparent)]
     App(#[from] AppError),
+    /// No backend will do.
+    #[error(transparent)]
+    Backend(#[from] NoBackend),
     /// There is no kernel.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -113,6 +117,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     if let Link::User(forwards) = &plan.network.link {
         forwards.iter().try_for_each(|forward| forward.probe())?;
     }
+    let backend = backend::choose(plan)?;
     let (control, name) = open_control(plan)?;
     let log = match &plan.kernel_log {
         Some(path) => {
@@ -136,8 +141,8 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         info: info(plan, name),
         started,
     };
-    if plan.backend == Backend::Auto {
-        session.note("backend qemu with an emulated CPU, the only one so far (KVM is not supported yet)");
+    if let Some(reason) = &backend.reason {
+        session.note(&format!("backend {reason}"));
     }
     if let Link::Tap(name) = &plan.network.link
         && tap::is_down(name)
@@ -167,6 +172,7 @@ fn info(plan: &Plan, name: String) -> Info {
     let net = match &plan.network.link {
         Link::User(_) => "user".to_owned(),
         Link::Tap(tap) => format!("tap:{tap}"),
+        Link::Cable(bdf) => format!("vfio:{bdf}"),
     };
     Info {
         name,

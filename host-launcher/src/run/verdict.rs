@@ -31,7 +31,7 @@ pub(super) fn verdict(
         (Some(BOOT_FAILED), _) => Err(RunError::BootFailed),
         // With -no-reboot, a reset ends QEMU with 0; the kernel never asks for one.
         (Some(0), _) => Err(RunError::Reset),
-        (Some(_), _) => Err(RunError::Qemu(crate::backend::explain(complaints))),
+        (Some(_), _) => Err(RunError::Qemu(crate::backend::qemu::explain(complaints))),
         (None, _) => Err(RunError::QemuKilled(qemu.signal().unwrap_or_default())),
     }
 }

@@ -1,6 +1,6 @@
 //! The machine as QEMU makes it: its command line, and its complaints in our words.
 
-use crate::config::{Link, NicModel, Plan, host_number};
+use crate::config::{Link, NicChoice, NicModel, Plan, host_number};
 use ix_abi::host::exit;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -20,7 +20,7 @@ pub enum QemuMissing {
 }
 
 /// Finds QEMU: `IX_QEMU`, or in the search path.
-pub fn find_qemu() -> Result<PathBuf, QemuMissing> {
+pub fn find() -> Result<PathBuf, QemuMissing> {
     if let Some(named) = std::env::var_os("IX_QEMU").map(PathBuf::from) {
         return if named.is_file() {
             Ok(named)
@@ -80,9 +80,10 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
     );
     option("netdev", netdev(plan, wires.tap).into());
     let card = match plan.nic {
-        NicModel::VirtioNet => "virtio-net-pci,disable-legacy=on",
-        NicModel::E1000e => "e1000e",
-        NicModel::E1000 => "e1000",
+        NicChoice::Model(NicModel::E1000e) => "e1000e",
+        NicChoice::Model(NicModel::E1000) => "e1000",
+        // The plan leaves no other card to QEMU.
+        NicChoice::Model(NicModel::VirtioNet) | NicChoice::Vfio(_) => "virtio-net-pci,disable-legacy=on",
     };
     // Without its option ROM, the card costs no time at boot.
     let mac = plan.network.mac();
@@ -99,7 +100,7 @@ fn netdev(plan: &Plan, tap: Option<RawFd>) -> String {
     let network = &plan.network;
     let forwards = match &network.link {
         Link::User(forwards) => forwards.as_slice(),
-        Link::Tap(_) => &[],
+        Link::Tap(_) | Link::Cable(_) => &[],
     };
     let gateway = network.gateway.unwrap_or_else(|| host_number(network.ip, 2));
     // QEMU's name server and first lease need addresses of their own, next to the gateway's.
@@ -171,7 +172,7 @@ pub fn explain(complaint: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Wires, arguments, explain};
-    use crate::config::{NicModel, Options, Plan};
+    use crate::config::{NicChoice, NicModel, Options, Plan};
     use std::path::Path;
 
     fn command(options: Options, tap: Option<i32>) -> String {
@@ -215,7 +216,7 @@ mod tests {
     fn the_card_is_the_one_asked_for() {
         for (nic, device) in [(NicModel::E1000e, "e1000e"), (NicModel::E1000, "e1000")] {
             let options = Options {
-                nic: Some(nic),
+                nic: Some(NicChoice::Model(nic)),
                 ..Options::default()
             };
             let line = command(options, None);
