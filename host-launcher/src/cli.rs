@@ -1,7 +1,7 @@
 //! The command line of `ix`.
 
 use clap::{Args, Parser, Subcommand};
-use host_launcher::config::Options;
+use host_launcher::config::{Bdf, Options};
 use std::path::PathBuf;
 
 /// Launches and watches dataplanes: one app each, on a kernel and a TCP/IP stack of its own
@@ -41,6 +41,34 @@ pub(crate) enum Command {
     Stop {
         /// Its name
         name: String,
+    },
+    /// Show the host's network cards, or give one to VFIO for good
+    #[command(subcommand)]
+    Nic(NicCommand),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum NicCommand {
+    /// List the host's network cards, and whether a dataplane can have them
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a card from its driver until `ix nic unbind`, so that runs of users who are not root can use it
+    ///
+    /// `ix run --nic vfio:BDF` does this by itself for as long as it runs.
+    Bind {
+        /// The card's address on PCI, such as 0000:01:00.0
+        bdf: Bdf,
+        /// Also if the host works with it; its interfaces and their addresses are gone then
+        #[arg(long)]
+        force: bool,
+    },
+    /// Give a card back to the driver it had, after `ix nic bind` or after an `ix run` that was killed
+    Unbind {
+        /// The card's address on PCI
+        bdf: Bdf,
     },
 }
 

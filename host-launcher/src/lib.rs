@@ -13,6 +13,10 @@ pub mod backend;
 
 pub mod tap;
 
+pub mod host;
+
+pub mod nic;
+
 pub mod run;
 
 pub mod control;

@@ -7,9 +7,11 @@ mod show;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{Cli, Command, RunArgs};
+use cli::{Cli, Command, NicCommand, RunArgs};
 use host_launcher::config::{FileError, Options, Plan};
 use host_launcher::control::{self, ClientError, Stats};
+use host_launcher::host::Host;
+use host_launcher::nic::{self, Force, Nic, NicError};
 use host_launcher::run::{self, RunError};
 use ix_abi::host::exit::status;
 use std::error::Error as _;
@@ -24,6 +26,8 @@ enum Error {
     Run(#[from] RunError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Nic(#[from] NicError),
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
@@ -81,8 +85,27 @@ fn obey(command: Command) -> Result<u8, Error> {
             }
         }
         Command::Stop { name } => control::stop(&name)?,
+        Command::Nic(command) => nic(&command, &mut out)?,
     }
     Ok(0)
+}
+
+fn nic(command: &NicCommand, out: &mut impl Write) -> Result<(), Error> {
+    let host = Host::this();
+    match *command {
+        NicCommand::List { json: true } => writeln!(out, "{}", to_json(&Nic::all(&host)))?,
+        NicCommand::List { json: false } => show::nics(&Nic::all(&host), out)?,
+        NicCommand::Bind { bdf, force } => {
+            nic::bind(&host, bdf, if force { Force::Yes } else { Force::No })?;
+            writeln!(out, "{bdf} is VFIO's until: ix nic unbind {bdf}")?;
+        }
+        NicCommand::Unbind { bdf } => {
+            let driver = nic::unbind(&host, bdf)?;
+            let driver = driver.as_deref().unwrap_or("no driver, as before");
+            writeln!(out, "{bdf} is back at {driver}")?;
+        }
+    }
+    Ok(())
 }
 
 fn run(args: RunArgs) -> Result<u8, Error> {

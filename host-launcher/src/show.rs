@@ -1,6 +1,7 @@
 //! What `ix ps` and `ix stats` print.
 
 use host_launcher::control::{self, ClientError, Info, Stats};
+use host_launcher::nic::Nic;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -20,7 +21,50 @@ pub(crate) fn runs(runs: &[Info], out: &mut impl Write) -> io::Result<()> {
         ]
         .map(String::clone)
     });
-    let rows: Vec<[String; 7]> = std::iter::once(header).chain(rows).collect();
+    table(std::iter::once(header).chain(rows).collect(), out)
+}
+
+/// One row per card.
+pub(crate) fn nics(nics: &[Nic], out: &mut impl Write) -> io::Result<()> {
+    let header = ["BDF", "NAME", "ID", "DRIVER", "GROUP", "NUMA", "LINK", "USABLE"].map(str::to_owned);
+    let rows = nics.iter().map(|nic| {
+        [
+            nic.bdf.to_string(),
+            text(&nic.interfaces.join(",")),
+            nic.id.to_string(),
+            text(nic.driver.as_deref().unwrap_or_default()),
+            number(nic.iommu_group),
+            number(nic.numa_node),
+            text(nic.link.as_deref().unwrap_or_default()),
+            usable(nic),
+        ]
+    });
+    table(std::iter::once(header).chain(rows).collect(), out)
+}
+
+fn text(text: &str) -> String {
+    if text.is_empty() { "-" } else { text }.to_owned()
+}
+
+fn number(number: Option<u32>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+fn usable(nic: &Nic) -> String {
+    let obstacles: Vec<_> = nic.obstacles.iter().map(ToString::to_string).collect();
+    let mut words = if obstacles.is_empty() {
+        "yes".to_owned()
+    } else {
+        format!("no: {}", obstacles.join("; "))
+    };
+    if let Some(driver) = &nic.returns_to {
+        words += &format!(" (ix took it from {driver}; ix nic unbind gives it back)");
+    }
+    words
+}
+
+/// Columns as wide as what is in them.
+fn table<const N: usize>(rows: Vec<[String; N]>, out: &mut impl Write) -> io::Result<()> {
     for row in &rows {
         let (last, cells) = row.split_last().unwrap_or((&row[0], &[]));
         for (column, cell) in cells.iter().enumerate() {
