@@ -1,6 +1,35 @@
 //! The Internet checksum (RFC 1071): a one's complement sum, eight bytes at a time.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+/// An address that a pseudo-header covers.
+pub trait Address: Copy {
+    /// What UDP over this family makes of a checksum of 0: none was computed (RFC 768), or it is wrong (RFC 8200 section
+    /// 8.1).
+    const UDP_WITHOUT_CHECKSUM: bool;
+
+    /// Its words, added.
+    #[must_use]
+    fn sum(self) -> u64;
+}
+
+impl Address for Ipv4Addr {
+    const UDP_WITHOUT_CHECKSUM: bool = true;
+
+    #[inline]
+    fn sum(self) -> u64 {
+        u64::from(u32::from_ne_bytes(self.octets()))
+    }
+}
+
+impl Address for Ipv6Addr {
+    const UDP_WITHOUT_CHECKSUM: bool = false;
+
+    #[inline]
+    fn sum(self) -> u64 {
+        sum_of(&self.octets())
+    }
+}
 
 /// A running one's complement sum. It is kept in the machine's byte order and over 64 bits, both of which RFC 1071
 /// section 2 allows: 2^16 - 1 divides 2^64 - 1, and swapping bytes commutes with adding.
@@ -19,15 +48,15 @@ impl Sum {
         Sum { sum: 0, odd: false }
     }
 
-    /// The TCP and UDP pseudo-header (RFC 9293 section 3.1): `len` counts the transport header and its data.
+    /// The pseudo-header of TCP, UDP and ICMPv6 (RFC 9293 section 3.1, RFC 8200 section 8.1): `len` counts the transport
+    /// header and its data.
     #[inline]
     #[must_use]
-    pub fn pseudo_header(src: Ipv4Addr, dst: Ipv4Addr, protocol: u8, len: u16) -> Self {
-        let src = u64::from(u32::from_ne_bytes(src.octets()));
-        let dst = u64::from(u32::from_ne_bytes(dst.octets()));
+    pub fn pseudo_header<A: Address>(src: A, dst: A, protocol: u8, len: u16) -> Self {
         let rest = u64::from(len.to_be()) + u64::from(u16::from(protocol).to_be());
+        let addresses = add_carrying(src.sum(), dst.sum());
         Sum {
-            sum: src + dst + rest,
+            sum: add_carrying(addresses, rest),
             odd: false,
         }
     }

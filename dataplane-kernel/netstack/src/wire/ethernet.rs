@@ -2,6 +2,7 @@
 
 use super::{be16, put};
 use core::fmt;
+use core::net::Ipv6Addr;
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 14;
@@ -13,6 +14,14 @@ pub struct MacAddr(pub [u8; 6]);
 impl MacAddr {
     /// All stations.
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
+
+    /// The stations of an IPv6 group (RFC 2464 section 7).
+    #[inline]
+    #[must_use]
+    pub const fn of_group_v6(group: Ipv6Addr) -> MacAddr {
+        let [.., a, b, c, d] = group.octets();
+        MacAddr([0x33, 0x33, a, b, c, d])
+    }
 
     /// `true` for one that can belong to a single station: the group bit is clear, and it is not all zeros.
     #[inline]
@@ -41,6 +50,8 @@ pub enum EtherType {
     Ipv4,
     /// 0x0806.
     Arp,
+    /// 0x86dd.
+    Ipv6,
     /// Any other number, an IEEE 802.3 length among them.
     Other(u16),
 }
@@ -51,6 +62,7 @@ impl From<u16> for EtherType {
         match number {
             0x0800 => EtherType::Ipv4,
             0x0806 => EtherType::Arp,
+            0x86dd => EtherType::Ipv6,
             _ => EtherType::Other(number),
         }
     }
@@ -62,6 +74,7 @@ impl From<EtherType> for u16 {
         match ether_type {
             EtherType::Ipv4 => 0x0800,
             EtherType::Arp => 0x0806,
+            EtherType::Ipv6 => 0x86dd,
             EtherType::Other(number) => number,
         }
     }

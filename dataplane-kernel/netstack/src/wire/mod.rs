@@ -2,8 +2,8 @@
 //! a header of only legal values that is emitted into an array of its size. Nothing here keeps state, and no input can
 //! make it panic.
 //!
-//! In the order in which a frame is taken apart: `ethernet`; `arp`, or `ipv4` and in it `icmpv4`, [`udp`] or
-//! `tcp` with `tcp_options`.
+//! In the order in which a frame is taken apart: `ethernet`; `arp`, or `ipv4` with `icmpv4`, or `ipv6` with its
+//! extensions, `icmpv6` and `ndp`; in either of the last two [`udp`], or `tcp` with `tcp_options`.
 
 pub mod ethernet;
 
@@ -12,6 +12,14 @@ pub mod arp;
 pub mod ipv4;
 
 pub mod icmpv4;
+
+pub mod ipv6;
+
+pub mod ipv6_extensions;
+
+pub mod icmpv6;
+
+pub mod ndp;
 
 pub mod udp;
 

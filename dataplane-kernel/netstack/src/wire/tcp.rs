@@ -3,9 +3,8 @@
 use super::tcp_options::{Options, Timestamps};
 use super::{be16, be32, put};
 use crate::RxChecksum;
-use crate::checksum::Sum;
+use crate::checksum::{Address, Sum};
 use crate::seq::SeqNum;
-use core::net::Ipv4Addr;
 use core::ops::BitOr;
 
 /// Bytes of a header without options.
@@ -99,15 +98,15 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// Reads the payload of an IPv4 packet between these addresses.
+    /// Reads the payload of an IP packet between these addresses.
     ///
     /// # Errors
     /// Says what is wrong.
     #[inline]
-    pub fn parse(
+    pub fn parse<A: Address>(
         bytes: &'a [u8],
-        src: Ipv4Addr,
-        dst: Ipv4Addr,
+        src: A,
+        dst: A,
         checksum: RxChecksum,
     ) -> Result<Segment<'a>, Malformed> {
         let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>().ok_or(Malformed::Header)?;
@@ -145,7 +144,7 @@ impl<'a> Segment<'a> {
     /// SEG.LEN: the data, SYN and FIN.
     #[inline]
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "an IPv4 payload is below 2^16")]
+    #[allow(clippy::cast_possible_truncation, reason = "an IP payload is below 2^16")]
     pub fn sequence_len(&self) -> u32 {
         let syn = u32::from(self.flags.contains(Flags::SYN));
         let fin = u32::from(self.flags.contains(Flags::FIN));

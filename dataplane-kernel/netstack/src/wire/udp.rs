@@ -2,8 +2,7 @@
 
 use super::{be16, put};
 use crate::RxChecksum;
-use crate::checksum::Sum;
-use core::net::Ipv4Addr;
+use crate::checksum::{Address, Sum};
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 8;
@@ -31,22 +30,26 @@ pub struct Datagram<'a> {
 }
 
 impl<'a> Datagram<'a> {
-    /// Reads the payload of an IPv4 packet between these addresses. A checksum of 0 says that there is none.
+    /// Reads the payload of an IP packet between these addresses. Over IPv4, a checksum of 0 says that there is none.
     ///
     /// # Errors
     /// Says what is wrong.
     #[inline]
-    pub fn parse(
+    pub fn parse<A: Address>(
         bytes: &'a [u8],
-        src: Ipv4Addr,
-        dst: Ipv4Addr,
+        src: A,
+        dst: A,
         checksum: RxChecksum,
     ) -> Result<Datagram<'a>, Malformed> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Malformed::Header)?;
         let len = be16(header, 4);
         let bytes = bytes.get(..usize::from(len)).ok_or(Malformed::Header)?;
         let payload = bytes.get(HEADER_LEN..).ok_or(Malformed::Header)?;
-        if checksum == RxChecksum::Unknown && be16(header, 6) != 0 {
+        let is_summed = be16(header, 6) != 0;
+        if !is_summed && !A::UDP_WITHOUT_CHECKSUM {
+            return Err(Malformed::Checksum);
+        }
+        if checksum == RxChecksum::Unknown && is_summed {
             let mut sum = Sum::pseudo_header(src, dst, 17, len);
             sum.add_bytes(bytes);
             if sum.finish() != 0 {

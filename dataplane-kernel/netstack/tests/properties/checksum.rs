@@ -1,5 +1,6 @@
 use netstack::checksum::{Sum, checksum, updated};
 use proptest::prelude::*;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// RFC 1071 section 4.1, word for word.
 fn naive(bytes: &[u8]) -> u16 {
@@ -39,9 +40,17 @@ proptest! {
     fn the_pseudo_header_sums_like_its_bytes(src: [u8; 4], dst: [u8; 4], protocol: u8, len: u16) {
         let [high, low] = len.to_be_bytes();
         let bytes = [&src[..], &dst[..], &[0, protocol, high, low]].concat();
-        let sum = Sum::pseudo_header(src.into(), dst.into(), protocol, len);
+        let sum = Sum::pseudo_header(Ipv4Addr::from(src), Ipv4Addr::from(dst), protocol, len);
         prop_assert_eq!(sum.finish(), naive(&bytes));
         prop_assert_eq!(sum.folded(), !naive(&bytes));
+    }
+
+    #[test]
+    fn the_pseudo_header_of_ipv6_sums_like_its_bytes(src: [u8; 16], dst: [u8; 16], protocol: u8, len: u16) {
+        let [high, low] = len.to_be_bytes();
+        let bytes = [&src[..], &dst[..], &[0, 0, high, low], &[0, 0, 0, protocol]].concat();
+        let sum = Sum::pseudo_header(Ipv6Addr::from(src), Ipv6Addr::from(dst), protocol, len);
+        prop_assert_eq!(sum.finish(), naive(&bytes));
     }
 
     #[test]

@@ -1,28 +1,25 @@
-//! Who on the link has which hardware address: ARP's cache and its questions (RFC 826, RFC 1122 section 2.3.2).
+//! The table behind ARP and neighbour discovery: which station has which address, and which questions are to be asked.
 //!
 //! An entry is *asked for* (somebody wants to send and no address is known), *reachable* (a station answered lately),
 //! *stale* (known, but not lately confirmed or never asked for), or *probed* (stale and in use: asked again, by
 //! unicast, while its address serves on). The table neither sends nor waits: it tells what to ask next
-//! (`Neighbors::poll_request`) and which address nobody answered for (`Neighbors::poll_failure`).
+//! ([`Table::poll_request`]) and which address nobody answered for ([`Table::poll_failure`]).
 //!
 //! A flood of foreign claims can take the places of free and of stale entries only: what was asked for is safe.
 
 use crate::Instant;
 use crate::timer_wheel::TimerWheel;
-use crate::wire::arp::{Operation, Packet};
 use crate::wire::ethernet::MacAddr;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
-use core::net::Ipv4Addr;
+use core::fmt::Debug;
 
-/// RFC 1122 section 2.3.2.1: no more than one request per second and destination.
+/// RFC 1122 section 2.3.2.1: no more than one request per second and destination; RFC 4861 section 10: RetransTimer.
 const REQUEST_INTERVAL_NS: u64 = 1_000_000_000;
-/// Requests without an answer after which it gives up.
+/// Requests without an answer after which it gives up (RFC 4861 section 10: MAX_MULTICAST_SOLICIT).
 const MAX_REQUESTS: u8 = 3;
-/// How long an answer holds without a new question ("on the order of a minute").
-const REACHABLE_NS: u64 = 60_000_000_000;
-/// How long after that the address may still be used while it is being confirmed.
+/// How long after it has ceased to be reachable an address may still be used while it is being confirmed.
 const STALE_NS: u64 = 300_000_000_000;
 
 /// An address hashes to a set and may stand in any place of it.
@@ -30,14 +27,26 @@ const WAYS: usize = 4;
 const SETS: usize = 256;
 const ENTRIES: usize = SETS * WAYS;
 
+/// An address of the protocol that asks.
+pub trait Address: Copy + Eq + Debug {
+    /// Stands in entries that are not in use.
+    const NONE: Self;
+
+    /// How long an answer holds without a new question.
+    const REACHABLE_NS: u64;
+
+    /// A number that spreads neighbouring addresses evenly.
+    fn spread(self) -> u8;
+}
+
 /// In the order in which places are given up for others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
+pub(super) enum State {
     #[default]
     Free,
     /// Known, but only because its station spoke to us.
     Unsolicited,
-    /// Confirmed longer ago than [`REACHABLE_NS`], or changed by a station we did not ask.
+    /// Confirmed longer ago than [`Address::REACHABLE_NS`], or changed by a station we did not ask.
     Stale,
     Reachable,
     /// Asked again by unicast.
@@ -46,11 +55,11 @@ enum State {
     Asked,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    ip: u32,
-    mac: MacAddr,
-    state: State,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry<A> {
+    ip: A,
+    pub(super) mac: MacAddr,
+    pub(super) state: State,
     /// Requests sent since the state began.
     requests: u8,
     /// It stands in the queue of requests to send.
@@ -59,12 +68,23 @@ struct Entry {
     since: Instant,
 }
 
-/// Answer to [`Neighbors::lookup`].
+impl<A: Address> Entry<A> {
+    const FREE: Entry<A> = Entry {
+        ip: A::NONE,
+        mac: MacAddr([0; 6]),
+        state: State::Free,
+        requests: 0,
+        queued: false,
+        since: Instant(0),
+    };
+}
+
+/// Answer to [`Table::lookup`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// Send to this station.
     Known(MacAddr),
-    /// It has been asked for; [`Received::resolved`] or [`Neighbors::poll_failure`] will name it.
+    /// It has been asked for; an answer, or [`Table::poll_failure`], will name it.
     Pending,
     /// It cannot be asked for, so many others are waited for; no news will come.
     Full,
@@ -72,44 +92,29 @@ pub enum Lookup {
 
 /// A question to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct Question<A> {
     /// Who has this address?
-    pub target: Ipv4Addr,
-    /// To all stations, or to the one that had it last.
-    pub dst: MacAddr,
-}
-
-/// What a received packet brought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Received {
-    /// To be sent to its `target_mac`.
-    pub answer: Option<Packet>,
-    /// An address somebody waits for has become known.
-    pub resolved: Option<Ipv4Addr>,
-    /// Another station claims our address.
-    pub conflict: bool,
+    pub target: A,
+    /// The station that had it last; `None`: all are asked.
+    pub station: Option<MacAddr>,
 }
 
 /// The table.
 #[derive(Debug)]
-pub struct Neighbors {
-    mac: MacAddr,
-    ip: Ipv4Addr,
-    entries: Box<[Entry]>,
+pub struct Table<A> {
+    entries: Box<[Entry<A>]>,
     /// One timer per entry: the next request, or the end of waiting for an answer.
     timers: TimerWheel,
     requests: VecDeque<u16>,
-    failures: VecDeque<Ipv4Addr>,
+    failures: VecDeque<A>,
 }
 
-impl Neighbors {
-    /// An empty table for the interface with these addresses.
+impl<A: Address> Table<A> {
+    /// An empty one.
     #[must_use]
-    pub fn new(mac: MacAddr, ip: Ipv4Addr, now: Instant) -> Self {
-        Neighbors {
-            mac,
-            ip,
-            entries: vec![Entry::default(); ENTRIES].into_boxed_slice(),
+    pub fn new(now: Instant) -> Self {
+        Table {
+            entries: vec![Entry::FREE; ENTRIES].into_boxed_slice(),
             timers: TimerWheel::new(u32::try_from(ENTRIES).unwrap_or(0), now),
             requests: VecDeque::with_capacity(ENTRIES),
             failures: VecDeque::with_capacity(ENTRIES),
@@ -118,10 +123,10 @@ impl Neighbors {
 
     /// The station that has `ip`, an address on our link. Unless one is known, this begins to ask.
     #[inline]
-    pub fn lookup(&mut self, ip: Ipv4Addr, now: Instant) -> Lookup {
+    pub fn lookup(&mut self, ip: A, now: Instant) -> Lookup {
         if let Some(place) = self.find(ip) {
             let entry = &self.entries[place];
-            if entry.state == State::Reachable && now.ns_since(entry.since) < REACHABLE_NS {
+            if entry.state == State::Reachable && now.ns_since(entry.since) < A::REACHABLE_NS {
                 return Lookup::Known(entry.mac);
             }
             return self.look_closer(place, now);
@@ -136,7 +141,7 @@ impl Neighbors {
             State::Asked => Lookup::Pending,
             State::Probed => Lookup::Known(entry.mac),
             State::Free | State::Unsolicited | State::Stale | State::Reachable => {
-                let ask_anew = now.ns_since(entry.since) >= REACHABLE_NS + STALE_NS;
+                let ask_anew = now.ns_since(entry.since) >= A::REACHABLE_NS + STALE_NS;
                 self.start_asking(place, if ask_anew { State::Asked } else { State::Probed });
                 if ask_anew {
                     Lookup::Pending
@@ -147,68 +152,33 @@ impl Neighbors {
         }
     }
 
-    /// Takes in a packet. `is_neighbor` tells whether its sender's address is one of a host on our subnet.
-    ///
-    /// RFC 826: a known sender's address is updated by any packet; a new one is taken only from a packet to us.
-    pub fn receive(&mut self, packet: &Packet, is_neighbor: bool, now: Instant) -> Received {
-        let mut received = Received {
-            answer: None,
-            resolved: None,
-            conflict: packet.sender_ip == self.ip && packet.sender_mac != self.mac,
-        };
-        if packet.sender_mac == self.mac {
-            return received; // our own, come back
-        }
-        let to_us = packet.target_ip == self.ip;
-        if is_neighbor {
-            received.resolved = self.learn(packet, to_us, now);
-        }
-        if to_us && packet.operation == Operation::Request {
-            received.answer = Some(Packet {
-                operation: Operation::Reply,
-                sender_mac: self.mac,
-                sender_ip: self.ip,
-                target_mac: packet.sender_mac,
-                target_ip: packet.sender_ip,
-            });
-        }
-        received
+    /// What is known of `ip`.
+    pub(super) fn known(&self, ip: A) -> Option<Entry<A>> {
+        self.find(ip).map(|place| self.entries[place])
     }
 
-    fn learn(&mut self, packet: &Packet, to_us: bool, now: Instant) -> Option<Ipv4Addr> {
-        let Some(place) = self.find(packet.sender_ip) else {
-            if to_us {
-                self.note_unsolicited(packet, now);
-            }
-            return None;
+    /// From now on `ip` stands with this address and state, the news of this moment. `true` if somebody waits for it. What
+    /// is not known stays unknown.
+    pub(super) fn update(&mut self, ip: A, mac: MacAddr, state: State, now: Instant) -> bool {
+        let Some(place) = self.find(ip) else {
+            return false;
         };
         let entry = &mut self.entries[place];
         let before = entry.state;
-        let answers = to_us && packet.operation == Operation::Reply;
-        entry.state = match before {
-            State::Asked => State::Reachable,
-            State::Probed if answers => State::Reachable,
-            _ if entry.mac == packet.sender_mac => before,
-            // A change nobody asked for (a fail-over, or a lie) is taken, and asked about at the next use.
-            _ => State::Stale,
-        };
-        if entry.state != before || entry.mac != packet.sender_mac {
-            entry.mac = packet.sender_mac;
-            entry.since = now;
-            self.timers.cancel(slot_of(place));
-        }
-        (before == State::Asked).then_some(packet.sender_ip)
+        (entry.state, entry.mac, entry.since) = (state, mac, now);
+        self.timers.cancel(slot_of(place));
+        before == State::Asked
     }
 
     /// A station that spoke to us will want an answer soon: keep its address if that costs nobody his place.
-    fn note_unsolicited(&mut self, packet: &Packet, now: Instant) {
-        let place = self.worst_of(packet.sender_ip);
+    pub(super) fn note_unsolicited(&mut self, ip: A, mac: MacAddr, now: Instant) {
+        let place = self.worst_of(ip);
         if self.entries[place].state > State::Stale {
             return;
         }
         self.entries[place] = Entry {
-            ip: packet.sender_ip.to_bits(),
-            mac: packet.sender_mac,
+            ip,
+            mac,
             state: State::Unsolicited,
             queued: self.entries[place].queued,
             requests: 0,
@@ -216,17 +186,17 @@ impl Neighbors {
         };
     }
 
-    fn ask(&mut self, ip: Ipv4Addr, now: Instant) -> Lookup {
+    fn ask(&mut self, ip: A, now: Instant) -> Lookup {
         let place = self.worst_of(ip);
         let loser = self.entries[place];
         if loser.state == State::Asked {
             return Lookup::Full;
         }
         self.entries[place] = Entry {
-            ip: ip.to_bits(),
+            ip,
             queued: loser.queued,
             since: now,
-            ..Entry::default()
+            ..Entry::FREE
         };
         self.start_asking(place, State::Asked);
         Lookup::Pending
@@ -249,25 +219,25 @@ impl Neighbors {
     }
 
     /// The next question to send; the entry's clock runs from here, so call it when there is room to send.
-    pub fn poll_request(&mut self, now: Instant) -> Option<Request> {
+    pub fn poll_request(&mut self, now: Instant) -> Option<Question<A>> {
         while let Some(index) = self.requests.pop_front() {
             let place = usize::from(index);
             let entry = &mut self.entries[place];
             entry.queued = false;
-            let dst = match entry.state {
-                State::Asked => MacAddr::BROADCAST,
-                State::Probed => entry.mac,
+            let station = match entry.state {
+                State::Asked => None,
+                State::Probed => Some(entry.mac),
                 _ => continue, // answered, or its place was taken, before it was sent
             };
             entry.requests = entry.requests.saturating_add(1);
-            let target = Ipv4Addr::from_bits(entry.ip);
+            let target = entry.ip;
             self.timers.arm(slot_of(place), now.after_ns(REQUEST_INTERVAL_NS));
-            return Some(Request { target, dst });
+            return Some(Question { target, station });
         }
         None
     }
 
-    /// `true` if [`Neighbors::poll_request`] may have something.
+    /// `true` if [`Table::poll_request`] may have something.
     #[inline]
     #[must_use]
     pub fn wants_to_ask(&self) -> bool {
@@ -286,56 +256,34 @@ impl Neighbors {
             }
             self.entries[place].state = State::Free;
             if entry.state == State::Asked {
-                self.failures.push_back(Ipv4Addr::from_bits(entry.ip));
+                self.failures.push_back(entry.ip);
             }
         }
     }
 
-    /// When [`Neighbors::on_timer`] has something to do.
+    /// When [`Table::on_timer`] has something to do.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next_deadline()
     }
 
     /// An address that nobody answered for; whoever waits for it waits in vain.
-    pub fn poll_failure(&mut self) -> Option<Ipv4Addr> {
+    pub fn poll_failure(&mut self) -> Option<A> {
         self.failures.pop_front()
     }
 
-    /// The question of `request`, as a packet.
-    #[must_use]
-    pub fn question(&self, request: Request) -> Packet {
-        Packet {
-            operation: Operation::Request,
-            sender_mac: self.mac,
-            sender_ip: self.ip,
-            target_mac: MacAddr::default(),
-            target_ip: request.target,
-        }
-    }
-
-    /// The packet, for all stations, that tells them our addresses (RFC 5227 section 2.3).
-    #[must_use]
-    pub fn announcement(&self) -> Packet {
-        self.question(Request {
-            target: self.ip,
-            dst: MacAddr::BROADCAST,
-        })
-    }
-
     #[inline]
-    fn find(&self, ip: Ipv4Addr) -> Option<usize> {
+    fn find(&self, ip: A) -> Option<usize> {
         let first = set_of(ip);
         let set = self.entries[first..].first_chunk::<WAYS>()?;
-        let bits = ip.to_bits();
         let way = set
             .iter()
-            .position(|entry| entry.ip == bits && entry.state != State::Free)?;
+            .position(|entry| entry.ip == ip && entry.state != State::Free)?;
         Some(first + way)
     }
 
     /// The place in the set of `ip` that is missed least: by state, then by age.
-    fn worst_of(&self, ip: Ipv4Addr) -> usize {
+    fn worst_of(&self, ip: A) -> usize {
         let first = set_of(ip);
         (first..first + WAYS)
             .min_by_key(|place| {
@@ -346,11 +294,10 @@ impl Neighbors {
     }
 }
 
-/// First place of the set of an address. Multiplying spreads neighbouring addresses evenly (2^32 / golden ratio).
+/// First place of the set of an address.
 #[inline]
-fn set_of(ip: Ipv4Addr) -> usize {
-    let [.., set] = (ip.to_bits().wrapping_mul(0x9e37_79b1) >> 24).to_be_bytes();
-    usize::from(set) * WAYS
+fn set_of<A: Address>(ip: A) -> usize {
+    usize::from(ip.spread()) * WAYS
 }
 
 #[inline]
