@@ -4,7 +4,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 release := $(or $(CARGO_TARGET_DIR),target)/x86_64-unknown-linux-gnu/release
 
-.PHONY: all build run check test bench clean
+.PHONY: all build run lab check test bench clean
 
 all build:
 	@scripts/deps build
@@ -16,6 +16,12 @@ run:
 	cargo build --release -p host-launcher -p dataplane-kernel -p echo -p ixion-tests --bins
 	$(release)/demo
 
+# A shell on a machine with KVM, an IOMMU and network cards, as the tests use it. Root; leave it with exit.
+lab:
+	@scripts/deps build run lab
+	cargo build --release -p host-launcher -p dataplane-kernel -p echo -p ixion-tests --bins
+	$(release)/lab
+
 # The inner loop: formatting, lints, tests that need no virtual machine.
 check:
 	@scripts/deps build lint
@@ -23,7 +29,7 @@ check:
 
 # All tests, those with virtual machines included. This is what CI runs.
 test:
-	@scripts/deps build lint run test
+	@scripts/deps build lint run test lab
 	@scripts/test lint unit end-to-end
 
 bench:

@@ -58,6 +58,24 @@ pub fn echo() -> &'static Path {
     release("echo")
 }
 
+/// The kernel image.
+#[must_use]
+pub fn kernel() -> &'static Path {
+    release("ixion-kernel")
+}
+
+/// Debian's kernel, unpacked by `scripts/linux`.
+#[must_use]
+pub fn linux() -> PathBuf {
+    target().join("linux")
+}
+
+/// A program of this package: cargo has built it along with the one that asks.
+#[must_use]
+pub fn beside(name: &str) -> PathBuf {
+    existing(profile_folder().join(name))
+}
+
 /// A guest program.
 ///
 /// # Panics
@@ -111,13 +129,21 @@ fn finish(mut cargo: Command) {
     assert!(status.success(), "{cargo:?} failed");
 }
 
-/// The target folder this test program came from: it is `TARGET/TRIPLE/PROFILE/deps/NAME`.
-fn target() -> &'static Path {
-    static TARGET: LazyLock<PathBuf> = LazyLock::new(|| {
+/// The folder of this package's programs, `TARGET/TRIPLE/PROFILE`. Test programs lie in `deps` in it.
+fn profile_folder() -> &'static Path {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let own = std::env::current_exe().expect("a program knows its file");
-        own.ancestors().nth(4).expect("four folders above").to_owned()
+        let mut folders = own
+            .ancestors()
+            .skip(1)
+            .skip_while(|folder| folder.ends_with("deps"));
+        folders.next().expect("it lies in a folder").to_owned()
     });
-    &TARGET
+    &FOLDER
+}
+
+fn target() -> &'static Path {
+    profile_folder().ancestors().nth(2).expect("two folders above")
 }
 
 fn folder(profile: &str) -> PathBuf {

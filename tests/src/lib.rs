@@ -5,6 +5,7 @@
 //! * [`Run`] is one `ix run`: what it says, what it counts, how it ends.
 //! * [`peer`] is the Linux side: clients that check what they get.
 //! * [`elf`] makes programs that are none.
+//! * [`lab`] is a whole Linux machine with KVM, an IOMMU and network cards to give away.
 //!
 //! Everything made here has a name of its own and is removed on drop, also when a test fails. Only one machine runs at a
 //! time: the emulator wants a core for itself.
@@ -25,3 +26,5 @@ mod output;
 pub mod peer;
 
 pub mod elf;
+
+pub mod lab;

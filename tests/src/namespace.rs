@@ -1,12 +1,13 @@
 //! A network of its own for one machine and its Linux peers.
 
 use anyhow::{Context, Result, ensure};
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::geteuid;
 use std::fs::File;
 use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The machine's address on the tap.
 pub const GUEST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
@@ -17,10 +18,11 @@ pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// Prefix length of their network.
 pub const SUBNET: u8 = 24;
 
-/// A network namespace with a tap in it. Dropping it removes both.
+/// A network namespace, with a tap in it unless said otherwise. It has no name: the kernel removes it and what is in it
+/// when this is dropped, and also when the test is killed.
 #[derive(Debug)]
 pub struct Namespace {
-    name: String,
+    handle: File,
 }
 
 impl Namespace {
@@ -33,9 +35,7 @@ impl Namespace {
     /// Without root, and where there is no `ip` or no tun driver. The message says which.
     pub fn new() -> Result<Self> {
         let namespace = Self::without_tap()?;
-        namespace.ip(&format!("tuntap add dev {} mode tap vnet_hdr", Self::TAP))?;
-        namespace.ip(&format!("address add {HOST}/{SUBNET} dev {}", Self::TAP))?;
-        namespace.ip(&format!("link set {} up", Self::TAP))?;
+        namespace.add_tap(Self::TAP, HOST)?;
         Ok(namespace)
     }
 
@@ -44,17 +44,33 @@ impl Namespace {
     /// # Errors
     /// As [`Namespace::new`].
     pub fn without_tap() -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
         ensure!(
             geteuid().is_root(),
             "network namespaces need root: run this test as root"
         );
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ixt-{}-{number}", std::process::id());
-        checked(Command::new("ip").args(["netns", "add", &name]))?;
-        let namespace = Namespace { name };
+        // A thread of its own: it leaves our network for good.
+        let made = std::thread::spawn(|| -> Result<File> {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            Ok(File::open("/proc/thread-self/ns/net")?)
+        });
+        let handle = made
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            .context("cannot make a network namespace")?;
+        let namespace = Namespace { handle };
         namespace.ip("link set lo up")?;
         Ok(namespace)
+    }
+
+    /// Adds a tap that is up and has this address.
+    ///
+    /// # Errors
+    /// Where there is no tun driver, or a tap of that name already.
+    pub fn add_tap(&self, name: &str, address: Ipv4Addr) -> Result<()> {
+        self.ip(&format!("tuntap add dev {name} mode tap vnet_hdr"))?;
+        self.ip(&format!("address add {address}/{SUBNET} dev {name}"))?;
+        self.ip(&format!("link set {name} up"))?;
+        Ok(())
     }
 
     /// Runs `ip` in it, with these words.
@@ -62,38 +78,47 @@ impl Namespace {
     /// # Errors
     /// If `ip` fails; the message is its own.
     pub fn ip(&self, words: &str) -> Result<String> {
-        let output = checked(Command::new("ip").args(["-n", &self.name]).args(words.split(' ')))?;
+        let output = checked(self.command("ip").args(words.split(' ')))?;
         Ok(String::from_utf8(output.stdout)?)
     }
 
     /// A command that will run in it.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        let mut command = Command::new("nsenter");
         command
+            .arg(format!("--net={}", self.path().display()))
+            .arg(program);
+        command
+    }
+
+    /// Where it can be entered from, by anybody, while this process lives.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        let own = std::process::id();
+        format!("/proc/{own}/fd/{}", self.handle.as_raw_fd()).into()
+    }
+
+    /// Moves this thread into it, for good.
+    ///
+    /// # Panics
+    /// Without root; but then there is no namespace.
+    pub fn join(&self) {
+        setns(&self.handle, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
     }
 
     /// Does something in it: the sockets made and the processes started by `work` are in this network and stay there.
     ///
     /// # Panics
-    /// As `work` does, or if the namespace is gone.
+    /// As `work` does.
     pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         let inside = || {
-            let handle = File::open(format!("/run/netns/{}", self.name)).expect("the namespace is there");
-            setns(handle, CloneFlags::CLONE_NEWNET).expect("root may enter a namespace");
+            self.join();
             work()
         };
         // A thread of its own: a thread's namespace is changed for good.
         std::thread::scope(|scope| scope.spawn(inside).join())
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        // Nothing to be done about a failure, and it shows in `ip netns`.
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).status();
     }
 }
 

@@ -28,15 +28,24 @@ impl Stream {
                 if own.state().closed {
                     break;
                 }
-                let text = String::from_utf8_lossy(&room[..count]);
-                own.state().text.push_str(&text);
-                own.0.1.notify_all();
+                own.push(&room[..count]);
             }
             drop(source);
-            own.state().ended = true;
-            own.0.1.notify_all();
+            own.end();
         });
         stream
+    }
+
+    /// Something more has been read.
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        self.state().text.push_str(&String::from_utf8_lossy(bytes));
+        self.0.1.notify_all();
+    }
+
+    /// Nothing more will be.
+    pub(crate) fn end(&self) {
+        self.state().ended = true;
+        self.0.1.notify_all();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,0 +1,4 @@
+//! Ixion on a machine with KVM, an IOMMU and network cards: the real path, in the lab.
+
+/// The harness itself.
+mod harness;
