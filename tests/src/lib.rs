@@ -4,6 +4,7 @@
 //! * [`Namespace`] is a network of its own, with a tap for the machine and room for clients.
 //! * [`Run`] is one `ix run`: what it says, what it counts, how it ends.
 //! * [`peer`] is the Linux side: clients that check what they get.
+//! * [`Traffic`] is all of it together, to an echo server.
 //! * [`elf`] makes programs that are none.
 //! * [`lab`] is a whole Linux machine with KVM, an IOMMU and network cards to give away.
 //!
@@ -24,6 +25,9 @@ pub use folder::Folder;
 mod output;
 
 pub mod peer;
+
+mod traffic;
+pub use traffic::Traffic;
 
 pub mod elf;
 

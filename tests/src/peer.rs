@@ -92,14 +92,14 @@ pub fn assert_same(got: &[u8], wanted: &[u8]) {
     assert_eq!(got.len(), wanted.len(), "bytes received");
 }
 
-/// A UDP socket in `namespace`, connected to the machine.
+/// A UDP socket in `namespace`, connected to `address`.
 ///
 /// # Panics
 /// If it cannot be made.
 #[must_use]
-pub fn udp(namespace: &Namespace, port: u16) -> UdpSocket {
+pub fn udp(namespace: &Namespace, address: SocketAddr) -> UdpSocket {
     let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a free port"));
-    socket.connect(guest(port)).expect("an address");
+    socket.connect(address).expect("an address");
     socket
         .set_read_timeout(Some(Duration::from_secs(2)))
         .expect("a valid timeout");
@@ -120,14 +120,14 @@ pub fn icmp(namespace: &Namespace) -> Socket {
     socket
 }
 
-/// One echo request with `payload`; fails unless the reply carries the same (RFC 792).
+/// One echo request to `address` with `payload`; fails unless the reply carries the same (RFC 792).
 ///
 /// # Panics
 /// If there is no reply within two seconds, or another payload.
-pub fn ping(socket: &Socket, sequence: u16, payload: &[u8]) {
+pub fn ping(socket: &Socket, address: Ipv4Addr, sequence: u16, payload: &[u8]) {
     let request = echo_request(sequence, payload);
     socket
-        .send_to(&request, &guest(0).into())
+        .send_to(&request, &SocketAddr::from((address, 0)).into())
         .expect("it can be sent");
     let until = Instant::now() + Duration::from_secs(2);
     while Instant::now() < until {

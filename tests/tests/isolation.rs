@@ -1,7 +1,7 @@
 //! Programs that misbehave: each is contained, reported, and hurts nobody but itself.
 
 use ixion_tests::artifacts::{Build, guest};
-use ixion_tests::{Ended, Namespace, Runner, peer};
+use ixion_tests::{Ended, GUEST, Namespace, Runner, peer};
 use nix::sys::signal::Signal;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -145,7 +145,7 @@ fn the_network_answers_while_the_app_loops() {
     run.wait_for("looping");
     let socket = peer::icmp(&namespace);
     for sequence in 0..5 {
-        peer::ping(&socket, sequence, b"are you there");
+        peer::ping(&socket, GUEST, sequence, b"are you there");
     }
     // The handshake is ring 0's; nobody accepts, but nobody is left without an answer either.
     let stream = peer::connect(&namespace, peer::guest(7));

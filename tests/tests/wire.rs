@@ -22,7 +22,7 @@ fn every_size_of_ping_is_answered() {
     let socket = peer::icmp(&namespace);
     for size in 0..=LARGEST {
         let sequence = u16::try_from(size).unwrap();
-        peer::ping(&socket, sequence, &peer::pattern(size as u64, size));
+        peer::ping(&socket, GUEST, sequence, &peer::pattern(size as u64, size));
     }
     let ping = namespace
         .command("ping")
@@ -66,12 +66,12 @@ fn arp_is_answered_for_its_own_address_only() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
     let socket = peer::icmp(&namespace);
-    peer::ping(&socket, 1, b"x");
+    peer::ping(&socket, GUEST, 1, b"x");
     let neighbour = || namespace.ip(&format!("neighbour show {GUEST}")).unwrap();
     assert!(neighbour().contains("lladdr"), "{}", neighbour());
 
     namespace.ip("neighbour flush all").unwrap();
-    peer::ping(&socket, 2, b"x");
+    peer::ping(&socket, GUEST, 2, b"x");
     assert!(neighbour().contains("lladdr"), "{}", neighbour());
 
     let nobody = namespace
@@ -103,7 +103,7 @@ fn a_peer_that_changes_its_card_is_found_again() {
 fn datagrams_of_every_size_come_back() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let socket = peer::udp(&namespace, 7);
+    let socket = peer::udp(&namespace, peer::guest(7));
     let mut room = [0; 2048];
     for size in 0..=LARGEST {
         let bytes = peer::pattern(size as u64, size);
@@ -142,7 +142,7 @@ fn closed_ports_are_answered_at_once() {
         .unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{refused}");
 
-    let socket = peer::udp(&namespace, 8);
+    let socket = peer::udp(&namespace, peer::guest(8));
     socket.send(b"anybody?").unwrap();
     let unreachable = socket.recv(&mut [0; 16]).unwrap_err();
     assert_eq!(unreachable.kind(), ErrorKind::ConnectionRefused, "{unreachable}");
@@ -178,7 +178,7 @@ fn rubbish_is_counted_and_hurts_nobody() {
         }
     }
     peer::exchange(&stream, b"none of our business");
-    peer::ping(&peer::icmp(&namespace), 1, b"still there");
+    peer::ping(&peer::icmp(&namespace), GUEST, 1, b"still there");
     drop(stream);
     run.stop().assert_code(0);
 }
