@@ -200,6 +200,23 @@ impl Lab {
         self.wire.send(&Request::Put { path }, contents);
     }
 
+    /// The driver that has a card now; empty if none has.
+    ///
+    /// # Panics
+    /// If the lab does not tell.
+    #[must_use]
+    pub fn driver(&self, nic: &Nic) -> String {
+        let link = format!("/sys/bus/pci/devices/{}/driver", nic.address);
+        let path = self.shell(&format!("readlink -f {link} || true"));
+        let (_, name) = path.trim().rsplit_once('/').unwrap_or_default();
+        // What does not exist is not resolved.
+        if name == "driver" {
+            String::new()
+        } else {
+            name.to_owned()
+        }
+    }
+
     /// What the lab's kernel and its init have said.
     #[must_use]
     pub fn console(&self) -> String {

@@ -2,3 +2,6 @@
 
 /// The harness itself.
 mod harness;
+
+/// `ix nic`: which cards there are, and who has them.
+mod cards;
