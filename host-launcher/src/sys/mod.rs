@@ -12,3 +12,11 @@ pub use child::spawn_tied;
 /// Attaching to a tap interface.
 mod tap;
 pub use tap::attach_tap;
+
+/// Registers of a device that the guest is shown.
+mod device_memory;
+pub use device_memory::{DeviceMemory, duplicate};
+
+/// Guest memory in a device's reach.
+mod dma;
+pub use dma::DmaMapping;

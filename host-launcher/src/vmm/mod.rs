@@ -6,3 +6,6 @@ pub use blueprint::{Blueprint, DataPlane, Device, Mac, Memory, PageKind, Wires};
 
 /// The guest's PCI bus.
 pub mod pci;
+
+/// Cards of the host's on it.
+pub mod vfio;
