@@ -1,14 +1,24 @@
 use nix::fcntl::{OFlag, open};
-use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int, c_short, ifreq};
+use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int, c_short, c_uint, ifreq};
 use nix::sys::stat::Mode;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 mod call {
-    use super::{c_int, ifreq};
+    use super::{c_int, c_uint, ifreq};
 
     nix::ioctl_write_ptr_bad! {
         /// TUNSETIFF: attaches the descriptor to the interface that the request names.
         set_interface, nix::request_code_write!(b'T', 202, size_of::<c_int>()), ifreq
+    }
+
+    nix::ioctl_write_ptr_bad! {
+        /// TUNSETVNETHDRSZ: how long the header before every frame is.
+        set_header_bytes, nix::request_code_write!(b'T', 216, size_of::<c_int>()), c_int
+    }
+
+    nix::ioctl_write_int_bad! {
+        /// TUNSETOFFLOAD: what the host may leave to us of the frames we read.
+        set_offload, nix::request_code_write!(b'T', 208, size_of::<c_uint>())
     }
 }
 
@@ -31,4 +41,34 @@ pub fn attach_tap(name: &str) -> nix::Result<OwnedFd> {
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
     unsafe { call::set_interface(device.as_raw_fd(), &raw const request) }?;
     Ok(device)
+}
+
+/// Lets frames carry a header of `bytes` bytes: `struct virtio_net_hdr`, and zeros or whatever the reader had there.
+pub fn set_tap_header(tap: BorrowedFd<'_>, bytes: usize) -> nix::Result<()> {
+    let bytes = c_int::try_from(bytes).map_err(|_| nix::errno::Errno::EINVAL)?;
+    // SAFETY: TUNSETVNETHDRSZ reads one `int`, which lives through the call.
+    unsafe { call::set_header_bytes(tap.as_raw_fd(), &raw const bytes) }?;
+    Ok(())
+}
+
+/// What the host may leave undone in frames that are read from a tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapOffload {
+    /// Nothing.
+    None,
+    /// Checksums, where the header says so.
+    Checksum,
+}
+
+/// Sets what the host may leave undone.
+pub fn set_tap_offload(tap: BorrowedFd<'_>, offload: TapOffload) -> nix::Result<()> {
+    /// `TUN_F_CSUM`.
+    const CHECKSUM: c_int = 1;
+    let flags = match offload {
+        TapOffload::None => 0,
+        TapOffload::Checksum => CHECKSUM,
+    };
+    // SAFETY: TUNSETOFFLOAD takes its argument as a number and touches no memory of ours.
+    unsafe { call::set_offload(tap.as_raw_fd(), flags) }?;
+    Ok(())
 }

@@ -9,3 +9,6 @@ pub mod pci;
 
 /// Cards of the host's on it.
 pub mod vfio;
+
+/// Virtio devices that are modelled here.
+pub mod virtio;

@@ -1,0 +1,64 @@
+//! What lies behind a transport, and what both need of the machine.
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use virtio_queue::Queue;
+use vm_memory::GuestMemoryMmap;
+use vmm_sys_util::eventfd::EventFd;
+
+/// The guest's RAM.
+pub type Memory = Arc<GuestMemoryMmap>;
+
+/// Makes a place in guest memory signal an `EventFd` when the guest writes there, without an exit to us (`KVM_IOEVENTFD`).
+pub trait Doorbells: Send {
+    /// A write at `address`, of whatever width and value, signals `kick` from now on.
+    ///
+    /// # Errors
+    /// KVM's.
+    fn add(&self, address: u64, kick: &EventFd) -> io::Result<()>;
+
+    /// No more.
+    ///
+    /// # Errors
+    /// KVM's.
+    fn remove(&self, address: u64, kick: &EventFd) -> io::Result<()>;
+}
+
+/// Why a device does not start. The guest is told by `DEVICE_NEEDS_RESET`.
+#[derive(Debug, thiserror::Error)]
+#[error("the device does not start")]
+pub struct DeviceError(#[source] pub Box<dyn Error + Send + Sync>);
+
+/// A device behind a transport.
+pub trait Device: Send {
+    /// Its number (section 5).
+    fn id(&self) -> u16;
+
+    /// Class, subclass and programming interface on PCI.
+    fn class(&self) -> [u8; 3];
+
+    /// Features it offers, those of the device and those of its queues.
+    fn features(&self) -> u64;
+
+    /// Most descriptors a queue can have.
+    fn queue_max(&self) -> u16;
+
+    /// What is signalled when a queue is notified: one per queue.
+    fn kicks(&self) -> &[EventFd];
+
+    /// Its configuration, which the guest can only read.
+    fn config(&self) -> &[u8];
+
+    /// The driver is ready: the queues, all of them, checked, are the device's from now on.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    fn start(&mut self, features: u64, queues: Vec<Queue>) -> Result<(), DeviceError>;
+
+    /// The queues are the driver's again. When this returns the device does not touch guest memory any more.
+    fn stop(&mut self);
+
+    /// Whether it met something in its queues with which it cannot go on.
+    fn failed(&self) -> bool;
+}
