@@ -42,6 +42,14 @@ pub(crate) enum Command {
         /// Its name
         name: String,
     },
+    /// Tell whether `ix run` works here, what could work better, and what to do about it
+    ///
+    /// Exit status: 0 if `ix run` works, 1 if it does not.
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Show the host's network cards, or give one to VFIO for good
     #[command(subcommand)]
     Nic(NicCommand),

@@ -17,6 +17,8 @@ pub mod host;
 
 pub mod nic;
 
+pub mod doctor;
+
 pub mod run;
 
 pub mod control;

@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use cli::{Cli, Command, NicCommand, RunArgs};
 use host_launcher::config::{FileError, Options, Plan};
 use host_launcher::control::{self, ClientError, Stats};
+use host_launcher::doctor::{Report, Trials};
 use host_launcher::host::Host;
 use host_launcher::nic::{self, Force, Nic, NicError};
 use host_launcher::run::{self, RunError};
@@ -85,9 +86,20 @@ fn obey(command: Command) -> Result<u8, Error> {
             }
         }
         Command::Stop { name } => control::stop(&name)?,
+        Command::Doctor { json } => return doctor(json, &mut out),
         Command::Nic(command) => nic(&command, &mut out)?,
     }
     Ok(0)
+}
+
+fn doctor(json: bool, out: &mut impl Write) -> Result<u8, Error> {
+    let report = Report::of(&Host::this(), &Trials::here());
+    if json {
+        writeln!(out, "{}", to_json(&report))?;
+    } else {
+        show::report(&report, out)?;
+    }
+    Ok(u8::from(!report.runs))
 }
 
 fn nic(command: &NicCommand, out: &mut impl Write) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! What `ix ps` and `ix stats` print.
 
 use host_launcher::control::{self, ClientError, Info, Stats};
+use host_launcher::doctor::{Report, Verdict};
 use host_launcher::nic::Nic;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -22,6 +23,25 @@ pub(crate) fn runs(runs: &[Info], out: &mut impl Write) -> io::Result<()> {
         .map(String::clone)
     });
     table(std::iter::once(header).chain(rows).collect(), out)
+}
+
+/// A line per finding, and one for its cure.
+pub(crate) fn report(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    for finding in &report.findings {
+        let verdict = match finding.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        writeln!(out, "{verdict:4}  {:9}  {}", finding.check, finding.found)?;
+        if let Some(cure) = &finding.cure {
+            writeln!(out, "                 {cure}")?;
+        }
+    }
+    match report.backend {
+        Some(backend) if report.runs => writeln!(out, "ix run works here, on {backend}"),
+        _ => writeln!(out, "ix run does not work here"),
+    }
 }
 
 /// One row per card.

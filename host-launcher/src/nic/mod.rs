@@ -34,7 +34,7 @@ use std::path::PathBuf;
 const PCI: &str = "/sys/bus/pci";
 
 /// The driver that lends a device to a process.
-const VFIO_PCI: &str = "vfio-pci";
+pub(crate) const VFIO_PCI: &str = "vfio-pci";
 
 /// The card's folder in sysfs.
 fn folder(host: &Host, bdf: Bdf) -> PathBuf {
