@@ -29,11 +29,12 @@ check:
 
 # All tests, those with virtual machines included. This is what CI runs.
 test:
-	@scripts/deps build lint run test lab
-	@scripts/test lint unit end-to-end
+	@scripts/deps build lint run test lab instructions
+	@scripts/test lint unit instructions end-to-end
 
 bench:
-	@scripts/deps build run bench
+	@scripts/deps build run bench stacks
+	bench/stacks/run
 	bench/run
 
 clean:

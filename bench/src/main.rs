@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the load generator. [`compare`] runs it against each [`guest`], in a [`netns`] of its own, and
 //! [`report`] makes tables of what [`measure`] finds with [`cpu`] and [`counts`]. [`profile`] shows where a guest's
-//! instructions go, [`stack`] what TCP/IP alone costs. `bench/run` builds all that this needs.
+//! instructions go. `bench/run` builds all that this needs.
 #![forbid(unsafe_code)]
 
 mod load;
@@ -27,8 +27,6 @@ mod report;
 
 mod profile;
 
-mod stack;
-
 use anyhow::Result;
 use clap::Parser;
 
@@ -39,8 +37,6 @@ enum Command {
     Compare(compare::Options),
     /// Instructions per request of a guest, by function
     Profile(profile::Options),
-    /// TCP/IP alone, without a machine
-    Stack(stack::Options),
     /// One load on any server, from where this is called
     Load(load::Load),
 }
@@ -49,7 +45,6 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Compare(options) => report::publish(&compare::run(&options)?, options.write.as_deref()),
         Command::Profile(options) => profile::run(&options),
-        Command::Stack(options) => stack::run(&options),
         Command::Load(load) => {
             let (outcome, ..) = load::run(&load, || Ok(()))?;
             println!(
