@@ -1,6 +1,6 @@
 //! What a stack is told once, when it is made.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 /// Addresses, table sizes and tunables. [`Config::new`] gives sane values for all but the addresses.
@@ -16,6 +16,11 @@ pub struct Config {
     pub prefix: u8,
     /// Next hop to everything beyond the prefix.
     pub gateway: Option<Ipv4Addr>,
+
+    /// IPv6; `None`: its frames are of a type that nobody takes.
+    pub ipv6: Option<Ipv6Config>,
+    /// Most pairs of IPv6 addresses between which there are connections.
+    pub max_ipv6_pairs: u32,
 
     /// The device tells of received checksums ([`crate::RxChecksum::Good`] may be trusted).
     pub rx_checksum: bool,
@@ -45,6 +50,17 @@ pub struct Config {
     pub secret: [u8; 16],
     /// How TCP behaves.
     pub tcp: TcpConfig,
+}
+
+/// How the interface gets its IPv6 addresses, beside the link-local one that it always makes itself.
+#[derive(Clone, Debug, Default)]
+pub struct Ipv6Config {
+    /// An address, and the length of its network prefix in bits.
+    pub address: Option<(Ipv6Addr, u8)>,
+    /// Next hop to everything beyond the link.
+    pub gateway: Option<Ipv6Addr>,
+    /// Heed routers: their prefixes, from which further addresses are made (RFC 4862), and themselves as gateways.
+    pub autoconfigure: bool,
 }
 
 /// How TCP behaves. The defaults are those of the RFCs, or of Linux where these leave a choice.
@@ -98,6 +114,8 @@ impl Config {
             ip,
             prefix,
             gateway: None,
+            ipv6: None,
+            max_ipv6_pairs: 4096,
             rx_checksum: false,
             tx_checksum: false,
             max_flows: 16384,

@@ -25,13 +25,17 @@ counters! {
     rx_udp,
     /// ICMP messages.
     rx_icmp,
+    /// ICMPv6 messages, neighbour discovery's apart.
+    rx_icmpv6,
     /// ARP packets.
     rx_arp,
+    /// Messages of neighbour discovery.
+    rx_nd,
     /// Dropped: shorter than an Ethernet header.
     rx_ethernet_short,
     /// Dropped: for another station.
     rx_ethernet_not_ours,
-    /// Dropped: neither IPv4 nor ARP.
+    /// Dropped: of no type that is taken.
     rx_ethernet_unknown_type,
     /// Dropped: not an ARP packet for Ethernet and IPv4, or an impossible one.
     rx_arp_malformed,
@@ -47,6 +51,22 @@ counters! {
     rx_ipv4_fragment,
     /// Dropped: a protocol that nobody takes.
     rx_ipv4_unknown_protocol,
+    /// Dropped: IPv6 header malformed, or extension headers that contradict each other or are too many.
+    rx_ipv6_malformed,
+    /// Dropped: for another host.
+    rx_ipv6_not_ours,
+    /// Dropped: from an address that no host can have.
+    rx_ipv6_bad_source,
+    /// Dropped: a fragment (reassembly is not supported).
+    rx_ipv6_fragment,
+    /// Dropped: an option or a routing header that wants it so; answered by ICMPv6 where that is right.
+    rx_ipv6_refused,
+    /// Dropped: a protocol that nobody takes; answered by ICMPv6.
+    rx_ipv6_unknown_protocol,
+    /// Dropped: ICMPv6 message malformed.
+    rx_icmpv6_malformed,
+    /// Dropped: a message of neighbour discovery that RFC 4861 calls invalid, or from beyond the link.
+    rx_nd_invalid,
     /// Dropped: ICMP message malformed.
     rx_icmp_malformed,
     /// Dropped: UDP header malformed.
@@ -70,8 +90,10 @@ counters! {
     tx_tcp,
     /// Datagrams sent.
     tx_udp,
-    /// ICMP messages sent.
+    /// ICMP and ICMPv6 messages sent, neighbour discovery's apart.
     tx_icmp,
+    /// Messages of neighbour discovery sent.
+    tx_nd,
     /// ARP packets sent.
     tx_arp,
     /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.
@@ -79,6 +101,9 @@ counters! {
 
     /// Another station claims our address.
     arp_conflicts,
+
+    /// Another station has, or wants, an IPv6 address of ours.
+    nd_conflicts,
 
     /// Flows opened by a peer.
     tcp_opened_passive,
@@ -137,6 +162,8 @@ counters! {
     buffers_lent,
     /// Gauge: receive buffers of datagrams, waiting for the app or held by it.
     buffers_udp,
+    /// Gauge: pairs of IPv6 addresses of flows.
+    ipv6_pairs,
     /// Gauge: pieces of app memory queued for sending.
     send_spans,
 }

@@ -4,6 +4,7 @@ use crate::checksum::Sum;
 use crate::route::Route;
 use crate::wire::ethernet::MacAddr;
 use crate::{Env, Span};
+use core::net::IpAddr;
 
 /// Hops a packet of ours may go (RFC 1122 section 3.2.1.7 wants it settable; 64 is IANA's default).
 pub const TTL: u8 = 64;
@@ -16,6 +17,42 @@ pub enum TxChecksum {
     Software,
     /// The device ([`crate::ChecksumOffload::Partial`]).
     Device,
+}
+
+/// Which of our addresses a listener, or a socket, takes packets at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Local {
+    /// Any, of either family.
+    #[default]
+    Any,
+    /// Any of IPv4.
+    AnyV4,
+    /// This one.
+    One(IpAddr),
+}
+
+impl Local {
+    /// What the app means: `::` is for both families (as in Linux; RFC 3493 section 5.3 leaves it to an option),
+    /// `0.0.0.0` for its own.
+    #[must_use]
+    pub fn of(address: Option<IpAddr>) -> Self {
+        match address {
+            Some(IpAddr::V4(v4)) if v4.is_unspecified() => Local::AnyV4,
+            Some(IpAddr::V6(v6)) if v6.is_unspecified() => Local::Any,
+            Some(one) => Local::One(one),
+            None => Local::Any,
+        }
+    }
+
+    /// `true` for a packet to `address`.
+    #[must_use]
+    pub fn takes(self, address: IpAddr) -> bool {
+        match self {
+            Local::Any => true,
+            Local::AnyV4 => address.is_ipv4(),
+            Local::One(one) => one == address,
+        }
+    }
 }
 
 /// The interface.

@@ -24,7 +24,7 @@ mod instant;
 pub use instant::Instant;
 
 mod config;
-pub use config::{Config, TcpConfig};
+pub use config::{Config, Ipv6Config, TcpConfig};
 
 mod counters;
 pub use counters::Counters;
@@ -47,14 +47,20 @@ pub mod interface;
 /// The way to a destination.
 pub mod route;
 
-/// ARP.
+/// ARP, and its like for IPv6.
 pub mod neighbor;
+
+/// The interface in IPv6.
+mod ipv6;
+
+/// Both ends of a conversation.
+mod ends;
 
 /// ICMP.
 pub mod icmp;
 
 /// UDP.
-pub mod udp;
+mod udp;
 
 /// Queues of slots.
 mod ring;

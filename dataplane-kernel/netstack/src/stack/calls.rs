@@ -1,8 +1,10 @@
 //! What the app asks of the rest: buffers back, UDP, timers.
 
 use super::Stack;
+use crate::interface::Local;
 use crate::rx_buffers::NO_FLOW;
 use crate::timer_wheel::TimerWheel;
+use crate::udp::Link;
 use crate::{BufId, Env, Error, Event, Id, Instant, Span};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -33,10 +35,10 @@ impl Stack {
     /// Binds a UDP port, or any free one for 0.
     ///
     /// # Errors
-    /// `NotSupported` (IPv6), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
+    /// `NotSupported` (IPv6, where there is none), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
     pub fn udp_bind(&mut self, address: Option<IpAddr>, port: u16, cookie: u64) -> Result<Id, Error> {
-        self.local_address(address)?;
-        self.udp.bind(port, cookie)
+        self.check_local(address)?;
+        self.udp.bind(Local::of(address), port, cookie)
     }
 
     /// The port of a UDP socket.
@@ -62,13 +64,18 @@ impl Stack {
     pub fn udp_send<E: Env>(
         &mut self,
         _env: &mut E,
-        _now: Instant,
+        now: Instant,
         id: Id,
         remote: SocketAddr,
         spans: &[Span],
         cookie: u64,
     ) -> Result<(), Error> {
-        self.udp.send(id, remote, spans, cookie, &self.shared.interface)
+        let link = Link {
+            interface: &self.shared.interface,
+            neighbors: &mut self.shared.neighbors,
+            ipv6: self.shared.ipv6.as_mut(),
+        };
+        self.udp.send(id, remote, spans, cookie, &link, now)
     }
 
     /// Starts a one-shot timer; `Timer` follows after `duration`.

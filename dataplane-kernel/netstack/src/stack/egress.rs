@@ -1,21 +1,22 @@
 //! Frames out: what the flows have pending, and answers without a flow. Eleventh step of a packet's way.
 
 use super::Stack;
-use crate::checksum::Sum;
+use crate::ends::Ends;
 use crate::interface::TTL;
 use crate::seq::SeqNum;
 use crate::tcp::flow::Marks;
 use crate::tcp::output::Blocked;
-use crate::tcp::tuple::Tuple;
+use crate::udp::Link;
 use crate::wire::arp;
 use crate::wire::ethernet::{self, EtherType, MacAddr};
-use crate::wire::ipv4::{self, Protocol};
 use crate::wire::tcp::{self, Flags, Segment};
 use crate::{ChecksumOffload, Env, Instant};
 
-const IP: usize = ethernet::HEADER_LEN;
-const TCP: usize = IP + ipv4::HEADER_LEN;
-const TCP_END: usize = TCP + tcp::HEADER_LEN;
+/// Protocol number.
+const TCP: u8 = 6;
+/// Bytes of a segment that is nothing but a header.
+const TCP_LEN: u16 = 20;
+const _: () = assert!(TCP_LEN as usize == tcp::HEADER_LEN);
 
 impl Stack {
     /// Sends what is pending: data, acknowledgements, datagrams, ARP requests. What the transmit ring has no room for
@@ -23,12 +24,20 @@ impl Stack {
     #[inline]
     pub fn flush<E: Env>(&mut self, env: &mut E, now: Instant) {
         self.flush_flows(env, now);
-        let sent = self
-            .udp
-            .flush(env, now, &self.shared.interface, &mut self.shared.neighbors);
+        let mut link = Link {
+            interface: &self.shared.interface,
+            neighbors: &mut self.shared.neighbors,
+            ipv6: self.shared.ipv6.as_mut(),
+        };
+        let sent = self.udp.flush(env, now, &mut link);
         self.shared.counters.tx_udp += u64::from(sent);
         if self.shared.neighbors.wants_to_ask() {
             self.ask_neighbors(env, now);
+        }
+        if let Some(ipv6) = &self.shared.ipv6
+            && ipv6.wants_to_ask(now)
+        {
+            self.ask_neighbors_v6(env, now);
         }
     }
 
@@ -104,7 +113,11 @@ impl Stack {
     }
 
     /// Sends a frame that is composed whole; if there is no room it is dropped, as the network might have.
-    fn answer<E: Env>(&mut self, env: &mut E, emit: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+    pub(super) fn answer<E: Env>(
+        &mut self,
+        env: &mut E,
+        emit: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> bool {
         match env.begin_tx().and_then(emit) {
             Some(len) => {
                 env.commit_tx(len, &[], ChecksumOffload::Complete);
@@ -122,7 +135,7 @@ impl Stack {
         &mut self,
         env: &mut E,
         dst: MacAddr,
-        tuple: &Tuple,
+        ends: &Ends,
         segment: &Segment<'_>,
     ) {
         let (seq, ack, flags) = if segment.flags.contains(Flags::ACK) {
@@ -135,15 +148,15 @@ impl Stack {
             )
         };
         let header = tcp::Header {
-            src_port: tuple.local_port,
-            dst_port: tuple.remote_port,
+            src_port: segment.dst_port,
+            dst_port: segment.src_port,
             seq,
             ack,
             flags,
             window: 0,
         };
         let src = self.shared.interface.mac;
-        if self.answer(env, |out| emit_reset(src, dst, tuple, &header, out)) {
+        if self.answer(env, |out| emit_reset(src, dst, ends, &header, out)) {
             self.shared.counters.tx_tcp += 1;
             self.shared.counters.tcp_resets_sent += 1;
         }
@@ -153,31 +166,23 @@ impl Stack {
 fn emit_reset(
     src: MacAddr,
     dst: MacAddr,
-    tuple: &Tuple,
+    ends: &Ends,
     header: &tcp::Header,
     out: &mut [u8],
 ) -> Option<usize> {
-    let out = out.first_chunk_mut::<TCP_END>()?;
-    let (link, rest) = out.split_first_chunk_mut::<IP>()?;
-    let (ip, transport) = rest.split_first_chunk_mut::<{ ipv4::HEADER_LEN }>()?;
-    let transport = transport.first_chunk_mut::<{ tcp::HEADER_LEN }>()?;
+    let len = ethernet::HEADER_LEN + ends.header_len() + tcp::HEADER_LEN;
+    let (link, rest) = out.get_mut(..len)?.split_first_chunk_mut()?;
+    let (ip, transport) = rest.split_last_chunk_mut::<{ tcp::HEADER_LEN }>()?;
     ethernet::Header {
         dst,
         src,
-        ether_type: EtherType::Ipv4,
+        ether_type: ends.ether_type(),
     }
     .emit(link);
-    ipv4::Header {
-        src: tuple.local,
-        dst: tuple.remote,
-        protocol: Protocol::Tcp,
-        ttl: TTL,
-        payload_len: 20,
-    }
-    .emit(ip);
+    ends.emit(TCP, TCP_LEN, TTL, ip)?;
     header.emit(0, transport);
-    let mut sum = Sum::pseudo_header(tuple.local, tuple.remote, 6, 20);
+    let mut sum = ends.pseudo_header(TCP, TCP_LEN);
     sum.add_bytes(transport);
     tcp::set_checksum(transport, sum.finish());
-    Some(TCP_END)
+    Some(len)
 }

@@ -1,12 +1,13 @@
 //! Frames in: Ethernet, IP, and whose packet it is. Third step of a packet's way.
 
 use super::Stack;
+use crate::ends::Ends;
 use crate::icmp;
 use crate::route::Destination;
 use crate::seq::SeqNum;
 use crate::tcp::flow::State;
 use crate::tcp::receive::Arrival;
-use crate::tcp::tuple::Tuple;
+use crate::tcp::tuple::{Ports, Tuple};
 use crate::udp::Refused;
 use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::icmpv4::{self, Message};
@@ -14,7 +15,6 @@ use crate::wire::ipv4::{self, Packet, Protocol};
 use crate::wire::tcp::{self, Flags, Segment};
 use crate::wire::{arp, udp};
 use crate::{BufId, Env, Instant, RxChecksum};
-use core::net::SocketAddrV4;
 
 /// A received IPv4 packet with what its frame tells.
 struct Incoming<'a> {
@@ -28,12 +28,34 @@ struct Incoming<'a> {
     offset: u16,
 }
 
-impl Incoming<'_> {
-    /// The station it came from.
-    fn src_mac(&self) -> MacAddr {
-        let [_, _, _, _, _, _, a, b, c, d, e, f, _, _] = *self.ether;
-        MacAddr([a, b, c, d, e, f])
+/// A received frame, its header taken off.
+pub(super) struct Frame<'a> {
+    pub(super) ether: &'a [u8; ethernet::HEADER_LEN],
+    pub(super) payload: &'a [u8],
+    pub(super) checksum: RxChecksum,
+    pub(super) buf: BufId,
+    /// Where the payload begins in the buffer.
+    pub(super) offset: u16,
+}
+
+impl Frame<'_> {
+    /// To the stations of an IPv6 group (RFC 2464 section 7).
+    fn is_for_group_v6(&self) -> bool {
+        self.ether.starts_with(&[0x33, 0x33])
     }
+}
+
+/// The station a frame came from.
+#[inline]
+pub(super) fn station_from(ether: &[u8; ethernet::HEADER_LEN]) -> MacAddr {
+    let [_, _, _, _, _, _, a, b, c, d, e, f, _, _] = *ether;
+    MacAddr([a, b, c, d, e, f])
+}
+
+/// `offset` in a buffer, and so many bytes of headers.
+#[inline]
+pub(super) fn later(offset: u16, headers: usize) -> u16 {
+    offset.saturating_add(u16::try_from(headers).unwrap_or(u16::MAX))
 }
 
 /// The station a frame is for, as a number that is compared at once.
@@ -65,12 +87,16 @@ impl Stack {
             return env.free_rx(buf);
         };
         let dst = station(ether);
-        if dst != self.station && dst != station(&[0xff; ethernet::HEADER_LEN]) {
-            counters.rx_ethernet_not_ours += 1;
-            return env.free_rx(buf);
-        }
-        if [ether[12], ether[13]] != [8, 0] {
-            return self.receive_non_ip(env, now, buf, frame);
+        let is_for_us = dst == self.station || dst == station(&[0xff; ethernet::HEADER_LEN]);
+        if !is_for_us || [ether[12], ether[13]] != [8, 0] {
+            let frame = Frame {
+                ether,
+                payload,
+                checksum,
+                buf,
+                offset: frame_offset.saturating_add(14),
+            };
+            return self.receive_other_frame(env, now, frame, is_for_us);
         }
         match Packet::parse(payload) {
             Ok(packet) => {
@@ -99,15 +125,19 @@ impl Stack {
         }
     }
 
+    /// One that is not IPv4's, or not for our station nor for all.
     #[inline(never)]
-    fn receive_non_ip<E: Env>(&mut self, env: &mut E, now: Instant, buf: BufId, frame: &[u8]) {
-        match ethernet::Header::parse(frame) {
-            Some((ether, payload)) if ether.ether_type == EtherType::Arp => {
-                self.receive_arp(env, now, payload)
+    fn receive_other_frame<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>, is_for_us: bool) {
+        let counters = &mut self.shared.counters;
+        match EtherType::from(u16::from_be_bytes([frame.ether[12], frame.ether[13]])) {
+            EtherType::Ipv6 if self.shared.ipv6.is_some() && (is_for_us || frame.is_for_group_v6()) => {
+                return self.receive_ipv6(env, now, frame);
             }
-            _ => self.shared.counters.rx_ethernet_unknown_type += 1,
+            _ if !is_for_us => counters.rx_ethernet_not_ours += 1,
+            EtherType::Arp => self.receive_arp(env, now, frame.payload),
+            _ => counters.rx_ethernet_unknown_type += 1,
         }
-        env.free_rx(buf);
+        env.free_rx(frame.buf);
     }
 
     #[inline]
@@ -156,33 +186,47 @@ impl Stack {
                 return env.free_rx(incoming.buf);
             }
         };
-        let tuple = Tuple {
-            local: packet.dst(),
-            remote: packet.src(),
-            local_port: segment.dst_port,
-            remote_port: segment.src_port,
+        let ports = Ports {
+            local: segment.dst_port,
+            remote: segment.src_port,
         };
-        let Some(slot) = self.find_flow(&tuple) else {
-            self.receive_without_flow(env, now, incoming.src_mac(), &segment, tuple, None);
-            return env.free_rx(incoming.buf);
-        };
+        let (local, remote) = (packet.dst(), packet.src());
+        let slot = self.find_flow(&Tuple::of_v4(local, remote, ports));
         let headers = packet.header_len() + segment.header_len();
-        let offset = incoming
-            .offset
-            .saturating_add(u16::try_from(headers).unwrap_or(u16::MAX));
-        let flow = self.flows.at(slot);
-        if flow.state == State::TimeWait && flow.is_reopened_by(&segment) {
-            let last = Some(flow.snd_max);
-            self.end_time_wait(env, slot);
-            self.receive_without_flow(env, now, incoming.src_mac(), &segment, tuple, last);
-            return env.free_rx(incoming.buf);
-        }
-        self.shared.counters.rx_tcp += 1;
         let arrival = Arrival {
             segment: &segment,
             buf: incoming.buf,
-            offset,
+            offset: later(incoming.offset, headers),
         };
+        let src_mac = station_from(incoming.ether);
+        self.take_segment(env, now, slot, arrival, || (Ends::V4 { local, remote }, src_mac));
+    }
+
+    /// A segment for the flow in `slot`, or for none; `from` tells where it is from.
+    #[inline(always)]
+    pub(super) fn take_segment<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        slot: Option<u32>,
+        arrival: Arrival<'_>,
+        from: impl FnOnce() -> (Ends, MacAddr),
+    ) {
+        let segment = arrival.segment;
+        let Some(slot) = slot else {
+            let (ends, src_mac) = from();
+            self.receive_without_flow(env, now, src_mac, segment, &ends, None);
+            return env.free_rx(arrival.buf);
+        };
+        let flow = self.flows.at(slot);
+        if flow.state == State::TimeWait && flow.is_reopened_by(segment) {
+            let last = Some(flow.snd_max);
+            let (ends, src_mac) = from();
+            self.end_time_wait(env, slot);
+            self.receive_without_flow(env, now, src_mac, segment, &ends, last);
+            return env.free_rx(arrival.buf);
+        }
+        self.shared.counters.rx_tcp += 1;
         if let Some(buf) = flow.receive(&mut self.shared, env, now, arrival) {
             env.free_rx(buf);
         }
@@ -194,7 +238,7 @@ impl Stack {
 
     fn receive_udp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
-        let src_mac = incoming.src_mac();
+        let src_mac = station_from(incoming.ether);
         let counters = &mut self.shared.counters;
         let datagram =
             match udp::Datagram::parse(packet.payload(), packet.src(), packet.dst(), incoming.checksum) {
@@ -207,34 +251,42 @@ impl Stack {
                     return env.free_rx(incoming.buf);
                 }
             };
-        let headers = packet.header_len() + udp::HEADER_LEN;
-        let offset = incoming
-            .offset
-            .saturating_add(u16::try_from(headers).unwrap_or(u16::MAX));
-        let len = u16::try_from(datagram.payload.len()).unwrap_or(u16::MAX);
-        let peer = SocketAddrV4::new(packet.src(), datagram.src_port);
-        match self
-            .udp
-            .receive(datagram.dst_port, peer, incoming.buf, offset, len)
-        {
-            Ok(()) => {
-                counters.rx_udp += 1;
-            }
-            Err((Refused::QueueFull, buf)) => {
-                counters.rx_udp_no_room += 1;
-                env.free_rx(buf);
-            }
-            Err((Refused::PortClosed, buf)) => {
-                counters.rx_udp_no_port += 1;
-                if incoming.to_us_alone && self.icmp_errors.allows(now) {
-                    let interface = self.shared.interface;
-                    self.answer_icmp(env, |out| {
-                        icmp::emit_port_unreachable(packet, src_mac, &interface, out)
-                    });
-                }
-                env.free_rx(buf);
-            }
+        let ends = Ends::V4 {
+            local: packet.dst(),
+            remote: packet.src(),
+        };
+        let offset = later(incoming.offset, packet.header_len() + udp::HEADER_LEN);
+        let Err((refused, buf)) = self.take_datagram(&datagram, &ends, incoming.buf, offset) else {
+            return;
+        };
+        if refused == Refused::PortClosed && incoming.to_us_alone && self.icmp_errors.allows(now) {
+            let interface = self.shared.interface;
+            self.answer_icmp(env, |out| {
+                icmp::v4::emit_port_unreachable(packet, src_mac, &interface, out)
+            });
         }
+        env.free_rx(buf);
+    }
+
+    /// A datagram between these ends; gives the buffer back, with the reason, if nobody takes it.
+    pub(super) fn take_datagram(
+        &mut self,
+        datagram: &udp::Datagram<'_>,
+        ends: &Ends,
+        buf: BufId,
+        offset: u16,
+    ) -> Result<(), (Refused, BufId)> {
+        let len = u16::try_from(datagram.payload.len()).unwrap_or(u16::MAX);
+        let peer = ends.peer(datagram.src_port);
+        let to = (ends.local(), datagram.dst_port);
+        let taken = self.udp.receive(to, peer, buf, offset, len);
+        let counters = &mut self.shared.counters;
+        match &taken {
+            Ok(()) => counters.rx_udp += 1,
+            Err((Refused::QueueFull, _)) => counters.rx_udp_no_room += 1,
+            Err((Refused::PortClosed, _)) => counters.rx_udp_no_port += 1,
+        }
+        taken
     }
 
     fn receive_icmp<E: Env>(&mut self, env: &mut E, incoming: Incoming<'_>) {
@@ -245,8 +297,9 @@ impl Stack {
                 match message {
                     Message::EchoRequest if incoming.to_us_alone => {
                         let interface = self.shared.interface;
+                        let src_mac = station_from(incoming.ether);
                         self.answer_icmp(env, |out| {
-                            icmp::emit_echo_reply(packet, incoming.src_mac(), &interface, out)
+                            icmp::v4::emit_echo_reply(packet, src_mac, &interface, out)
                         });
                     }
                     Message::DestinationUnreachable { code, quoted, .. } => {
@@ -268,17 +321,15 @@ impl Stack {
         let Some(quoted) = icmpv4::Quoted::parse(quoted) else {
             return;
         };
-        let tuple = Tuple {
-            local: quoted.src,
-            remote: quoted.dst,
-            local_port: quoted.src_port,
-            remote_port: quoted.dst_port,
-        };
         let hard = matches!(code, 2 | 3);
         if !hard || quoted.protocol != u8::from(Protocol::Tcp) {
             return;
         }
-        let Some(slot) = self.find_flow(&tuple) else {
+        let ports = Ports {
+            local: quoted.src_port,
+            remote: quoted.dst_port,
+        };
+        let Some(slot) = self.find_flow(&Tuple::of_v4(quoted.src, quoted.dst, ports)) else {
             return;
         };
         let flow = self.flows.at(slot);
@@ -306,7 +357,7 @@ impl Stack {
             self.send_arp(env, answer.target_mac, &answer);
         }
         if let Some(ip) = received.resolved {
-            self.udp.on_resolved(ip);
+            self.udp.on_resolved(ip.into());
             self.retry_unresolved();
         }
     }
@@ -320,27 +371,33 @@ impl Stack {
         now: Instant,
         src_mac: MacAddr,
         segment: &Segment<'_>,
-        tuple: Tuple,
+        ends: &Ends,
         last: Option<SeqNum>,
     ) {
-        if !self.shared.interface.route.is_legal_source(tuple.remote) {
+        if let Ends::V4 { remote, .. } = *ends
+            && !self.shared.interface.route.is_legal_source(remote)
+        {
             self.shared.counters.rx_ipv4_bad_source += 1;
             return;
         }
-        match self.shared.listeners.on_port(tuple.local_port) {
+        let listeners = &self.shared.listeners;
+        let on_port = listeners
+            .on_port(segment.dst_port)
+            .filter(|(_, listener)| listener.takes(ends));
+        match on_port {
             Some((slot, listener)) if segment.is_open() => {
                 if listener.is_full() {
                     self.shared.counters.rx_tcp_backlog_full += 1;
                     return;
                 }
-                self.open_passive(env, now, segment, tuple, slot, last);
+                self.open_passive(env, now, segment, ends, slot, last);
             }
             on_port => {
                 self.shared.counters.rx_tcp_no_flow += 1;
                 // A listener says nothing to what is neither SYN nor ACK.
                 let is_answered = on_port.is_none() || segment.flags.contains(Flags::ACK);
                 if is_answered && !segment.flags.contains(Flags::RST) {
-                    self.send_reset_for(env, src_mac, &tuple, segment);
+                    self.send_reset_for(env, src_mac, ends, segment);
                 }
             }
         }
@@ -352,19 +409,21 @@ impl Stack {
         env: &mut E,
         now: Instant,
         segment: &Segment<'_>,
-        tuple: Tuple,
+        ends: &Ends,
         listener: u32,
         last: Option<SeqNum>,
     ) {
-        if self.create_flow(env, tuple).is_none() {
+        let ports = Ports {
+            local: segment.dst_port,
+            remote: segment.src_port,
+        };
+        let Some(slot) = self.create_flow(env, ends, ports) else {
             self.shared.counters.rx_tcp_backlog_full += 1;
             return;
-        }
+        };
         self.shared.counters.rx_tcp += 1;
-        if let Some(slot) = self.find_flow(&tuple) {
-            self.flows
-                .at(slot)
-                .open_passive(&mut self.shared, now, segment, listener, last);
-        }
+        self.flows
+            .at(slot)
+            .open_passive(&mut self.shared, now, segment, listener, last);
     }
 }

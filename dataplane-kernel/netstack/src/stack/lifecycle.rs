@@ -1,9 +1,10 @@
 //! Flows come and go: what concerns the table, and not one flow alone.
 
 use super::Stack;
+use crate::ends::Ends;
 use crate::tcp::close::Wants;
-use crate::tcp::flow::{EndReason, Flow, Marks, State};
-use crate::tcp::tuple::Tuple;
+use crate::tcp::flow::{EndReason, Marks, State};
+use crate::tcp::tuple::{Ports, Tuple};
 use crate::{Env, Instant};
 
 impl Stack {
@@ -50,12 +51,18 @@ impl Stack {
         self.flows.find(self.shared.secrets.place(tuple), tuple)
     }
 
-    /// A fresh flow. In a full table the oldest one in TIME-WAIT makes way.
-    pub(super) fn create_flow<E: Env>(&mut self, env: &mut E, tuple: Tuple) -> Option<&mut Flow> {
+    /// The slot of a fresh flow. In a full table the oldest one in TIME-WAIT makes way.
+    pub(super) fn create_flow<E: Env>(&mut self, env: &mut E, ends: &Ends, ports: Ports) -> Option<u32> {
         if self.flows.is_full() {
             self.recycle_time_wait(env);
         }
-        self.flows.create(self.shared.secrets.place(&tuple), tuple)
+        let tuple = self.shared.name(ends, ports)?;
+        let hash = self.shared.secrets.place(&tuple);
+        let created = self.flows.create(hash, tuple).map(|flow| flow.index);
+        if created.is_none() {
+            self.shared.unname(&tuple);
+        }
+        created
     }
 
     /// Frees the slot if nobody needs it any more.
@@ -72,8 +79,9 @@ impl Stack {
         flow.drop_received(&mut self.shared, env);
         flow.wheel_at = Instant::FAR;
         self.shared.wheel.cancel(slot);
-        let hash = self.shared.secrets.place(&flow.tuple);
-        self.flows.remove(hash, slot);
+        let tuple = flow.tuple;
+        self.flows.remove(self.shared.secrets.place(&tuple), slot);
+        self.shared.unname(&tuple);
     }
 
     /// Keeps the number of flows in TIME-WAIT within its bound.

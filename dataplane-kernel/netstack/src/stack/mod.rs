@@ -3,6 +3,12 @@
 /// Frames in.
 mod ingress;
 
+/// IPv6 packets in.
+mod ingress_v6;
+
+/// Neighbour discovery.
+mod discovery;
+
 /// Frames out.
 mod egress;
 
@@ -23,11 +29,13 @@ mod lifecycle;
 
 use crate::icmp::ErrorLimit;
 use crate::interface::{Interface, TxChecksum};
+use crate::ipv6::Ipv6;
 use crate::neighbor::Neighbors;
 use crate::ring::Ring;
 use crate::route::Route;
 use crate::rx_buffers::RxBuffers;
 use crate::tcp::flow_table::FlowTable;
+use crate::tcp::pairs::Pairs;
 use crate::tcp::{Shared, Tuning};
 use crate::timer_wheel::TimerWheel;
 use crate::udp::{Limits, Udp};
@@ -82,6 +90,11 @@ impl Stack {
                 tx_checksum,
             },
             neighbors: Neighbors::new(mac, config.ip, now),
+            ipv6: config
+                .ipv6
+                .as_ref()
+                .map(|ipv6| Ipv6::new(mac, config.mtu, ipv6, now)),
+            pairs: Pairs::new(config.ipv6.as_ref().map_or(0, |_| config.max_ipv6_pairs)),
             neighbor_epoch: 1,
             neighbor_epoch_ends: now,
             secrets: crate::tcp::secrets::Secrets::new(config.secret),
@@ -116,6 +129,7 @@ impl Stack {
             buffers_queued: u64::from(rx.queued()),
             buffers_lent: u64::from(rx.lent()),
             buffers_udp: u64::from(self.udp.held_buffers()),
+            ipv6_pairs: self.shared.pairs.used() as u64,
             send_spans: u64::from(self.shared.spans.used()),
             ..self.shared.counters
         }

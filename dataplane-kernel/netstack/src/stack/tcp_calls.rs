@@ -1,12 +1,14 @@
 //! What the app asks of TCP.
 
 use super::Stack;
+use crate::ends::Ends;
+use crate::interface::Local;
 use crate::route::NextHop;
 use crate::tcp::close::Wants;
 use crate::tcp::flow::{Flow, Marks};
-use crate::tcp::tuple::Tuple;
+use crate::tcp::tuple::Ports;
 use crate::{Env, Error, Id, Instant, Span};
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 /// Ports for connections of the app's that names none (RFC 6335 section 6, and Linux' lower half).
@@ -15,10 +17,10 @@ const FIRST_EPHEMERAL: u16 = 32768;
 const RANDOM_TRIES: u32 = 16;
 
 impl Stack {
-    /// Listens on `port`. `address`: ours, or any. At most `backlog` connections (0: a default) wait to be accepted.
+    /// Listens on `port`. `address`: ours, or any ([`Local::of`]). At most `backlog` connections (0: a default) wait to be accepted.
     ///
     /// # Errors
-    /// `Invalid` (port 0), `NotSupported` (IPv6), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
+    /// `Invalid` (port 0), `NotSupported` (IPv6, where there is none), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
     pub fn tcp_listen(
         &mut self,
         address: Option<IpAddr>,
@@ -26,13 +28,15 @@ impl Stack {
         backlog: u32,
         cookie: u64,
     ) -> Result<Id, Error> {
-        self.local_address(address)?;
+        self.check_local(address)?;
         let backlog = if backlog == 0 {
             self.shared.tuning.default_backlog
         } else {
             backlog
         };
-        self.shared.listeners.open(port, backlog, cookie)
+        self.shared
+            .listeners
+            .open(Local::of(address), port, backlog, cookie)
     }
 
     /// Stops listening; connections not yet accepted are reset, and no more is heard of them.
@@ -57,7 +61,7 @@ impl Stack {
     /// Opens a connection; `Connected` follows.
     ///
     /// # Errors
-    /// `NotSupported` (IPv6), `Invalid` (port 0), `Unreachable`, `AddressNotAvailable` (not our address, or no port
+    /// `NotSupported` (IPv6, where there is none), `Invalid` (port 0), `Unreachable`, `AddressNotAvailable` (not our address, or no port
     /// free), `AddressInUse`, `NoMemory`.
     pub fn tcp_connect<E: Env>(
         &mut self,
@@ -68,74 +72,94 @@ impl Stack {
         local_port: Option<u16>,
         cookie: u64,
     ) -> Result<Id, Error> {
-        let SocketAddr::V4(remote) = remote else {
-            return Err(Error::NotSupported);
-        };
         if remote.port() == 0 {
             return Err(Error::Invalid);
         }
-        let local = self.local_address(local_ip)?;
-        if !matches!(
-            self.shared.interface.route.next_hop(*remote.ip()),
-            NextHop::Neighbor(_)
-        ) {
-            return Err(Error::Unreachable);
-        }
-        let tuple = Tuple {
-            local,
-            remote: *remote.ip(),
-            local_port: local_port.unwrap_or(0),
-            remote_port: remote.port(),
-        };
-        let tuple = self.with_local_port(tuple)?;
-        self.create_flow(env, tuple).ok_or(Error::NoMemory)?;
-        let slot = self.find_flow(&tuple).ok_or(Error::NoMemory)?;
+        let ends = self.ends_to(remote.ip(), local_ip, now)?;
+        let ports = self.free_ports(&ends, local_port.unwrap_or(0), remote.port())?;
+        let slot = self.create_flow(env, &ends, ports).ok_or(Error::NoMemory)?;
         let flow = self.flows.at(slot);
         flow.open_active(&mut self.shared, now, cookie);
         Ok(flow.id())
     }
 
-    pub(super) fn local_address(&self, address: Option<IpAddr>) -> Result<Ipv4Addr, Error> {
-        let ours = self.shared.interface.route.address();
-        match address {
-            None => Ok(ours),
-            Some(IpAddr::V4(v4)) if v4 == ours || v4.is_unspecified() => Ok(ours),
-            Some(IpAddr::V4(_)) => Err(Error::AddressNotAvailable),
-            Some(IpAddr::V6(_)) => Err(Error::NotSupported),
+    /// Both ends of a connection that is to be opened.
+    fn ends_to(&self, remote: IpAddr, local: Option<IpAddr>, now: Instant) -> Result<Ends, Error> {
+        self.check_local(local)?;
+        let local = local.filter(|ip| !ip.is_unspecified());
+        match (remote, local) {
+            (IpAddr::V4(remote), None | Some(IpAddr::V4(_))) => {
+                let route = &self.shared.interface.route;
+                match route.next_hop(remote) {
+                    NextHop::Neighbor(_) => Ok(Ends::V4 {
+                        local: route.address(),
+                        remote,
+                    }),
+                    NextHop::Broadcast | NextHop::Unreachable => Err(Error::Unreachable),
+                }
+            }
+            (IpAddr::V6(remote), None | Some(IpAddr::V6(_))) => {
+                let ipv6 = self.shared.ipv6.as_ref().ok_or(Error::NotSupported)?;
+                ipv6.next_hop(remote, now).ok_or(Error::Unreachable)?;
+                let local = match local {
+                    Some(IpAddr::V6(ours)) => ours,
+                    _ => ipv6.addresses.source_for(remote, now).ok_or(Error::Unreachable)?,
+                };
+                Ok(Ends::V6 { local, remote })
+            }
+            _ => Err(Error::AddressNotAvailable),
         }
     }
 
-    /// The tuple with a local port that nobody uses with this remote end; random (RFC 6056 section 3.3.1).
-    fn with_local_port(&mut self, tuple: Tuple) -> Result<Tuple, Error> {
-        if tuple.local_port != 0 {
-            return if self.find_flow(&tuple).is_none() {
-                Ok(tuple)
-            } else {
+    /// An address to be bound must be ours, or none.
+    pub(super) fn check_local(&self, address: Option<IpAddr>) -> Result<(), Error> {
+        let is_ours = match (address, &self.shared.ipv6) {
+            (Some(IpAddr::V6(_)), None) => return Err(Error::NotSupported),
+            (Some(IpAddr::V6(ip)), Some(ipv6)) => ip.is_unspecified() || ipv6.addresses.is_ours(ip),
+            (Some(IpAddr::V4(ip)), _) => ip.is_unspecified() || ip == self.shared.interface.route.address(),
+            (None, _) => true,
+        };
+        if is_ours {
+            Ok(())
+        } else {
+            Err(Error::AddressNotAvailable)
+        }
+    }
+
+    /// The ports of a connection from `local`, or, for 0, from one that nobody uses with this remote end; random (RFC 6056
+    /// section 3.3.1).
+    fn free_ports(&mut self, ends: &Ends, local: u16, remote: u16) -> Result<Ports, Error> {
+        let with = |local| Ports { local, remote };
+        if local != 0 {
+            return if self.is_connected(ends, with(local)) {
                 Err(Error::AddressInUse)
+            } else {
+                Ok(with(local))
             };
         }
         let mut port = FIRST_EPHEMERAL;
         for _ in 0..RANDOM_TRIES {
             let [low, high, ..] = self.shared.secrets.random().to_le_bytes();
             port = u16::from_le_bytes([low, high]) | FIRST_EPHEMERAL;
-            if let Some(found) = self.if_free(tuple, port) {
-                return Ok(found);
+            if self.is_free(ends, with(port)) {
+                return Ok(with(port));
             }
         }
-        let following = (port..=u16::MAX).chain(FIRST_EPHEMERAL..port);
-        for port in following {
-            if let Some(found) = self.if_free(tuple, port) {
-                return Ok(found);
-            }
-        }
-        Err(Error::AddressNotAvailable)
+        let mut following = (port..=u16::MAX).chain(FIRST_EPHEMERAL..port);
+        following
+            .find(|port| self.is_free(ends, with(*port)))
+            .map(with)
+            .ok_or(Error::AddressNotAvailable)
     }
 
-    fn if_free(&self, tuple: Tuple, local_port: u16) -> Option<Tuple> {
-        let candidate = Tuple { local_port, ..tuple };
-        let is_free =
-            self.find_flow(&candidate).is_none() && self.shared.listeners.on_port(local_port).is_none();
-        is_free.then_some(candidate)
+    fn is_connected(&self, ends: &Ends, ports: Ports) -> bool {
+        self.shared
+            .tuple(ends, ports)
+            .is_some_and(|tuple| self.find_flow(&tuple).is_some())
+    }
+
+    fn is_free(&self, ends: &Ends, ports: Ports) -> bool {
+        !self.is_connected(ends, ports) && self.shared.listeners.on_port(ports.local).is_none()
     }
 
     /// Takes the connection a `Knock` offered.

@@ -1,10 +1,10 @@
 //! Time: retransmissions, delayed acknowledgements, ARP, the app's timers.
 
 use super::Stack;
-use crate::route::NextHop;
+use crate::ipv6::Ipv6;
 use crate::tcp::flow::{EndReason, Marks, State};
 use crate::{Env, Error, Instant};
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 /// How long a flow uses a hardware address without looking it up again.
 const NEIGHBOR_EPOCH_NS: u64 = 1_000_000_000;
@@ -25,21 +25,24 @@ impl Stack {
         }
         self.shared.neighbors.on_timer(now);
         while let Some(ip) = self.shared.neighbors.poll_failure() {
-            self.udp.on_unreachable(ip);
-            self.fail_unresolved(env, ip);
+            self.udp.on_unreachable(ip.into());
+            self.fail_unresolved(env, ip.into(), now);
+        }
+        if self.shared.ipv6.is_some() {
+            self.on_timer_v6(env, now);
         }
         self.retry_held();
     }
 
     /// Nobody answers for `neighbor`: connections that were to be opened through it fail; those that are open go on
     /// trying, as their retransmission timers say.
-    fn fail_unresolved<E: Env>(&mut self, env: &mut E, neighbor: Ipv4Addr) {
+    pub(super) fn fail_unresolved<E: Env>(&mut self, env: &mut E, neighbor: IpAddr, now: Instant) {
         for _ in 0..self.shared.unresolved.len() {
             let Some(slot) = self.shared.unresolved.pop() else {
                 return;
             };
             let flow = self.flows.at(slot);
-            if self.shared.interface.route.next_hop(flow.tuple.remote) != NextHop::Neighbor(neighbor) {
+            if self.shared.next_hop(&flow.tuple, now) != Some(neighbor) {
                 self.shared.unresolved.push(slot);
                 continue;
             }
@@ -58,6 +61,7 @@ impl Stack {
             self.shared.wheel.next_deadline(),
             self.timers.next_deadline(),
             self.shared.neighbors.next_deadline(),
+            self.shared.ipv6.as_ref().and_then(Ipv6::next_deadline),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -6,6 +6,7 @@ use super::{Shared, timestamp_clock};
 use crate::checksum::Sum;
 use crate::interface::add_spans;
 use crate::seq::SeqNum;
+use crate::wire::ipv6;
 use crate::wire::tcp::{CHECKSUM_OFFSET, Flags, MAX_HEADER_LEN};
 use crate::wire::tcp_options::Timestamps;
 use crate::{ChecksumOffload, Env, Instant, Span, TxTicket};
@@ -13,7 +14,10 @@ use crate::{ChecksumOffload, Env, Instant, Span, TxTicket};
 /// The device adds up from the TCP header.
 const TCP_OFFSET: u16 = 34;
 const _: () = assert!(TCP_OFFSET as usize == template::TCP);
-const _: () = assert!(template::TCP + MAX_HEADER_LEN <= crate::HEADER_ROOM);
+/// The same behind an IPv6 header.
+const TCP_OFFSET_V6: u16 = 54;
+const _: () = assert!(TCP_OFFSET_V6 as usize == template::TCP_V6);
+const _: () = assert!(template::TCP_V6 + MAX_HEADER_LEN <= crate::HEADER_ROOM);
 
 /// One segment to be sent.
 pub(crate) struct Outgoing<'a> {
@@ -91,7 +95,9 @@ impl Flow {
             len: (out.len + out.options.len() as u32) as u16,
             options_len: out.options.len() as u8,
         };
-        let ticket = if shared.tuning.device_checksum {
+        let ticket = if self.tuple.is_v6() {
+            self.put_on_wire_v6(shared, env, out, &fields)?
+        } else if shared.tuning.device_checksum {
             let room = env.begin_tx()?;
             let len = self.template.write(&fields, room.first_chunk_mut()?);
             let end = len + out.options.len();
@@ -110,6 +116,38 @@ impl Flow {
         Some(ticket)
     }
 
+    /// The same between IPv6 hosts.
+    #[inline(never)]
+    fn put_on_wire_v6<E: Env>(
+        &self,
+        shared: &Shared,
+        env: &mut E,
+        out: &Outgoing<'_>,
+        fields: &Fields,
+    ) -> Option<TxTicket> {
+        let pair = shared.pairs.get(self.tuple.pair()?);
+        let ip = ipv6::Header {
+            src: pair.local,
+            dst: pair.remote,
+            protocol: ipv6::Protocol::Tcp,
+            hop_limit: shared.ipv6.as_ref()?.hop_limit,
+            payload_len: 0,
+        };
+        let mut bytes = [0; template::LEN_V6 + MAX_HEADER_LEN];
+        let len = self.template.write_v6(fields, &ip, bytes.first_chunk_mut()?);
+        let end = len + out.options.len();
+        bytes.get_mut(len..end)?.copy_from_slice(out.options);
+        if shared.tuning.device_checksum {
+            env.begin_tx()?.get_mut(..end)?.copy_from_slice(bytes.get(..end)?);
+            let offload = ChecksumOffload::Partial {
+                start: TCP_OFFSET_V6,
+                offset: CHECKSUM_OFFSET,
+            };
+            return Some(env.commit_tx(end, out.payload, offload));
+        }
+        complete(env, &mut bytes, template::TCP_V6, end, out.payload)
+    }
+
     /// The same where the device computes no checksums.
     #[cold]
     #[inline(never)]
@@ -123,15 +161,26 @@ impl Flow {
         let len = self.template.write(fields, bytes.first_chunk_mut()?);
         let end = len + out.options.len();
         bytes.get_mut(len..end)?.copy_from_slice(out.options);
-        // The checksum field holds the pseudo-header's sum, and so adds it.
-        let mut sum = Sum::new();
-        sum.add_bytes(bytes.get(template::TCP..end)?);
-        add_spans(env, &mut sum, out.payload);
-        let field = template::TCP + usize::from(CHECKSUM_OFFSET);
-        bytes
-            .get_mut(field..field + 2)?
-            .copy_from_slice(&sum.finish().to_be_bytes());
-        env.begin_tx()?.get_mut(..end)?.copy_from_slice(bytes.get(..end)?);
-        Some(env.commit_tx(end, out.payload, ChecksumOffload::Complete))
+        complete(env, &mut bytes, template::TCP, end, out.payload)
     }
+}
+
+/// Sends a frame whose headers, `bytes` up to `end`, lack nothing but the checksum of TCP's at `start`.
+fn complete<E: Env>(
+    env: &mut E,
+    bytes: &mut [u8],
+    start: usize,
+    end: usize,
+    payload: &[Span],
+) -> Option<TxTicket> {
+    // The checksum field holds the pseudo-header's sum, and so adds it.
+    let mut sum = Sum::new();
+    sum.add_bytes(bytes.get(start..end)?);
+    add_spans(env, &mut sum, payload);
+    let field = start + usize::from(CHECKSUM_OFFSET);
+    bytes
+        .get_mut(field..field + 2)?
+        .copy_from_slice(&sum.finish().to_be_bytes());
+    env.begin_tx()?.get_mut(..end)?.copy_from_slice(bytes.get(..end)?);
+    Some(env.commit_tx(end, payload, ChecksumOffload::Complete))
 }

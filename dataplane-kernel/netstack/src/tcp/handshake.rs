@@ -76,7 +76,7 @@ impl Flow {
             offer
         };
         Options {
-            mss: Some(shared.tuning.max_segment),
+            mss: Some(shared.max_segment(&self.tuple)),
             window_scale: scale.then_some(shared.tuning.window_shift),
             sack_permitted: if answers {
                 self.marks.has(Marks::SACK)

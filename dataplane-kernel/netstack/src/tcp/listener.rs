@@ -1,5 +1,7 @@
 //! LISTEN: which ports take connections, and how many wait to be accepted.
 
+use crate::ends::Ends;
+use crate::interface::Local;
 use crate::{Error, Id};
 use alloc::boxed::Box;
 use alloc::vec;
@@ -12,6 +14,8 @@ const GENERATION_MASK: u32 = (1 << 28) - 1;
 pub(crate) struct Listener {
     /// 0: the slot is free.
     port: u16,
+    /// The address of ours that takes connections.
+    local: Local,
     /// Most connections half-open or not yet accepted.
     backlog: u32,
     /// How many there are.
@@ -25,9 +29,17 @@ impl Listener {
     pub(crate) fn is_full(&self) -> bool {
         self.pending >= self.backlog
     }
+
+    /// `true` if a connection between these ends is for it.
+    pub(crate) fn takes(&self, ends: &Ends) -> bool {
+        match *ends {
+            Ends::V4 { local, .. } => self.local.takes(local.into()),
+            Ends::V6 { local, .. } => self.local.takes(local.into()),
+        }
+    }
 }
 
-/// All listeners. A stack has one address, so a port has one listener at most.
+/// All listeners. A port has one at most, whatever its address.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     slots: Box<[Listener]>,
@@ -57,7 +69,7 @@ impl Listeners {
     ///
     /// # Errors
     /// `Invalid` for port 0, `AddressInUse`, `NoMemory`.
-    pub(crate) fn open(&mut self, port: u16, backlog: u32, cookie: u64) -> Result<Id, Error> {
+    pub(crate) fn open(&mut self, local: Local, port: u16, backlog: u32, cookie: u64) -> Result<Id, Error> {
         let entry = self
             .by_port
             .get_mut(usize::from(port))
@@ -71,6 +83,7 @@ impl Listeners {
         let generation = listener.generation.wrapping_add(1) & GENERATION_MASK;
         *listener = Listener {
             port,
+            local,
             backlog,
             pending: 0,
             cookie,

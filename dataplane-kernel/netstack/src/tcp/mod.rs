@@ -9,6 +9,9 @@
 /// Addresses and ports.
 pub(crate) mod tuple;
 
+/// IPv6 addresses by number.
+pub(crate) mod pairs;
+
 /// What must not be foreseen.
 pub(crate) mod secrets;
 
@@ -88,18 +91,24 @@ mod timers;
 pub(crate) mod close;
 
 use crate::config::TcpConfig;
+use crate::ends::Ends;
 use crate::interface::Interface;
+use crate::ipv6::Ipv6;
 use crate::neighbor::Neighbors;
 use crate::ring::Ring;
+use crate::route::NextHop;
 use crate::rx_buffers::RxBuffers;
 use crate::timer_wheel::TimerWheel;
 use crate::{Config, Counters, Instant};
 use challenge::ChallengeLimit;
+use core::net::IpAddr;
 use core::time::Duration;
 use listener::Listeners;
+use pairs::{Pair, Pairs};
 use rtt::RtoBounds;
 use secrets::Secrets;
 use span_queue::SpanSlab;
+use tuple::{Ports, Tuple};
 
 /// What all flows of a core have in common, and the rest of the stack that they need.
 pub(crate) struct Shared {
@@ -120,6 +129,8 @@ pub(crate) struct Shared {
     pub(crate) time_wait: Ring,
     pub(crate) interface: Interface,
     pub(crate) neighbors: Neighbors,
+    pub(crate) ipv6: Option<Ipv6>,
+    pub(crate) pairs: Pairs,
     /// Counts on each second, and with each ARP packet: then flows look their neighbour up again.
     pub(crate) neighbor_epoch: u32,
     pub(crate) neighbor_epoch_ends: Instant,
@@ -129,6 +140,73 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The addresses a tuple stands for.
+    pub(crate) fn ends(&self, tuple: &Tuple) -> Ends {
+        match tuple.pair() {
+            Some(pair) => self.pairs.get(pair).into(),
+            None => Ends::V4 {
+                local: tuple.local,
+                remote: tuple.remote,
+            },
+        }
+    }
+
+    /// The tuple of a connection between these ends, if there may be one.
+    pub(crate) fn tuple(&self, ends: &Ends, ports: Ports) -> Option<Tuple> {
+        match *ends {
+            Ends::V4 { local, remote } => Some(Tuple::of_v4(local, remote, ports)),
+            Ends::V6 { local, remote } => {
+                let pair = Pair { local, remote };
+                let pair = self.pairs.find(self.secrets.place_pair(&pair), &pair)?;
+                Some(Tuple::of_pair(pair, ports))
+            }
+        }
+    }
+
+    /// A tuple for one more connection between these ends; `None` if there are too many. [`Shared::unname`] ends it.
+    pub(crate) fn name(&mut self, ends: &Ends, ports: Ports) -> Option<Tuple> {
+        match *ends {
+            Ends::V4 { local, remote } => Some(Tuple::of_v4(local, remote, ports)),
+            Ends::V6 { local, remote } => {
+                let pair = Pair { local, remote };
+                let pair = self.pairs.hold(self.secrets.place_pair(&pair), pair)?;
+                Some(Tuple::of_pair(pair, ports))
+            }
+        }
+    }
+
+    /// The connection of a tuple is gone, or came to nothing.
+    pub(crate) fn unname(&mut self, tuple: &Tuple) {
+        if let Some(pair) = tuple.pair() {
+            self.pairs.release(pair);
+        }
+    }
+
+    /// The neighbour that takes the segments of a connection on.
+    pub(crate) fn next_hop(&self, tuple: &Tuple, now: Instant) -> Option<IpAddr> {
+        match self.ends(tuple) {
+            Ends::V4 { remote, .. } => match self.interface.route.next_hop(remote) {
+                NextHop::Neighbor(ip) => Some(ip.into()),
+                NextHop::Broadcast | NextHop::Unreachable => None,
+            },
+            Ends::V6 { remote, .. } => {
+                let ip = self.ipv6.as_ref()?.next_hop(remote, now)?;
+                Some(ip.into())
+            }
+        }
+    }
+
+    /// The largest payload of a segment on the way of this tuple, options not deducted.
+    pub(crate) fn max_segment(&self, tuple: &Tuple) -> u16 {
+        let limit = self.tuning.max_segment;
+        match &self.ipv6 {
+            Some(ipv6) if tuple.is_v6() => limit
+                .min(ipv6.mtu.saturating_sub(HEADERS_LEN_V6))
+                .max(MIN_SEGMENT),
+            _ => limit,
+        }
+    }
+
     /// Flows have to look their neighbours up again; 0 stands for "never looked up".
     pub(crate) fn new_neighbor_epoch(&mut self) {
         self.neighbor_epoch = self.neighbor_epoch.wrapping_add(1).max(1);
@@ -166,6 +244,8 @@ pub(crate) struct Tuning {
 
 /// IPv4 and TCP headers without options.
 const HEADERS_LEN: u16 = 40;
+/// The same of IPv6.
+const HEADERS_LEN_V6: u16 = 60;
 /// The least MTU an Internet host may have is 576; less than this is not worth a frame.
 pub(crate) const MIN_SEGMENT: u16 = 88;
 

@@ -4,7 +4,7 @@ use super::congestion::Congestion;
 use super::flow::{EndReason, Flow, Marks, State};
 use super::rtt::RttEstimator;
 use super::template::Template;
-use super::{MIN_SEGMENT, Shared, Tuning};
+use super::{MIN_SEGMENT, Shared};
 use crate::seq::SeqNum;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::tcp_options::{Options, TIMESTAMPS_LEN};
@@ -51,19 +51,20 @@ impl Flow {
 
     /// What both ways begin with.
     fn prepare(&mut self, shared: &mut Shared, now: Instant, last: Option<SeqNum>) {
-        let tuning = &shared.tuning;
-        let mut iss = shared.secrets.initial_sequence(&self.tuple, now);
+        let (ends, ports) = (shared.ends(&self.tuple), self.tuple.ports());
+        let mut iss = shared.secrets.initial_sequence(&ends, ports, now);
         if let Some(last) = last.filter(|last| !iss.after(*last + REUSE_GAP)) {
             iss = last + REUSE_GAP;
         }
         (self.iss, self.snd_una, self.snd_nxt, self.snd_max) = (iss, iss, iss, iss);
         (self.gone_seq, self.mark_seq) = (iss, iss);
         self.snd_end = iss + 1;
-        self.mss = tuning.max_segment;
-        self.congestion = Congestion::new(tuning.max_segment.into(), iss);
-        self.rtt = RttEstimator::new(tuning.rto_initial_ns);
-        self.ts_offset = shared.secrets.timestamp_offset(&self.tuple);
-        self.template = Template::new(shared.interface.mac, &self.tuple);
+        let max_segment = shared.max_segment(&self.tuple);
+        self.mss = max_segment;
+        self.congestion = Congestion::new(max_segment.into(), iss);
+        self.rtt = RttEstimator::new(shared.tuning.rto_initial_ns);
+        self.ts_offset = shared.secrets.timestamp_offset(&ends, ports);
+        self.template = Template::new(shared.interface.mac, &ends, &self.tuple);
         (self.heard_at, self.sent_at) = (now, now);
     }
 
@@ -76,11 +77,12 @@ impl Flow {
         self.snd_wl1 = syn.seq;
         self.snd_wnd = syn.window.into();
         self.snd_wnd_max = self.snd_wnd;
-        self.agree(&shared.tuning, now, &syn.all_options());
+        self.agree(shared, now, &syn.all_options());
     }
 
     /// RFC 7323 sections 1.3 and 3.2, RFC 2018 section 2: what both sides have offered.
-    fn agree(&mut self, tuning: &Tuning, now: Instant, options: &Options) {
+    fn agree(&mut self, shared: &Shared, now: Instant, options: &Options) {
+        let tuning = &shared.tuning;
         let offered = tuning.offer_options;
         if let Some(shift) = options.window_scale.filter(|_| offered) {
             self.marks.set(Marks::SCALED);
@@ -95,7 +97,7 @@ impl Flow {
         let mut mss = options
             .mss
             .unwrap_or(DEFAULT_SEGMENT)
-            .min(tuning.max_segment)
+            .min(shared.max_segment(&self.tuple))
             .max(MIN_SEGMENT);
         if let Some(stamps) = options.timestamps.filter(|_| offered) {
             self.marks.set(Marks::TIMESTAMPS);

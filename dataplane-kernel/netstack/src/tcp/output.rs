@@ -4,10 +4,10 @@ use super::Shared;
 use super::emit::Outgoing;
 use super::flow::{Flow, Marks, State};
 use crate::neighbor::Lookup;
-use crate::route::NextHop;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::Flags;
 use crate::{Env, Instant, Span};
+use core::net::IpAddr;
 
 /// Why a flow could not send all it had to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +52,16 @@ impl Flow {
     #[cold]
     #[inline(never)]
     fn resolve(&mut self, shared: &mut Shared, now: Instant) -> Result<(), Blocked> {
-        let mac = match shared.interface.route.next_hop(self.tuple.remote) {
-            NextHop::Neighbor(ip) => match shared.neighbors.lookup(ip, now) {
-                Lookup::Known(mac) => mac,
-                Lookup::Pending | Lookup::Full => return Err(Blocked::Unresolved),
+        let station = match shared.next_hop(&self.tuple, now) {
+            Some(IpAddr::V4(ip)) => shared.neighbors.lookup(ip, now),
+            Some(IpAddr::V6(ip)) => match &mut shared.ipv6 {
+                Some(ipv6) => ipv6.neighbors.lookup(ip, now),
+                None => Lookup::Full,
             },
-            NextHop::Broadcast | NextHop::Unreachable => MacAddr::default(),
+            None => Lookup::Known(MacAddr::default()),
+        };
+        let Lookup::Known(mac) = station else {
+            return Err(Blocked::Unresolved);
         };
         self.template.set_destination(mac);
         self.neighbor_epoch = shared.neighbor_epoch;

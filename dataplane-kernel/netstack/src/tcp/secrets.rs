@@ -1,7 +1,9 @@
 //! What an outsider must not foresee: sequence numbers, timestamps, ports, and where a flow falls in the table.
 
+use super::pairs::Pair;
 use super::tuple::Tuple;
 use crate::Instant;
+use crate::ends::Ends;
 use crate::seq::SeqNum;
 use core::hash::Hasher;
 use siphasher::sip::SipHasher24;
@@ -40,15 +42,30 @@ impl Secrets {
         ((twice >> 64) as u64 ^ twice as u64) as u32
     }
 
+    /// Where a pair of IPv6 addresses stands in its table: the same over both halves of both.
+    #[allow(clippy::cast_possible_truncation, reason = "halves of a wider number")]
+    pub(crate) fn place_pair(&self, pair: &Pair) -> u32 {
+        let [first, second] = self.table;
+        let mut folded = 0;
+        for half in [pair.local, pair.remote].map(|ip| ip.to_bits()) {
+            for half in [(half >> 64) as u64, half as u64] {
+                let product = u128::from(half ^ second ^ folded) * u128::from(first);
+                folded = ((product >> 64) as u64 ^ product as u64).rotate_left(23);
+            }
+        }
+        let last = u128::from(folded) * u128::from(second);
+        ((last >> 64) as u64 ^ last as u64) as u32
+    }
+
     /// The initial sequence number (RFC 6528 section 3): a clock of about 4 us and a keyed hash of the connection.
     #[allow(clippy::cast_possible_truncation, reason = "a clock that wraps")]
-    pub(crate) fn initial_sequence(&self, tuple: &Tuple, now: Instant) -> SeqNum {
-        SeqNum(self.hash(1, tuple)) + (now.0 >> 12) as u32
+    pub(crate) fn initial_sequence(&self, ends: &Ends, ports: u32, now: Instant) -> SeqNum {
+        SeqNum(self.hash(1, ends, ports)) + (now.0 >> 12) as u32
     }
 
     /// What a flow's timestamps begin with (RFC 7323 section 7.1).
-    pub(crate) fn timestamp_offset(&self, tuple: &Tuple) -> u32 {
-        self.hash(2, tuple)
+    pub(crate) fn timestamp_offset(&self, ends: &Ends, ports: u32) -> u32 {
+        self.hash(2, ends, ports)
     }
 
     /// The next number of a sequence that cannot be foreseen.
@@ -60,12 +77,20 @@ impl Secrets {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-    fn hash(&self, purpose: u8, tuple: &Tuple) -> u32 {
+    fn hash(&self, purpose: u8, ends: &Ends, ports: u32) -> u32 {
         let mut hasher = SipHasher24::new_with_key(&self.key);
         hasher.write_u8(purpose);
-        hasher.write_u32(tuple.local.to_bits());
-        hasher.write_u32(tuple.remote.to_bits());
-        hasher.write_u32(tuple.ports());
+        match ends {
+            Ends::V4 { local, remote } => {
+                hasher.write_u32(local.to_bits());
+                hasher.write_u32(remote.to_bits());
+            }
+            Ends::V6 { local, remote } => {
+                hasher.write(&local.octets());
+                hasher.write(&remote.octets());
+            }
+        }
+        hasher.write_u32(ports);
         hasher.finish() as u32
     }
 }

@@ -153,7 +153,7 @@ impl Flow {
                 return Tell::Nothing;
             };
             self.marks.set(Marks::OFFERED);
-            let peer = self.tuple.peer();
+            let peer = shared.ends(&self.tuple).peer(self.tuple.remote_port);
             return Tell::Event(Event::Knock { flow, cookie, peer });
         }
         let cookie = self.cookie;

@@ -1,12 +1,16 @@
 //! The headers that all segments of a flow share, ready to be copied into each: Ethernet, IPv4 and TCP, with the
 //! timestamps option at the end, and the parts of both checksums that do not change.
+//!
+//! A flow between IPv6 hosts has its place for the IPv4 header empty: the longer header is composed for each segment, so
+//! that a flow stays small.
 
 use super::tuple::Tuple;
 use crate::checksum::{Sum, checksum};
+use crate::ends::Ends;
 use crate::seq::SeqNum;
-use crate::wire::ethernet::MacAddr;
+use crate::wire::ethernet::{EtherType, MacAddr};
 use crate::wire::tcp_options::{TIMESTAMPS_LEN, Timestamps};
-use crate::wire::{ethernet, ipv4, tcp};
+use crate::wire::{ethernet, ipv4, ipv6, tcp};
 
 /// Where the IPv4 header begins.
 const IP: usize = ethernet::HEADER_LEN;
@@ -16,6 +20,11 @@ pub(crate) const TCP: usize = IP + ipv4::HEADER_LEN;
 pub(crate) const OPTIONS: usize = TCP + tcp::HEADER_LEN;
 /// Headers with timestamps.
 pub(crate) const LEN: usize = OPTIONS + TIMESTAMPS_LEN;
+
+/// Where the TCP header begins behind an IPv6 header.
+pub(crate) const TCP_V6: usize = IP + ipv6::HEADER_LEN;
+/// Headers with IPv6 and timestamps.
+pub(crate) const LEN_V6: usize = LEN + ipv6::HEADER_LEN - ipv4::HEADER_LEN;
 
 const TTL: u8 = 64;
 
@@ -51,22 +60,31 @@ impl Template {
     };
 
     /// Headers from `src`, to a station still unknown.
-    pub(crate) fn new(src: MacAddr, tuple: &Tuple) -> Self {
+    pub(crate) fn new(src: MacAddr, ends: &Ends, tuple: &Tuple) -> Self {
         let mut bytes = [0; LEN];
         let (link, rest) = bytes.split_at_mut(IP);
         let (network, rest) = rest.split_at_mut(ipv4::HEADER_LEN);
         let (transport, options) = rest.split_at_mut(tcp::HEADER_LEN);
+        let (ether_type, pseudo_sum) = match *ends {
+            Ends::V4 { local, remote } => {
+                if let Some(out) = network.first_chunk_mut() {
+                    ipv4::Header {
+                        src: local,
+                        dst: remote,
+                        protocol: ipv4::Protocol::Tcp,
+                        ttl: TTL,
+                        payload_len: 0,
+                    }
+                    .emit(out);
+                }
+                (EtherType::Ipv4, Sum::pseudo_header(local, remote, 6, 0))
+            }
+            Ends::V6 { local, remote } => (EtherType::Ipv6, Sum::pseudo_header(local, remote, 6, 0)),
+        };
         let ether = ethernet::Header {
             dst: MacAddr::default(),
             src,
-            ether_type: ethernet::EtherType::Ipv4,
-        };
-        let ip = ipv4::Header {
-            src: tuple.local,
-            dst: tuple.remote,
-            protocol: ipv4::Protocol::Tcp,
-            ttl: TTL,
-            payload_len: 0,
+            ether_type,
         };
         let segment = tcp::Header {
             src_port: tuple.local_port,
@@ -79,9 +97,6 @@ impl Template {
         if let Some(out) = link.first_chunk_mut() {
             ether.emit(out);
         }
-        if let Some(out) = network.first_chunk_mut() {
-            ip.emit(out);
-        }
         if let Some(out) = transport.first_chunk_mut() {
             segment.emit(0, out);
         }
@@ -92,7 +107,7 @@ impl Template {
         put(&mut bytes, IP + 10, [0; 2]);
         Template {
             ip_sum: !checksum(&bytes[IP..TCP]),
-            pseudo_sum: Sum::pseudo_header(tuple.local, tuple.remote, 6, 0).folded(),
+            pseudo_sum: pseudo_sum.folded(),
             bytes,
         }
     }
@@ -125,6 +140,25 @@ impl Template {
             return LEN;
         }
         OPTIONS
+    }
+
+    /// The same between IPv6 hosts.
+    pub(crate) fn write_v6(&self, fields: &Fields, ip: &ipv6::Header, out: &mut [u8; LEN_V6]) -> usize {
+        let mut narrow = [0; LEN];
+        let end = self.write(fields, &mut narrow);
+        let tcp_len = narrow[TCP..end].len() + usize::from(fields.len);
+        let ip = ipv6::Header {
+            payload_len: u16::try_from(tcp_len).unwrap_or(u16::MAX),
+            ..*ip
+        };
+        let (link, rest) = out.split_at_mut(IP);
+        let (network, rest) = rest.split_at_mut(ipv6::HEADER_LEN);
+        link.copy_from_slice(&narrow[..IP]);
+        rest.copy_from_slice(&narrow[TCP..]);
+        if let Some(out) = network.first_chunk_mut() {
+            ip.emit(out);
+        }
+        end + TCP_V6 - TCP
     }
 }
 

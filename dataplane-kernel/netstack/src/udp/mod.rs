@@ -5,14 +5,16 @@
 
 mod sends;
 
-use crate::interface::Interface;
-use crate::neighbor::Neighbors;
-use crate::route::NextHop;
+/// The way of a datagram.
+mod way;
+pub(crate) use way::Link;
+
+use crate::interface::Local;
 use crate::{BufId, Env, Error, Event, Id, Instant, Span};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
-use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, SocketAddr};
 use sends::{Destination, Sends};
 
 /// Ports given out where the app asks for any (RFC 6335 section 6).
@@ -22,19 +24,21 @@ const GENERATION_MASK: u32 = (1 << 28) - 1;
 
 /// Sizes of the tables.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Bound ports; at most 65535.
-    pub sockets: u16,
+    pub(crate) sockets: u16,
     /// Datagrams on their way out.
-    pub sends: u32,
+    pub(crate) sends: u32,
     /// Receive buffers that wait for the app or are held by it.
-    pub held_buffers: u32,
+    pub(crate) held_buffers: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Socket {
     /// 0: free.
     port: u16,
+    /// The address of ours that takes datagrams.
+    local: Local,
     generation: u32,
     cookie: u64,
 }
@@ -42,7 +46,7 @@ struct Socket {
 struct Waiting {
     socket: Id,
     cookie: u64,
-    peer: SocketAddrV4,
+    peer: SocketAddr,
     buf: BufId,
     offset: u16,
     len: u16,
@@ -50,7 +54,7 @@ struct Waiting {
 
 /// Why a datagram is not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     /// No socket has the port.
     PortClosed,
     /// The app holds, or has still to fetch, as many buffers as it may.
@@ -58,7 +62,7 @@ pub enum Refused {
 }
 
 /// The sockets of a core.
-pub struct Udp {
+pub(crate) struct Udp {
     sockets: Box<[Socket]>,
     free: VecDeque<u16>,
     /// For each port its socket plus one; 0: closed.
@@ -73,7 +77,7 @@ pub struct Udp {
 impl Udp {
     /// No port bound. It allocates here and never again. `random` chooses the first dynamic port.
     #[must_use]
-    pub fn new(limits: Limits, random: u16) -> Self {
+    pub(crate) fn new(limits: Limits, random: u16) -> Self {
         let sockets = limits.sockets.min(u16::MAX - 1);
         Udp {
             sockets: vec![Socket::default(); usize::from(sockets)].into_boxed_slice(),
@@ -91,7 +95,7 @@ impl Udp {
     ///
     /// # Errors
     /// `AddressInUse`; `AddressNotAvailable` if all dynamic ports are in use; `NoMemory` if all sockets are.
-    pub fn bind(&mut self, port: u16, cookie: u64) -> Result<Id, Error> {
+    pub(crate) fn bind(&mut self, local: Local, port: u16, cookie: u64) -> Result<Id, Error> {
         let port = match port {
             0 => self.pick_port()?,
             port if self.by_port[usize::from(port)] != 0 => return Err(Error::AddressInUse),
@@ -100,6 +104,7 @@ impl Udp {
         let index = self.free.pop_front().ok_or(Error::NoMemory)?;
         let socket = &mut self.sockets[usize::from(index)];
         socket.port = port;
+        socket.local = local;
         socket.cookie = cookie;
         self.by_port[usize::from(port)] = index + 1;
         Ok(Id {
@@ -123,7 +128,7 @@ impl Udp {
     ///
     /// # Errors
     /// `BadHandle`.
-    pub fn unbind(&mut self, id: Id) -> Result<(), Error> {
+    pub(crate) fn unbind(&mut self, id: Id) -> Result<(), Error> {
         let port = self.local_port(id)?;
         let index = self.by_port[usize::from(port)] - 1;
         self.by_port[usize::from(port)] = 0;
@@ -138,22 +143,22 @@ impl Udp {
     ///
     /// # Errors
     /// `BadHandle`.
-    pub fn local_port(&self, id: Id) -> Result<u16, Error> {
+    pub(crate) fn local_port(&self, id: Id) -> Result<u16, Error> {
         match self.sockets.get(id.index as usize) {
             Some(socket) if socket.port != 0 && socket.generation == id.generation => Ok(socket.port),
             _ => Err(Error::BadHandle),
         }
     }
 
-    /// Takes in `len` bytes at `offset` of `buf` for `port`.
+    /// Takes in `len` bytes at `offset` of `buf` for this address and port of ours.
     ///
     /// # Errors
     /// Gives the buffer back, with the reason.
     #[inline]
-    pub fn receive(
+    pub(crate) fn receive(
         &mut self,
-        port: u16,
-        peer: SocketAddrV4,
+        (address, port): (IpAddr, u16),
+        peer: SocketAddr,
         buf: BufId,
         offset: u16,
         len: u16,
@@ -161,10 +166,13 @@ impl Udp {
         let Some(index) = self.by_port[usize::from(port)].checked_sub(1) else {
             return Err((Refused::PortClosed, buf));
         };
+        let socket = &self.sockets[usize::from(index)];
+        if !socket.local.takes(address) {
+            return Err((Refused::PortClosed, buf));
+        }
         if self.held_buffers >= self.max_held_buffers {
             return Err((Refused::QueueFull, buf));
         }
-        let socket = &self.sockets[usize::from(index)];
         self.held_buffers += 1;
         self.received.push_back(Waiting {
             socket: Id {
@@ -182,13 +190,13 @@ impl Udp {
 
     /// The app has returned the buffer of a `UdpRecv`.
     #[inline]
-    pub fn on_returned(&mut self) {
+    pub(crate) fn on_returned(&mut self) {
         self.held_buffers = self.held_buffers.saturating_sub(1);
     }
 
     /// Buffers that wait for the app or are held by it.
     #[must_use]
-    pub fn held_buffers(&self) -> u32 {
+    pub(crate) fn held_buffers(&self) -> u32 {
         self.held_buffers
     }
 
@@ -196,62 +204,51 @@ impl Udp {
     /// `cookie` follows.
     ///
     /// # Errors
-    /// `BadHandle`, `Invalid` (port 0), `NotSupported` (IPv6), `Unreachable`, `MessageTooLong` (for one packet, or in
-    /// too many pieces), `Again` (too many on their way).
-    pub fn send(
+    /// `BadHandle`, `Invalid` (port 0), `NotSupported` (IPv6, where there is none), `Unreachable`, `MessageTooLong` (for
+    /// one packet, or in too many pieces), `Again` (too many on their way).
+    pub(crate) fn send(
         &mut self,
         id: Id,
         remote: SocketAddr,
         spans: &[Span],
         cookie: u64,
-        interface: &Interface,
+        link: &Link<'_>,
+        now: Instant,
     ) -> Result<(), Error> {
         let src_port = self.local_port(id)?;
-        let SocketAddr::V4(remote) = remote else {
-            return Err(Error::NotSupported);
-        };
         if remote.port() == 0 {
             return Err(Error::Invalid);
         }
-        let next_hop = interface.route.next_hop(*remote.ip());
-        if next_hop == NextHop::Unreachable {
-            return Err(Error::Unreachable);
-        }
+        let way = link.way_to(remote.ip(), now)?;
         let destination = Destination {
             socket: id,
             cookie,
             src_port,
-            remote,
-            next_hop,
+            dst_port: remote.port(),
+            way,
         };
-        self.sends.push(destination, spans, interface.mtu)
+        self.sends.push(destination, spans, link.mtu(&way))
     }
 
     /// Sends what is ready to be sent, as far as the transmit ring takes it; begins to ask for neighbours not known.
     #[inline]
-    pub fn flush<E: Env>(
-        &mut self,
-        env: &mut E,
-        now: Instant,
-        interface: &Interface,
-        neighbors: &mut Neighbors,
-    ) -> u32 {
-        self.sends.flush(env, now, interface, neighbors)
+    pub(crate) fn flush<E: Env>(&mut self, env: &mut E, now: Instant, link: &mut Link<'_>) -> u32 {
+        self.sends.flush(env, now, link)
     }
 
     /// `neighbor` has become known: what waited for it can go with the next [`Udp::flush`].
-    pub fn on_resolved(&mut self, neighbor: Ipv4Addr) {
+    pub(crate) fn on_resolved(&mut self, neighbor: IpAddr) {
         self.sends.on_resolved(neighbor);
     }
 
     /// Nobody answers for `neighbor`: what waited for it fails.
-    pub fn on_unreachable(&mut self, neighbor: Ipv4Addr) {
+    pub(crate) fn on_unreachable(&mut self, neighbor: IpAddr) {
         self.sends.on_unreachable(neighbor);
     }
 
     /// The next `UdpSent` or `UdpRecv`.
     #[inline]
-    pub fn poll_event<E: Env>(&mut self, env: &mut E) -> Option<Event> {
+    pub(crate) fn poll_event<E: Env>(&mut self, env: &mut E) -> Option<Event> {
         if let Some((socket, cookie, result)) = self.sends.poll_done(env) {
             return Some(Event::UdpSent {
                 socket,
@@ -268,7 +265,7 @@ impl Udp {
             return Some(Event::UdpRecv {
                 socket: waiting.socket,
                 cookie: waiting.cookie,
-                peer: SocketAddr::V4(waiting.peer),
+                peer: waiting.peer,
                 buf: waiting.buf,
                 offset: waiting.offset,
                 len: waiting.len,

@@ -1,27 +1,24 @@
 //! Datagrams on their way out. Each is a slot in one list after the other: *ready* to be sent, perhaps *waiting* for
 //! ARP, *in flight* (the device still reads its payload), *done* (the app has to be told), free.
 
+use super::way::{Hop, Link, Way};
 use crate::checksum::Sum;
-use crate::interface::{Interface, TTL, TxChecksum, add_spans};
-use crate::neighbor::{Lookup, Neighbors};
-use crate::route::NextHop;
-use crate::wire::ethernet::{self, EtherType, MacAddr};
-use crate::wire::ipv4::{self, Protocol};
+use crate::interface::{TxChecksum, add_spans};
+use crate::neighbor::Lookup;
+use crate::wire::ethernet::{self, MacAddr};
 use crate::wire::udp;
 use crate::{ChecksumOffload, Env, Error, Id, Instant, MAX_TX_SPANS, Span, TxTicket};
 use alloc::boxed::Box;
 use alloc::vec;
 use core::mem;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::IpAddr;
 
 const NONE: u32 = u32::MAX;
 /// Most datagrams that wait for ARP answers; RFC 1122 section 2.3.2.2 wants at least the latest for each destination.
 const MAX_WAITING: u32 = 256;
 
-/// Ethernet, IPv4 and UDP headers.
-const HEADERS_LEN: usize = ethernet::HEADER_LEN + ipv4::HEADER_LEN + udp::HEADER_LEN;
-const UDP_OFFSET: u16 = 34;
-const _: () = assert!(UDP_OFFSET as usize + udp::HEADER_LEN == HEADERS_LEN);
+/// Protocol number.
+const UDP: u8 = 17;
 
 /// From which socket to where.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +26,8 @@ pub(super) struct Destination {
     pub(super) socket: Id,
     pub(super) cookie: u64,
     pub(super) src_port: u16,
-    pub(super) remote: SocketAddrV4,
-    pub(super) next_hop: NextHop,
+    pub(super) dst_port: u16,
+    pub(super) way: Way,
 }
 
 /// A datagram to send.
@@ -39,10 +36,10 @@ struct Datagram {
     socket: Id,
     cookie: u64,
     src_port: u16,
+    dst_port: u16,
     /// Header and data.
     udp_len: u16,
-    remote: SocketAddrV4,
-    next_hop: NextHop,
+    way: Way,
     spans: [Span; MAX_TX_SPANS],
     span_count: u8,
 }
@@ -55,18 +52,18 @@ impl Datagram {
         },
         cookie: 0,
         src_port: 0,
+        dst_port: 0,
         udp_len: 0,
-        remote: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
-        next_hop: NextHop::Unreachable,
+        way: Way::NONE,
         spans: [Span { address: 0, len: 0 }; MAX_TX_SPANS],
         span_count: 0,
     };
 
-    /// Takes the spans if they fit into one packet; those that touch become one.
-    fn gather(&mut self, spans: &[Span], mtu: u16) -> Result<(), Error> {
+    /// Takes the spans if they and the header are no longer than `max_len`; those that touch become one.
+    fn gather(&mut self, spans: &[Span], max_len: u16) -> Result<(), Error> {
         (self.udp_len, self.span_count) = (8, 0);
         for span in spans.iter().filter(|span| span.len != 0) {
-            self.push(*span, mtu.saturating_sub(20))?;
+            self.push(*span, max_len)?;
         }
         Ok(())
     }
@@ -92,48 +89,44 @@ impl Datagram {
     }
 
     /// Sends it to the station `dst`; `None` if the transmit ring is full.
-    fn transmit<E: Env>(&self, env: &mut E, dst: MacAddr, interface: &Interface) -> Option<TxTicket> {
-        let ip = ipv4::Header {
-            src: interface.route.address(),
-            dst: *self.remote.ip(),
-            protocol: Protocol::Udp,
-            ttl: TTL,
-            payload_len: self.udp_len,
-        };
+    fn transmit<E: Env>(&self, env: &mut E, dst: MacAddr, link: &Link<'_>) -> Option<TxTicket> {
+        let ends = &self.way.ends;
         let header = udp::Header {
             src_port: self.src_port,
-            dst_port: self.remote.port(),
+            dst_port: self.dst_port,
             len: self.udp_len,
         };
         let mut header_bytes = [0; udp::HEADER_LEN];
         header.emit(&mut header_bytes);
-        let (checksum, offload) = match interface.tx_checksum {
+        let pseudo_header = ends.pseudo_header(UDP, self.udp_len);
+        let start = ethernet::HEADER_LEN + ends.header_len();
+        let (checksum, offload) = match link.interface.tx_checksum {
             TxChecksum::Device => {
                 let offload = ChecksumOffload::Partial {
-                    start: UDP_OFFSET,
+                    start: u16::try_from(start).ok()?,
                     offset: udp::CHECKSUM_OFFSET,
                 };
-                (ip.pseudo_header().folded(), offload)
+                (pseudo_header.folded(), offload)
             }
             TxChecksum::Software => {
-                let sum = self.full_sum(env, ip.pseudo_header(), &header_bytes);
+                let sum = self.full_sum(env, pseudo_header, &header_bytes);
                 (sum.finish_nonzero(), ChecksumOffload::Complete)
             }
         };
         udp::set_checksum(&mut header_bytes, checksum);
 
-        let out = env.begin_tx()?.first_chunk_mut::<HEADERS_LEN>()?;
-        let (link, rest) = out.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()?;
-        let (ip_out, udp_out) = rest.split_first_chunk_mut::<{ ipv4::HEADER_LEN }>()?;
+        let out = env.begin_tx()?.get_mut(..start + udp::HEADER_LEN)?;
+        let (ether, rest) = out.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()?;
+        let (ip, udp_out) = rest.split_last_chunk_mut::<{ udp::HEADER_LEN }>()?;
         ethernet::Header {
             dst,
-            src: interface.mac,
-            ether_type: EtherType::Ipv4,
+            src: link.interface.mac,
+            ether_type: ends.ether_type(),
         }
-        .emit(link);
-        ip.emit(ip_out);
-        udp_out.copy_from_slice(&header_bytes);
-        Some(env.commit_tx(HEADERS_LEN, self.spans(), offload))
+        .emit(ether);
+        ends.emit(UDP, self.udp_len, link.hop_limit(&self.way), ip)?;
+        *udp_out = header_bytes;
+        Some(env.commit_tx(start + udp::HEADER_LEN, self.spans(), offload))
     }
 
     fn full_sum<E: Env>(&self, env: &E, mut sum: Sum, header: &[u8]) -> Sum {
@@ -211,9 +204,10 @@ impl Sends {
         let Slot {
             datagram, outcome, ..
         } = slot;
-        datagram.gather(spans, mtu)?;
+        let header_len = u16::try_from(to.way.ends.header_len()).unwrap_or(u16::MAX);
+        datagram.gather(spans, mtu.saturating_sub(header_len))?;
         (datagram.socket, datagram.cookie) = (to.socket, to.cookie);
-        (datagram.src_port, datagram.remote, datagram.next_hop) = (to.src_port, to.remote, to.next_hop);
+        (datagram.src_port, datagram.dst_port, datagram.way) = (to.src_port, to.dst_port, to.way);
         *outcome = Outcome::Unknown;
         if let Some(slot) = take_first(&mut self.slots, &mut self.free) {
             append(&mut self.slots, &mut self.ready, slot);
@@ -222,25 +216,14 @@ impl Sends {
     }
 
     /// Gives the number of frames sent.
-    pub(super) fn flush<E: Env>(
-        &mut self,
-        env: &mut E,
-        now: Instant,
-        interface: &Interface,
-        neighbors: &mut Neighbors,
-    ) -> u32 {
+    pub(super) fn flush<E: Env>(&mut self, env: &mut E, now: Instant, link: &mut Link<'_>) -> u32 {
         let mut frames = 0;
         while self.ready.head != NONE {
             let slot = self.ready.head;
             let datagram = &self.slots[slot as usize].datagram;
-            let station = match datagram.next_hop {
-                NextHop::Broadcast => Lookup::Known(MacAddr::BROADCAST),
-                NextHop::Neighbor(ip) => neighbors.lookup(ip, now),
-                NextHop::Unreachable => Lookup::Full,
-            };
-            match station {
+            match link.station(datagram.way.hop, now) {
                 Lookup::Known(mac) => {
-                    let Some(ticket) = datagram.transmit(env, mac, interface) else {
+                    let Some(ticket) = datagram.transmit(env, mac, link) else {
                         break;
                     };
                     self.slots[slot as usize].outcome = Outcome::Sent(ticket);
@@ -262,13 +245,13 @@ impl Sends {
         frames
     }
 
-    pub(super) fn on_resolved(&mut self, neighbor: Ipv4Addr) {
+    pub(super) fn on_resolved(&mut self, neighbor: IpAddr) {
         self.sift_waiting(neighbor, |sends, slot| {
             append(&mut sends.slots, &mut sends.ready, slot)
         });
     }
 
-    pub(super) fn on_unreachable(&mut self, neighbor: Ipv4Addr) {
+    pub(super) fn on_unreachable(&mut self, neighbor: IpAddr) {
         self.sift_waiting(neighbor, Self::fail);
     }
 
@@ -278,10 +261,10 @@ impl Sends {
     }
 
     /// Passes what waits for `neighbor` to `then`, and keeps the rest waiting, in order.
-    fn sift_waiting(&mut self, neighbor: Ipv4Addr, then: fn(&mut Self, u32)) {
+    fn sift_waiting(&mut self, neighbor: IpAddr, then: fn(&mut Self, u32)) {
         let mut all = mem::replace(&mut self.waiting, List::EMPTY);
         while let Some(slot) = take_first(&mut self.slots, &mut all) {
-            if self.slots[slot as usize].datagram.next_hop == NextHop::Neighbor(neighbor) {
+            if self.slots[slot as usize].datagram.way.hop == Hop::Neighbor(neighbor) {
                 self.waiting_len -= 1;
                 then(self, slot);
             } else {

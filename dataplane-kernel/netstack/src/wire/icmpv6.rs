@@ -3,7 +3,7 @@
 use super::ipv6::HEADER_LEN as IPV6_HEADER_LEN;
 use super::ipv6_extensions::{self, Content};
 use super::{be16, be32, ipv6, put};
-use crate::checksum::{Sum, updated};
+use crate::checksum::Sum;
 use core::net::Ipv6Addr;
 
 /// Bytes of the header that all messages here have.
@@ -96,30 +96,27 @@ fn checksum(message: &[u8], src: Ipv6Addr, dst: Ipv6Addr) -> u16 {
     sum.finish()
 }
 
-/// Writes the checksum of a whole message between these addresses, whose field holds 0.
+/// Writes the checksum of a whole message between these addresses.
 pub fn set_checksum(message: &mut [u8], src: Ipv6Addr, dst: Ipv6Addr) {
+    let Some(field) = message.get_mut(2..4) else {
+        return;
+    };
+    field.fill(0);
     let checksum = checksum(message, src, dst);
-    if let Some(header) = message.first_chunk_mut::<HEADER_LEN>() {
-        put(header, 2, checksum.to_be_bytes());
+    if let Some(field) = message.get_mut(2..4) {
+        field.copy_from_slice(&checksum.to_be_bytes());
     }
 }
 
 /// Turns an Echo Request, header and all, into its reply in `out`, which must be as long as it; `None` if it is not, or
-/// too short. Swapping the addresses leaves the checksum as it is; a reply from another of ours than asked is summed anew.
+/// too short. The checksum comes later.
 #[must_use]
 pub fn echo_reply(request: &[u8], out: &mut [u8]) -> Option<()> {
     if request.len() != out.len() {
         return None;
     }
     out.copy_from_slice(request);
-    let header = out.first_chunk_mut::<HEADER_LEN>()?;
-    let sum = updated(
-        be16(header, 2),
-        u16::from(ECHO_REQUEST) << 8,
-        u16::from(ECHO_REPLY) << 8,
-    );
-    header[0] = ECHO_REPLY;
-    put(header, 2, sum.to_be_bytes());
+    out.first_chunk_mut::<HEADER_LEN>()?[0] = ECHO_REPLY;
     Some(())
 }
 

@@ -1,6 +1,6 @@
 //! The stack as a whole, driven as the kernel drives it, in virtual time.
 //!
-//! Packet dialogues (`arp`, `icmp`, `udp`, `tcp`) read like the examples of the RFCs; `simulation` connects two stacks by
+//! Packet dialogues (`arp`, `icmp`, `udp`, `tcp`, `ipv6`) read like the examples of the RFCs; `simulation` connects two stacks by
 //! a bad link; `hostile` throws rubbish at one.
 
 mod arp;
@@ -8,6 +8,7 @@ mod harness;
 mod hostile;
 mod icmp;
 mod ingress;
+mod ipv6;
 mod simulation;
 mod tcp;
 mod timers;

@@ -3,7 +3,7 @@
 
 use super::driver::{Driver, FRAME_OFFSET};
 use super::segment::{ACK, OUR_PORT, PEER_PORT, SYN, Segment, ack, data, syn, syn_ack};
-use super::{OUR_IP, OUR_MAC, PEER_IP, frames};
+use super::{OUR_IP, OUR_MAC, PEER_IP, frames, frames_v6};
 use etherparse::ArpOperation;
 use netstack::{BufId, Config, Error, Event, Id, Instant, RxChecksum, Stack};
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +29,8 @@ pub(crate) struct Dialogue {
     pub(crate) now: Instant,
     /// The peer answers ARP requests by itself.
     pub(crate) answers_arp: bool,
+    /// It speaks IPv6.
+    speaks_v6: bool,
     numbers: HashMap<(u16, u16), Numbers>,
     frames: VecDeque<Vec<u8>>,
     frames_in: u64,
@@ -60,11 +62,38 @@ impl Dialogue {
             stack: Stack::new(config, now),
             now,
             answers_arp: true,
+            speaks_v6: false,
             numbers: HashMap::new(),
             frames: VecDeque::new(),
             frames_in: 0,
             flows: Vec::new(),
         }
+    }
+
+    /// One between IPv6 hosts, whose address is ours already.
+    pub(crate) fn new_v6() -> Self {
+        Self::with_v6(|_| {})
+    }
+
+    /// The same with a configuration changed by `change`.
+    pub(crate) fn with_v6(change: impl FnOnce(&mut Config)) -> Self {
+        let mut t = Self::with(|config| {
+            config.ipv6 = Some(frames_v6::fixed());
+            change(config);
+        });
+        t.speaks_v6 = true;
+        t.turn();
+        t.advance_ms(1001);
+        t.frames.clear(); // the questions whether anybody has our addresses
+        t
+    }
+
+    /// The peer's address, with this port.
+    pub(crate) fn peer(&self, port: u16) -> SocketAddr {
+        if self.speaks_v6 {
+            return SocketAddr::new(frames_v6::PEER_IP6.into(), port);
+        }
+        peer(port)
     }
 
     /// Hands frames to the stack as one batch.
@@ -93,6 +122,10 @@ impl Dialogue {
     /// Takes the frames off the wire.
     pub(crate) fn collect(&mut self) {
         while let Some(frame) = self.driver.sent.pop_front() {
+            if self.answers_arp && frames_v6::asks_for_peer(&frame) {
+                self.inject(&frames_v6::advertisement());
+                continue;
+            }
             match frames::decode_arp(&frame) {
                 Some((_, arp)) if self.answers_arp && arp.operation == ArpOperation::REQUEST => {
                     assert_eq!(arp.target_ipv4, PEER_IP.octets(), "only the peer is asked for");
@@ -136,7 +169,12 @@ impl Dialogue {
         } else {
             segment.ack
         };
-        segment.encode(segment.seq.wrapping_add(numbers.peer), ack)
+        let seq = segment.seq.wrapping_add(numbers.peer);
+        if self.speaks_v6 {
+            segment.encode_v6(seq, ack)
+        } else {
+            segment.encode(seq, ack)
+        }
     }
 
     /// The peer sends a segment.
@@ -271,16 +309,10 @@ impl Dialogue {
 
     /// Begins to connect to the peer's usual port from ours.
     pub(crate) fn connect(&mut self) -> Id {
+        let to = self.peer(PEER_PORT);
         let flow = self
             .stack
-            .tcp_connect(
-                &mut self.driver,
-                self.now,
-                peer(PEER_PORT),
-                None,
-                Some(OUR_PORT),
-                FLOW,
-            )
+            .tcp_connect(&mut self.driver, self.now, to, None, Some(OUR_PORT), FLOW)
             .unwrap();
         self.flows.push(flow);
         self.turn();

@@ -1,6 +1,7 @@
 //! TCP segments as a test writes them down: sequence numbers relative to both sides' initial ones, what is not said is
 //! not compared. Encoded and decoded by a library that shares nothing with the stack.
 
+use super::frames_v6::{self, OUR_IP6, PEER_IP6};
 use super::{OUR_IP, OUR_MAC, PEER_IP, PEER_MAC};
 use etherparse::{EtherType, Ethernet2Header, IpNumber, Ipv4Header, NetHeaders, PacketHeaders, TcpHeader};
 use etherparse::{TcpOptionElement, TransportHeader};
@@ -163,23 +164,34 @@ impl Segment {
         frame
     }
 
+    /// The same between IPv6 hosts.
+    pub(crate) fn encode_v6(&self, seq: u32, ack: u32) -> Vec<u8> {
+        let narrow = self.encode(seq, ack);
+        let (mut tcp, payload) = TcpHeader::from_slice(&narrow[34..]).unwrap();
+        tcp.checksum = tcp
+            .calc_checksum_ipv6_raw(PEER_IP6.octets(), OUR_IP6.octets(), payload)
+            .unwrap();
+        let segment = [&tcp.to_bytes()[..], payload].concat();
+        frames_v6::packet((PEER_IP6, OUR_IP6), 6, &segment)
+    }
+
     /// Reads a frame from us to the peer, with absolute numbers, and checks its checksums; `None` if it is not TCP.
     pub(crate) fn decode(frame: &[u8]) -> Option<Segment> {
         let headers = PacketHeaders::from_ethernet_slice(frame).unwrap();
-        let Some(NetHeaders::Ipv4(ip, _)) = headers.net else {
-            return None;
-        };
-        assert_eq!(ip.header_checksum, ip.calc_header_checksum(), "IPv4 checksum");
-        assert_eq!(ip.source, OUR_IP.octets());
         let Some(TransportHeader::Tcp(tcp)) = headers.transport else {
             return None;
         };
         let payload = headers.payload.slice();
-        assert_eq!(
-            tcp.checksum,
-            tcp.calc_checksum_ipv4(&ip, payload).unwrap(),
-            "TCP checksum"
-        );
+        let checksum = match headers.net {
+            Some(NetHeaders::Ipv4(ip, _)) => {
+                assert_eq!(ip.header_checksum, ip.calc_header_checksum(), "IPv4 checksum");
+                assert_eq!(ip.source, OUR_IP.octets());
+                tcp.calc_checksum_ipv4(&ip, payload)
+            }
+            Some(NetHeaders::Ipv6(ip, _)) => tcp.calc_checksum_ipv6(&ip, payload),
+            net => panic!("{net:?}"),
+        };
+        assert_eq!(tcp.checksum, checksum.unwrap(), "TCP checksum");
         let flag = |set, bit| if set { bit } else { 0 };
         let options = tcp.options_iterator().map(Result::unwrap);
         Some(Segment {
