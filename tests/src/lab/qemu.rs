@@ -73,8 +73,10 @@ impl Images {
     }
 
     fn console(&self, command: &mut Command, console: Console) {
-        let mut words =
-            "console=ttyS0 quiet panic=-1 intel_iommu=on iommu=pt hugepagesz=2M hugepages=256".to_owned();
+        // On a busy machine the emulated timer comes too late for the check Linux makes of it at boot.
+        let mut words = "console=ttyS0 quiet panic=-1 no_timer_check intel_iommu=on iommu=pt \
+                         hugepagesz=2M hugepages=256"
+            .to_owned();
         match console {
             Console::Shell => {
                 words = format!("{words} {SHELL}");
