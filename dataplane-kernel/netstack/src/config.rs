@@ -45,6 +45,11 @@ pub struct Config {
     pub udp_sends: u32,
     /// Most pieces of app memory queued for sending, over all flows.
     pub max_send_spans: u32,
+    /// Most TCP connections at once with data of several times of sending on its way, or with losses to be repaired. The
+    /// others rely on the retransmission timeout.
+    pub max_loss_boards: u32,
+    /// Most ranges of sent data that these are told apart in, over all of them.
+    pub max_loss_ranges: u32,
 
     /// Keys the hashes that an outsider must not foresee. Drawn at random at each start.
     pub secret: [u8; 16],
@@ -127,6 +132,8 @@ impl Config {
             udp_held_buffers: 2048,
             udp_sends: 2048,
             max_send_spans: 65536,
+            max_loss_boards: 4096,
+            max_loss_ranges: 32768,
             secret: [0; 16],
             tcp: TcpConfig::default(),
         }

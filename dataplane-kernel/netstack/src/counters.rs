@@ -139,8 +139,12 @@ counters! {
     tcp_retransmits,
     /// Retransmission timeouts.
     tcp_timeouts,
-    /// Fast retransmits.
+    /// Losses found before a timeout, and repaired as one.
     tcp_fast_retransmits,
+    /// Probes sent because the end of a flight was not acknowledged (RFC 8985).
+    tcp_tail_probes,
+    /// Losses that turned out to be none (RFC 4015).
+    tcp_spurious,
     /// Zero-window probes sent.
     tcp_zero_window_probes,
     /// Keepalive probes sent.
@@ -166,4 +170,8 @@ counters! {
     ipv6_pairs,
     /// Gauge: pieces of app memory queued for sending.
     send_spans,
+    /// Gauge: connections that keep track of their data on its way.
+    loss_boards,
+    /// Gauge: the ranges they know.
+    loss_ranges,
 }

@@ -72,8 +72,10 @@ impl Stack {
         };
         let unreserved = config.rx_buffers.saturating_sub(config.rx_reserve);
         let udp_held_buffers = config.udp_held_buffers.min(unreserved / 4);
+        let tuning = Tuning::new(&config);
         let mut shared = Shared {
-            tuning: Tuning::new(&config),
+            boards: crate::tcp::board::boards(&tuning),
+            tuning,
             counters: Counters::default(),
             rx: RxBuffers::new(config.rx_buffers, unreserved - udp_held_buffers),
             spans: crate::tcp::span_slab(config.max_send_spans),
@@ -131,6 +133,8 @@ impl Stack {
             buffers_udp: u64::from(self.udp.held_buffers()),
             ipv6_pairs: self.shared.pairs.used() as u64,
             send_spans: u64::from(self.shared.spans.used()),
+            loss_boards: u64::from(self.shared.boards.used()),
+            loss_ranges: u64::from(self.shared.boards.records.used()),
             ..self.shared.counters
         }
     }

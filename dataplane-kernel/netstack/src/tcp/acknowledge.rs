@@ -1,16 +1,17 @@
 //! What a segment acknowledges (RFC 9293 section 3.10.7.4, fifth; RFC 5681; RFC 6298 section 5).
 
 use super::Shared;
-use super::congestion::{OnAck, OnDuplicate};
 use super::flow::{Flow, Marks, State};
+use super::recovery::News;
+use super::scoreboard::NONE;
 use crate::seq::SeqNum;
 use crate::wire::tcp::Segment;
 use crate::{Env, Instant};
 
 impl Flow {
     /// SND.UNA < `ack` =< SND.MAX. The app's bytes among them are counted as sent.
-    pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
-        let acked = self.snd_una.distance_to(ack);
+    pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum, news: &mut News) {
+        let (from, acked) = (self.snd_una, self.snd_una.distance_to(ack));
         // Before the data stands SYN, behind it FIN: neither is in the queue.
         let syn = u32::from(self.snd_una == self.iss);
         let queued = self.snd_una.distance_to(self.snd_end);
@@ -22,16 +23,37 @@ impl Flow {
         if self.snd_nxt.before(ack) {
             self.skip_to(ack);
         }
-        self.advance_by(shared, now, ack, acked);
+        if self.board == NONE {
+            self.advance_by(shared, now, acked);
+            news.acked = acked;
+        } else {
+            self.learn_acked(shared, now, from, news);
+        }
+        self.send_more(shared);
     }
 
-    /// The same where nothing but data is open, none of it being retransmitted: ESTABLISHED, SND.NXT = SND.MAX.
+    /// The same where nothing but data is open, none of it being sent again from the front: ESTABLISHED, SND.NXT =
+    /// SND.MAX.
     #[inline]
-    pub(crate) fn take_data_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
-        let acked = self.snd_una.distance_to(ack);
+    pub(crate) fn take_data_ack(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        ack: SeqNum,
+        echo: Option<u32>,
+    ) {
+        let (from, acked) = (self.snd_una, self.snd_una.distance_to(ack));
         self.take_sent(shared, acked);
         self.snd_una = ack;
-        self.advance_by(shared, now, ack, acked);
+        if self.board == NONE {
+            self.advance_by(shared, now, acked);
+        } else {
+            let mut news = News::new(echo);
+            self.learn_acked(shared, now, from, &mut news);
+            self.conclude(shared, now, &news);
+        }
+        self.restart_rto(shared, now);
+        self.send_more(shared);
     }
 
     /// `data` bytes from the front of the queue have arrived.
@@ -42,24 +64,19 @@ impl Flow {
         self.make_ready(shared);
     }
 
-    /// SND.UNA has moved to `ack`, by `acked`: round-trip time, congestion window, timer; and perhaps more can be sent.
+    /// SND.UNA has moved by `acked` bytes that all left at one time: round-trip time and congestion window.
     #[inline]
-    fn advance_by(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum, acked: u32) {
-        if self.marks.has(Marks::TIMING) && ack.at_or_after(self.rtt_seq) {
-            self.marks.clear(Marks::TIMING);
+    fn advance_by(&mut self, shared: &mut Shared, now: Instant, acked: u32) {
+        if !self.marks.has(Marks::AMBIGUOUS) {
             self.rtt
-                .sample(now.ns_since(self.rtt_since), shared.tuning.rto_bounds);
+                .sample(now.ns_since(self.sent_at), shared.tuning.rto_bounds);
         }
-        let (in_flight, mss) = (self.in_flight(), u32::from(self.mss));
-        if self
-            .congestion
-            .on_ack(acked, ack, in_flight, self.flight_peak, mss)
-            == OnAck::Retransmit
-        {
-            self.marks.set(Marks::RETRANSMIT);
-            self.make_dirty(shared);
-        }
-        self.restart_rto(shared, now);
+        self.congestion
+            .on_ack(acked, self.flight_peak, u32::from(self.mss));
+    }
+
+    #[inline]
+    fn send_more(&mut self, shared: &mut Shared) {
         if self.snd_nxt != self.snd_end || self.marks.has(Marks::FIN_QUEUED) {
             self.make_dirty(shared);
         }
@@ -67,10 +84,11 @@ impl Flow {
 
     /// RFC 6298 sections 5.2 and 5.3: no timer once all is acknowledged, a fresh one otherwise; and the peer lives.
     #[inline]
-    fn restart_rto(&mut self, shared: &mut Shared, now: Instant) {
+    pub(crate) fn restart_rto(&mut self, shared: &mut Shared, now: Instant) {
         self.backoff = 0;
         self.unanswered = 0;
         if self.snd_una == self.snd_max {
+            self.marks.clear(Marks::AMBIGUOUS);
             self.rto_at = Instant::FAR;
             return;
         }
@@ -120,24 +138,39 @@ impl Flow {
 
     /// RFC 5681 section 2: a duplicate ACK has no data, no SYN, no FIN and no news of the window, and comes while
     /// something is on its way.
-    pub(crate) fn take_duplicate_ack(&mut self, shared: &mut Shared, segment: &Segment<'_>) {
+    fn is_duplicate_ack(&self, segment: &Segment<'_>) -> bool {
         let same_window = u32::from(segment.window) << self.snd_shift == self.snd_wnd;
-        let probing = self.marks.has(Marks::PERSIST);
-        if segment.sequence_len() != 0 || !same_window || self.snd_una == self.snd_max || probing {
+        let out = self.snd_una != self.snd_max;
+        segment.sequence_len() == 0 && same_window && out && !self.marks.has(Marks::PERSIST)
+    }
+
+    /// The ACK field and the SACK blocks of an acceptable segment, whose ACK is within what RFC 5961 section 5.2 allows.
+    pub(crate) fn take_ack_fields(&mut self, shared: &mut Shared, now: Instant, segment: &Segment<'_>) {
+        let options = segment.all_options();
+        let stamps = options.timestamps.filter(|_| self.marks.has(Marks::TIMESTAMPS));
+        let mut news = News::new(stamps.map(|stamps| stamps.echo));
+        if segment.ack.after(self.snd_una) {
+            self.take_window(shared, segment);
+            self.take_ack(shared, now, segment.ack, &mut news);
+        } else if segment.ack == self.snd_una {
+            self.unanswered = 0;
+            news.is_duplicate = self.is_duplicate_ack(segment);
+            self.take_window(shared, segment);
+        } else {
             return;
         }
-        let out = self.snd_una.distance_to(self.snd_max);
-        match self
-            .congestion
-            .on_duplicate(segment.ack, self.snd_max, out, u32::from(self.mss))
-        {
-            OnDuplicate::Wait => {}
-            OnDuplicate::SendNew => self.make_dirty(shared),
-            OnDuplicate::Retransmit => {
-                shared.counters.tcp_fast_retransmits += 1;
-                self.marks.set(Marks::RETRANSMIT);
-                self.make_dirty(shared);
-            }
+        let has_sack = self.marks.has(Marks::SACK);
+        if has_sack {
+            self.learn_sacked(shared, now, &options.sack, &mut news);
+        }
+        if news.is_duplicate && !has_sack && !self.ensure_board(shared) {
+            return;
+        }
+        if self.board != NONE {
+            self.conclude(shared, now, &news);
+        }
+        if news.acked > 0 {
+            self.restart_rto(shared, now);
         }
     }
 

@@ -35,8 +35,11 @@ impl Flow {
         if !self.ack_step(shared, env, now, arrival.segment) || self.state == State::Closed {
             return Some(arrival.buf);
         }
+        // Of what brings nothing there is nothing to tell, least of all to a peer that waits for a gap to be filled too:
+        // each would answer the other's ACK for ever.
+        let brings = arrival.segment.sequence_len() > 0;
         let kept = self.take_segment_data(shared, env, now, arrival);
-        if self.state.may_receive() {
+        if brings && self.state.may_receive() {
             self.check_fin(shared, env, now);
         }
         kept
@@ -130,6 +133,10 @@ impl Flow {
         }
         if segment.sequence_len() > 0 {
             shared.counters.tcp_duplicate += u64::from(!segment.payload.is_empty());
+            let end = segment.seq + u32::try_from(segment.payload.len()).unwrap_or(0);
+            if end.at_or_before(self.rcv_nxt) {
+                self.note_twice(segment.seq, end);
+            }
             self.ack_now(shared);
             self.take_late_ack(shared, env, now, segment);
         } else {
@@ -173,8 +180,7 @@ impl Flow {
             && segment.ack.after(self.snd_una)
             && segment.ack.at_or_before(self.snd_max);
         if news {
-            self.take_window(shared, segment);
-            self.take_ack(shared, now, segment.ack);
+            self.take_ack_fields(shared, now, segment);
             if self.is_fin_acked() {
                 self.on_fin_acked(shared, env, now);
             }
@@ -198,14 +204,7 @@ impl Flow {
             self.challenge(shared, now);
             return false;
         }
-        if segment.ack.after(self.snd_una) {
-            self.take_window(shared, segment);
-            self.take_ack(shared, now, segment.ack);
-        } else if segment.ack == self.snd_una {
-            self.unanswered = 0;
-            self.take_duplicate_ack(shared, segment);
-            self.take_window(shared, segment);
-        }
+        self.take_ack_fields(shared, now, segment);
         if self.is_fin_acked() {
             self.on_fin_acked(shared, env, now);
         }

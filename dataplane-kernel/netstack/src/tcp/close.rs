@@ -3,6 +3,7 @@
 
 use super::Shared;
 use super::flow::{EndReason, Flow, Marks, State};
+use super::scoreboard::NONE;
 use crate::{Env, Error, Instant};
 
 impl Flow {
@@ -93,6 +94,9 @@ impl Flow {
     pub(crate) fn enter_time_wait(&mut self, shared: &mut Shared, now: Instant) {
         self.state = State::TimeWait;
         self.rto_at = Instant::FAR;
+        if self.board != NONE {
+            self.drop_board(shared);
+        }
         shared.counters.tcp_closed += 1;
         shared.counters.flows_time_wait += 1;
         if !self.marks.has(Marks::ON_TIME_WAIT) {
@@ -120,6 +124,9 @@ impl Flow {
         self.state = State::Closed;
         self.drop_beyond(shared, env);
         self.send.clear(&mut shared.spans);
+        if self.board != NONE {
+            self.drop_board(shared);
+        }
         self.leave_backlog(shared);
         let deadlines = [
             &mut self.rto_at,

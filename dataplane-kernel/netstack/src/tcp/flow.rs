@@ -2,11 +2,13 @@
 
 use super::congestion::Congestion;
 use super::rtt::RttEstimator;
+use super::scoreboard::NONE;
 use super::span_queue::SpanQueue;
 use super::template::Template;
 use super::tuple::Tuple;
 use crate::rx_buffers::BufList;
 use crate::seq::SeqNum;
+use crate::wire::tcp_options::SackBlock;
 use crate::{Error, Id, Instant, TxTicket};
 
 /// RFC 9293 section 3.3.2. LISTEN is a [`super::listener::Listener`].
@@ -51,7 +53,7 @@ impl State {
 
 /// Yes-or-no facts of a flow, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks(u32);
+pub(crate) struct Marks(u64);
 
 macro_rules! marks {
     ($($(#[$doc:meta])* $name:ident = $bit:literal,)*) => {
@@ -78,16 +80,16 @@ marks! {
     FIN_SENT = 6,
     /// `fin_seq` holds where the peer's FIN stands, and data before it is missing.
     FIN_AHEAD = 7,
-    /// Send the first unacknowledged segment again.
-    RETRANSMIT = 8,
+    /// Send a tail loss probe.
+    PROBE_TAIL = 8,
     /// Send a probe: a byte beyond the peer's window, or nothing new, for keepalive.
     PROBE_WINDOW = 9,
     /// See `PROBE_WINDOW`.
     PROBE_ALIVE = 10,
     /// The timer waits for the peer's window to open.
     PERSIST = 11,
-    /// `rtt_seq` and `rtt_since` time a segment.
-    TIMING = 12,
+    /// Something that is out was sent more than once, and there is no board to say what (RFC 6298 section 3).
+    AMBIGUOUS = 12,
     /// `repeat_ticket` is of a retransmission that may still stand in the transmit ring.
     REPEATED = 13,
     /// Data was put into the transmit ring, and the device was not seen to let go of it: `data_ticket` and `mark_ticket`
@@ -125,6 +127,10 @@ marks! {
     OFFERED = 29,
     /// Data within the window was dropped for lack of buffers.
     STARVED = 30,
+    /// The retransmission timer stands at the probe timeout, before the retransmission timeout.
+    PROBE_TIMEOUT = 31,
+    /// `twice` holds data that came once more than it was needed.
+    TWICE = 32,
 }
 
 impl Marks {
@@ -230,8 +236,8 @@ pub(crate) struct Flow {
     pub(crate) flight_peak: u32,
     pub(crate) congestion: Congestion,
     pub(crate) rtt: RttEstimator,
-    pub(crate) rtt_seq: SeqNum,
-    pub(crate) rtt_since: Instant,
+    /// Its [`super::board::Board`], or none.
+    pub(crate) board: u32,
     /// When the wheel comes back to this flow: no later than any deadline below.
     pub(crate) wheel_at: Instant,
     /// Retransmission, or the next window probe.
@@ -260,6 +266,8 @@ pub(crate) struct Flow {
     pub(crate) beyond_buffers: u32,
     /// In the range that came last: the first block of SACK.
     pub(crate) beyond_latest: SeqNum,
+    /// The D-SACK to be sent (RFC 2883).
+    pub(crate) twice: SackBlock,
     /// When TIME-WAIT, FIN-WAIT-2 or a silent peer ends.
     pub(crate) linger_at: Instant,
     /// Idle time before keepalive probes; 0: none.
@@ -325,10 +333,9 @@ impl Flow {
             send: SpanQueue::EMPTY,
             sent_untold: 0,
             flight_peak: 0,
-            congestion: Congestion::new(0, SeqNum(0)),
+            congestion: Congestion::new(0),
             rtt: RttEstimator::new(0),
-            rtt_seq: SeqNum(0),
-            rtt_since: Instant(0),
+            board: NONE,
             wheel_at: Instant::FAR,
             rto_at: Instant::FAR,
             delayed_ack_at: Instant::FAR,
@@ -346,6 +353,7 @@ impl Flow {
             beyond: BufList::EMPTY,
             beyond_buffers: 0,
             beyond_latest: SeqNum(0),
+            twice: SackBlock::default(),
             linger_at: Instant::FAR,
             keepalive_ns: 0,
             keepalive_at: Instant::FAR,

@@ -52,9 +52,8 @@ impl Flow {
             .ok_or(Blocked::RingFull)?;
         self.acknowledged_all();
         self.snd_nxt = self.iss + 1;
-        if self.snd_max == self.iss {
-            self.marks.set(Marks::TIMING);
-            (self.rtt_seq, self.rtt_since) = (self.snd_nxt, now);
+        if self.snd_max != self.iss {
+            self.marks.set(Marks::AMBIGUOUS);
         }
         self.snd_max = self.snd_max.later_of(self.snd_nxt);
         self.sent_at = now;

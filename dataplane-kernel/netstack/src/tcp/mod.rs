@@ -78,6 +78,21 @@ mod template;
 /// Segments leave again.
 mod retransmit;
 
+/// What is lost, and what follows.
+mod recovery;
+
+/// Losses, by time.
+mod rack;
+
+/// Losses at the end of a flight.
+mod tail_probe;
+
+/// What a flow in trouble needs.
+pub(crate) mod board;
+
+/// The data on its way, range by range.
+mod scoreboard;
+
 /// Round-trip times.
 pub(crate) mod rtt;
 
@@ -100,6 +115,7 @@ use crate::route::NextHop;
 use crate::rx_buffers::RxBuffers;
 use crate::timer_wheel::TimerWheel;
 use crate::{Config, Counters, Instant};
+use board::Boards;
 use challenge::ChallengeLimit;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -116,6 +132,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) rx: RxBuffers,
     pub(crate) spans: SpanSlab,
+    pub(crate) boards: Boards,
     pub(crate) wheel: TimerWheel,
     /// Flows with something to tell.
     pub(crate) ready: Ring,
@@ -229,6 +246,8 @@ pub(crate) struct Tuning {
     pub(crate) device_checksum: bool,
     pub(crate) offer_options: bool,
     pub(crate) default_backlog: u32,
+    pub(crate) max_boards: u32,
+    pub(crate) max_records: u32,
     pub(crate) rto_initial_ns: u64,
     pub(crate) rto_bounds: RtoBounds,
     pub(crate) max_retransmits: u8,
@@ -273,6 +292,8 @@ impl Tuning {
             device_checksum: config.tx_checksum,
             offer_options: tcp.offer_options,
             default_backlog: tcp.default_backlog.max(1),
+            max_boards: config.max_loss_boards,
+            max_records: config.max_loss_ranges,
             rto_initial_ns: ns(tcp.rto_initial),
             rto_bounds: RtoBounds {
                 min_ns: rto_min_ns,

@@ -2,6 +2,7 @@
 
 use super::congestion::Congestion;
 use super::flow::{EndReason, Flow, Marks, State};
+use super::recovery::News;
 use super::rtt::RttEstimator;
 use super::template::Template;
 use super::{MIN_SEGMENT, Shared};
@@ -61,7 +62,7 @@ impl Flow {
         self.snd_end = iss + 1;
         let max_segment = shared.max_segment(&self.tuple);
         self.mss = max_segment;
-        self.congestion = Congestion::new(max_segment.into(), iss);
+        self.congestion = Congestion::new(max_segment.into());
         self.rtt = RttEstimator::new(shared.tuning.rto_initial_ns);
         self.ts_offset = shared.secrets.timestamp_offset(&ends, ports);
         self.template = Template::new(shared.interface.mac, &ends, &self.tuple);
@@ -107,7 +108,7 @@ impl Flow {
             mss -= u16::try_from(TIMESTAMPS_LEN).unwrap_or(0);
         }
         self.mss = mss;
-        self.congestion = Congestion::new(mss.into(), self.iss);
+        self.congestion = Congestion::new(mss.into());
     }
 
     /// Section 3.10.7.3.
@@ -176,7 +177,8 @@ impl Flow {
         }
         self.snd_nxt = self.snd_max;
         self.snd_wl1 = segment.seq;
-        self.take_ack(shared, now, segment.ack);
+        self.take_ack(shared, now, segment.ack, &mut News::default());
+        self.restart_rto(shared, now);
         shared.counters.tcp_opened_passive += u64::from(self.marks.has(Marks::PASSIVE));
         self.marks.set(Marks::TELL_OPEN);
         self.make_ready(shared);

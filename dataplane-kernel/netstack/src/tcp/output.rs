@@ -3,6 +3,7 @@
 use super::Shared;
 use super::emit::Outgoing;
 use super::flow::{Flow, Marks, State};
+use super::scoreboard::NONE;
 use crate::neighbor::Lookup;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::Flags;
@@ -33,12 +34,20 @@ impl Flow {
         if self.state.is_opening() || self.state == State::Closed {
             return self.transmit_handshake(shared, env, now);
         }
-        let urgent = Marks::RETRANSMIT.or(Marks::PROBE_WINDOW).or(Marks::PROBE_ALIVE);
+        let urgent = Marks::PROBE_TAIL.or(Marks::PROBE_WINDOW).or(Marks::PROBE_ALIVE);
         if self.marks.has_any(urgent) {
-            self.transmit_again(shared, env, now)?;
+            self.transmit_probes(shared, env, now)?;
+        }
+        if self.board != NONE {
+            self.transmit_lost(shared, env, now)?;
         }
         if !self.marks.has(Marks::FIN_SENT) && self.state != State::TimeWait {
-            self.transmit_new(shared, env, now)?;
+            let sent = self.transmit_new(shared, env, now);
+            // After all of it: what a probe has to wait for depends on how much is out.
+            if self.rto_at == Instant::FAR && self.snd_una != self.snd_max {
+                self.start_rto(shared, now);
+            }
+            sent?;
         }
         if self.marks.has(Marks::ACK_NOW) {
             self.transmit_ack(shared, env, now)?;
@@ -86,8 +95,8 @@ impl Flow {
             let room = self
                 .congestion
                 .window()
-                .min(self.snd_wnd)
-                .saturating_sub(in_flight);
+                .saturating_sub(self.pipe(shared))
+                .min(self.snd_wnd.saturating_sub(in_flight));
             let whole = unsent.min(u32::from(self.mss));
             let len = whole.min(room);
             // RFC 9293 section 3.8.6.2.1: a full segment, all there is (data is always pushed, Nagle's algorithm is not
@@ -101,6 +110,8 @@ impl Flow {
             }
             if in_flight == 0 {
                 self.begin_flight(now);
+            } else if self.sent_at != now {
+                self.close_burst(shared, now);
             }
             let (piece, cut);
             let (payload, len): (&[Span], u32) = match self.send.piece(&shared.spans, len) {
@@ -131,7 +142,7 @@ impl Flow {
 
     /// One segment at SND.NXT.
     #[inline]
-    fn transmit_data<E: Env>(
+    pub(crate) fn transmit_data<E: Env>(
         &mut self,
         shared: &mut Shared,
         env: &mut E,
@@ -169,16 +180,9 @@ impl Flow {
         }
         if seq.before(self.snd_max) {
             self.repeated(shared, ticket);
-        } else if !self.marks.has(Marks::TIMING) {
-            self.marks.set(Marks::TIMING);
-            self.rtt_seq = next;
-            self.rtt_since = now;
         }
         self.snd_max = self.snd_max.later_of(next);
         self.marks.clear(Marks::PERSIST);
-        if self.rto_at == Instant::FAR {
-            self.start_rto(shared, now);
-        }
         Ok(())
     }
 
@@ -189,7 +193,7 @@ impl Flow {
         env: &mut E,
         now: Instant,
     ) -> Result<(), Blocked> {
-        if !self.beyond.is_empty() && self.marks.has(Marks::SACK) {
+        if self.marks.has(Marks::TWICE) || !self.beyond.is_empty() && self.marks.has(Marks::SACK) {
             return self.transmit_sack(shared, env, now);
         }
         let seq = self.snd_nxt.later_of(self.snd_max);

@@ -22,6 +22,10 @@ impl Flow {
             self.ack_now(shared);
             return Some(arrival.buf);
         };
+        if self.is_kept_already(&shared.rx, meta) {
+            let end = arrival.segment.seq + u32::try_from(arrival.segment.payload.len()).unwrap_or(0);
+            self.note_twice(arrival.segment.seq, end);
+        }
         let in_order = meta.seq == self.rcv_nxt;
         if !self.may_hold_more(shared) || !(in_order || self.may_keep_beyond(shared)) {
             self.drop_for_lack_of_room(shared);
@@ -68,6 +72,12 @@ impl Flow {
         }
         meta.truncate(u32::try_from(meta.seq.signed_distance_to(limit)).unwrap_or(0));
         (meta.len > 0).then_some(meta)
+    }
+
+    /// All of it lies beyond a gap already.
+    fn is_kept_already(&self, rx: &RxBuffers, meta: Meta) -> bool {
+        self.beyond_ranges(rx)
+            .any(|range| meta.seq.at_or_after(range.start) && meta.end().at_or_before(range.end))
     }
 
     /// Half of what a flow may hold, and only while buffers are plenty, so that the missing piece finds room.

@@ -55,7 +55,8 @@ impl Flow {
             return None;
         }
         if !self.marks.has(Marks::TIMESTAMPS) {
-            return Some(Timestamps::default());
+            // Else there may be SACK blocks.
+            return segment.options.is_empty().then(Timestamps::default);
         }
         let stamps = Timestamps::parse_alone(segment.options)?;
         let age = stamps.value.wrapping_sub(self.ts_recent).cast_signed();
@@ -78,7 +79,8 @@ impl Flow {
         }
         self.take_window(shared, segment);
         if segment.ack != self.snd_una {
-            self.take_data_ack(shared, now, segment.ack);
+            let echo = self.marks.has(Marks::TIMESTAMPS).then_some(stamps.echo);
+            self.take_data_ack(shared, now, segment.ack, echo);
         }
         if segment.payload.is_empty() {
             return Some(arrival.buf);

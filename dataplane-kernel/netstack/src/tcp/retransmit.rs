@@ -1,16 +1,37 @@
-//! Segments leave again: what was lost (RFC 6298, RFC 6582), and probes of a closed window (RFC 9293 section 3.8.6.1) or
+//! Segments leave again: what was lost (RFC 6298, RFC 6675), and probes of a closed window (RFC 9293 section 3.8.6.1) or
 //! of a silent peer (section 3.8.4).
 
-use super::Shared;
+use super::board::{Phase, Probe, Undo};
 use super::flow::{EndReason, Flow, Marks};
 use super::output::Blocked;
+use super::scoreboard::{NONE, Stamp};
+use super::{Shared, timestamp_clock};
+use crate::seq::SeqNum;
 use crate::wire::tcp::Flags;
 use crate::{Env, Error, Instant, TxTicket};
 
 impl Flow {
-    /// The retransmission timer starts now.
+    /// The retransmission timer starts now; if a probe may be of use, it goes off for that first.
     #[inline]
     pub(crate) fn start_rto(&mut self, shared: &mut Shared, now: Instant) {
+        let rto_ns = self.rtt.rto_ns(self.backoff, shared.tuning.rto_bounds);
+        let first_ns = match self.probe_timeout_ns(rto_ns) {
+            Some(probe_ns) if self.may_probe(shared) => {
+                self.marks.set(Marks::PROBE_TIMEOUT);
+                probe_ns
+            }
+            _ => {
+                self.marks.clear(Marks::PROBE_TIMEOUT);
+                rto_ns
+            }
+        };
+        self.rto_at = now.after_ns(first_ns);
+        self.arm(shared, self.rto_at);
+    }
+
+    /// The same without a probe.
+    pub(crate) fn start_timeout(&mut self, shared: &mut Shared, now: Instant) {
+        self.marks.clear(Marks::PROBE_TIMEOUT);
         let rto_ns = self.rtt.rto_ns(self.backoff, shared.tuning.rto_bounds);
         self.rto_at = now.after_ns(rto_ns);
         self.arm(shared, self.rto_at);
@@ -36,25 +57,63 @@ impl Flow {
             return self.give_up(shared, env);
         }
         self.unanswered = self.unanswered.saturating_add(1);
-        self.marks.clear(Marks::TIMING);
         if self.marks.has(Marks::PERSIST) {
             self.marks.set(Marks::PROBE_WINDOW);
         } else if self.state.is_opening() {
             self.snd_nxt = self.iss;
         } else {
             shared.counters.tcp_timeouts += 1;
-            let out = self.snd_una.distance_to(self.snd_max);
-            self.congestion
-                .on_timeout(self.snd_max, out, u32::from(self.mss), self.backoff == 0);
-            self.snd_nxt = self.snd_una;
-            self.send.rewind();
-            self.marks.clear(Marks::FIN_SENT);
+            self.take_all_for_lost(shared, now);
         }
         self.backoff = self.backoff.saturating_add(1);
         // The neighbour may have moved.
         self.neighbor_epoch = 0;
-        self.start_rto(shared, now);
+        self.start_timeout(shared, now);
         self.make_dirty(shared);
+    }
+
+    /// A timeout: whatever is out and not known to have arrived is lost (RFC 8985 section 6.3). Without a board, or when
+    /// the peer's window has shrunk since (RFC 7323 section 2.4), everything is to be sent anew.
+    fn take_all_for_lost(&mut self, shared: &mut Shared, now: Instant) {
+        let (una, nxt, in_flight) = (self.snd_una, self.snd_nxt, self.in_flight());
+        let (mss, first) = (u32::from(self.mss), self.backoff == 0);
+        let first_again = timestamp_clock(now).wrapping_add(self.ts_offset);
+        if in_flight > self.snd_wnd && self.board != NONE {
+            self.drop_board(shared);
+        }
+        if in_flight <= self.snd_wnd
+            && self.ensure_board(shared)
+            && let Some((board, records)) = shared.boards.get(self.board)
+        {
+            // RFC 2018 section 8: the peer may have dropped what it had.
+            if !first || board.ranges.front_is_sacked(records) {
+                board.ranges.forget_sacked(records);
+            }
+            board.presumed = 0;
+            board.duplicates = 0;
+            board.probe = Probe::None;
+            board.ranges.mark_lost(records, una, |_, _| true);
+            if board.phase == Phase::Open {
+                board.undo = Some(Undo {
+                    before: self.congestion,
+                    first_again,
+                    unproven: 0,
+                });
+                self.congestion.on_loss(in_flight, mss);
+            }
+            board.phase = Phase::Loss;
+            board.recover = nxt;
+        } else {
+            if first {
+                self.congestion
+                    .on_loss(self.snd_una.distance_to(self.snd_max), mss);
+            }
+            self.snd_nxt = self.snd_una;
+            self.send.rewind();
+            self.marks.clear(Marks::FIN_SENT);
+            self.marks.set(Marks::AMBIGUOUS);
+        }
+        self.congestion.on_timeout(mss);
     }
 
     /// RFC 9293 section 3.8.3, and the same for flows that nobody owns any more, even if the peer still answers probes.
@@ -84,21 +143,20 @@ impl Flow {
         shared.counters.tcp_retransmits += 1;
         self.repeat_ticket = ticket;
         self.marks.set(Marks::REPEATED);
-        self.marks.clear(Marks::TIMING);
     }
 
-    /// What the marks ask for: the first unacknowledged segment, or a probe.
+    /// The probes that the marks ask for.
     #[cold]
     #[inline(never)]
-    pub(crate) fn transmit_again<E: Env>(
+    pub(crate) fn transmit_probes<E: Env>(
         &mut self,
         shared: &mut Shared,
         env: &mut E,
         now: Instant,
     ) -> Result<(), Blocked> {
-        if self.marks.has(Marks::RETRANSMIT) {
-            self.retransmit_first(shared, env, now)?;
-            self.marks.clear(Marks::RETRANSMIT);
+        if self.marks.has(Marks::PROBE_TAIL) {
+            self.probe_tail(shared, env, now)?;
+            self.marks.clear(Marks::PROBE_TAIL);
         }
         if self.marks.has(Marks::PROBE_WINDOW) {
             self.probe_window(shared, env, now)?;
@@ -115,28 +173,69 @@ impl Flow {
         Ok(())
     }
 
-    fn retransmit_first<E: Env>(
+    /// What is lost, from the front, as far as the window allows (RFC 6675 section 5 step C).
+    #[inline(never)]
+    pub(crate) fn transmit_lost<E: Env>(
         &mut self,
         shared: &mut Shared,
         env: &mut E,
         now: Instant,
     ) -> Result<(), Blocked> {
-        if self.snd_una == self.snd_max {
-            return Ok(());
+        let (una, in_flight) = (self.snd_una, self.in_flight());
+        let mut from = una;
+        loop {
+            let Some((board, records)) = shared.boards.get(self.board) else {
+                return Ok(());
+            };
+            if board.ranges.lost == 0 {
+                return Ok(());
+            }
+            let pipe = board.pipe(in_flight);
+            let Some(lost) = board.ranges.next_lost(records, una, from) else {
+                return Ok(());
+            };
+            let len = lost.start.distance_to(lost.end).min(self.mss.into());
+            if pipe > 0 && pipe.saturating_add(len) > self.congestion.window() {
+                return Ok(());
+            }
+            from = self.transmit_range(shared, env, now, lost.start, lost.end)?;
         }
-        let data = self.snd_una.distance_to(self.snd_max.earlier_of(self.snd_end));
-        let cut = self.send.cut_front(&shared.spans, data.min(self.mss.into()));
-        let fin = cut.len == data && self.snd_max.after(self.snd_end);
+    }
+
+    /// One segment of `from..to` again, as long as it can be; gives where it ends.
+    pub(crate) fn transmit_range<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        from: SeqNum,
+        to: SeqNum,
+    ) -> Result<SeqNum, Blocked> {
+        let data = u32::try_from(from.signed_distance_to(to.earlier_of(self.snd_end))).unwrap_or(0);
+        let offset = self.snd_una.distance_to(from);
+        let cut = self
+            .send
+            .cut_behind(&shared.spans, offset, data.min(self.mss.into()));
+        let fin = cut.len == data && to.after(self.snd_end);
         let mut flags = Flags::ACK | Flags::PSH;
         if fin {
             flags = flags | Flags::FIN;
         }
         let ticket = self
-            .emit(shared, env, now, self.snd_una, flags, cut.spans(), cut.len)
+            .emit(shared, env, now, from, flags, cut.spans(), cut.len)
             .ok_or(Blocked::RingFull)?;
-        self.data_in_ring(ticket, self.snd_una + cut.len);
+        self.data_in_ring(ticket, from + cut.len);
         self.repeated(shared, ticket);
-        Ok(())
+        let end = from + (cut.len + u32::from(fin));
+        let una = self.snd_una;
+        if let Some((board, records)) = shared.boards.get(self.board) {
+            board.sent_again = board.sent_again.saturating_add(cut.len);
+            board.ranges.sent_again(records, una, from, end, Stamp::of(now));
+            if let Some(undo) = &mut board.undo {
+                undo.unproven = undo.unproven.saturating_add(1);
+            }
+        }
+        Ok(end)
     }
 
     /// What fits the window, and one byte (or FIN) beyond it if nothing does. SND.NXT stays, so that it is sent again

@@ -2,9 +2,10 @@
 
 use super::Shared;
 use super::emit::Outgoing;
-use super::flow::Flow;
+use super::flow::{Flow, Marks};
 use super::output::Blocked;
 use crate::rx_buffers::RxBuffers;
+use crate::seq::SeqNum;
 use crate::wire::tcp::Flags;
 use crate::wire::tcp_options::{MAX_LEN, Options, SackBlock, SackBlocks};
 use crate::{Env, Instant};
@@ -23,6 +24,7 @@ impl Flow {
             sack: self.sack_blocks(&shared.rx),
             ..Options::default()
         };
+        self.marks.clear(Marks::TWICE);
         let mut bytes = [0; MAX_LEN];
         let len = options.emit(&mut bytes);
         let outgoing = Outgoing {
@@ -40,9 +42,20 @@ impl Flow {
         Ok(())
     }
 
-    /// What has come beyond the gap, the latest first (RFC 2018 section 4); three blocks fit beside timestamps.
+    /// Data has come that was here already: the next ACK tells that first (RFC 2883 section 4). `end` is behind `start`.
+    pub(crate) fn note_twice(&mut self, start: SeqNum, end: SeqNum) {
+        if self.marks.has(Marks::SACK) && start.before(end) {
+            self.twice = SackBlock { start, end };
+            self.marks.set(Marks::TWICE);
+        }
+    }
+
+    /// After data that came twice, what has come beyond the gap, the latest first (RFC 2018 section 4); three blocks fit beside timestamps.
     fn sack_blocks(&self, rx: &RxBuffers) -> SackBlocks {
         let mut blocks = SackBlocks::default();
+        if self.marks.has(Marks::TWICE) {
+            blocks.push(self.twice);
+        }
         let mut ranges = self.beyond_ranges(rx);
         let latest = ranges.clone().find(|range| {
             self.beyond_latest

@@ -158,9 +158,9 @@ impl SpanQueue {
         cut_at(slab, self.cursor, max)
     }
 
-    /// Cuts at most `max` bytes at the front: what is to be sent again.
-    pub(crate) fn cut_front(&self, slab: &SpanSlab, max: u32) -> Cut {
-        cut_at(slab, self.head, max)
+    /// Cuts at most `max` bytes, `offset` bytes behind the front: what is to be sent again.
+    pub(crate) fn cut_behind(&self, slab: &SpanSlab, offset: u32, max: u32) -> Cut {
+        cut_at(slab, moved(slab, self.head, offset), max)
     }
 
     /// Moves the cursor over `count` bytes that were cut.
@@ -299,9 +299,12 @@ mod tests {
         assert_eq!(queue.cut(&slab, 100).len, 0);
         queue.release(&mut slab, 12);
         assert_eq!(
-            queue.cut_front(&slab, 10).spans(),
+            queue.cut_behind(&slab, 0, 10).spans(),
             &[span(2002, 8), span(3000, 2)]
         );
+        assert_eq!(queue.cut_behind(&slab, 8, 4).spans(), &[span(3000, 4)]);
+        assert_eq!(queue.cut_behind(&slab, 17, 4).spans(), &[span(3009, 1)]);
+        assert_eq!(queue.cut_behind(&slab, 18, 4).len, 0);
         queue.rewind();
         assert_eq!(queue.cut(&slab, 100).len, 18);
         queue.release(&mut slab, 18);

@@ -24,7 +24,7 @@ impl Flow {
             }
             return Some(arrival.buf);
         }
-        if self.marks.has(Marks::FIN_AHEAD) {
+        if self.marks.has(Marks::FIN_AHEAD) && segment.sequence_len() > 0 {
             // There is a gap, whether or not this fills it.
             self.ack_now(shared);
         }

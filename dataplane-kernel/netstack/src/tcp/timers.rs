@@ -29,8 +29,13 @@ impl Flow {
         }
         if now >= self.rto_at {
             self.rto_at = Instant::FAR;
-            self.on_rto(shared, env, now);
+            if self.marks.take(Marks::PROBE_TIMEOUT) {
+                self.on_probe_timeout(shared, now);
+            } else {
+                self.on_rto(shared, env, now);
+            }
         }
+        let look_at = self.look_for_losses(shared, now);
         if now >= self.keepalive_at {
             self.on_keepalive(shared, env, now);
         }
@@ -42,10 +47,29 @@ impl Flow {
             .rto_at
             .min(self.delayed_ack_at)
             .min(self.keepalive_at)
-            .min(self.linger_at);
+            .min(self.linger_at)
+            .min(look_at);
         if next != Instant::FAR {
             self.arm(shared, next);
         }
+    }
+
+    /// The time of RACK's: what might have been reordered is lost (RFC 8985 section 6.2). Gives when to look again.
+    fn look_for_losses(&mut self, shared: &mut Shared, now: Instant) -> Instant {
+        let Some((board, _)) = shared.boards.get(self.board) else {
+            return Instant::FAR;
+        };
+        if now < board.rack.look_at {
+            return board.rack.look_at;
+        }
+        if self.find_losses_by_time(shared, now) {
+            self.enter_recovery(shared, now);
+            self.make_dirty(shared);
+        }
+        shared
+            .boards
+            .get(self.board)
+            .map_or(Instant::FAR, |(board, _)| board.rack.look_at)
     }
 
     /// An ACK is due, though not at once, and nothing went out that took it along.

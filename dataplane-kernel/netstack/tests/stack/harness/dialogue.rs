@@ -487,6 +487,7 @@ impl Dialogue {
             ),
             (0, 0, 0)
         );
+        assert_eq!((counters.loss_boards, counters.loss_ranges), (0, 0));
         assert_eq!(counters.flows, counters.flows_time_wait, "flows are left");
         assert_eq!(self.driver.buffers_out(), 0, "buffers are left");
         assert_eq!(self.driver.in_flight(), 0);

@@ -93,6 +93,8 @@ impl Side {
         config.tx_checksum = random.chance(50);
         config.tcp.receive_window_bytes = plan.window_bytes;
         config.tcp.send_queue_bytes = 1 << 15;
+        config.max_loss_boards = [0, 1, 100][random.index(3)];
+        config.max_loss_ranges = [2, 20, 1000][random.index(3)];
         config.secret = std::array::from_fn(|_| random.byte());
         // Tens of losses in a row happen here; on real links nobody waits that long.
         config.tcp.max_retransmits = 60;
@@ -354,5 +356,6 @@ impl Side {
             ),
             (0, 0, 0)
         );
+        assert_eq!((counters.loss_boards, counters.loss_ranges), (0, 0));
     }
 }

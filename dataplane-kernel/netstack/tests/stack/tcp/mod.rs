@@ -4,6 +4,7 @@ mod active_open;
 mod close;
 mod data;
 mod keepalive;
+mod loss;
 mod passive_open;
 mod reassembly;
 mod reassembly_property;

@@ -120,6 +120,23 @@ fn without_sack_permitted_none_is_sent() {
     t.end();
 }
 
+/// An ACK for everything else than text would be answered by a peer in the same position, and so on without end.
+#[test]
+fn a_gap_before_a_fin_is_no_reason_to_answer_an_ack() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    t.send(fin(4, 1));
+    t.expect(ack(1, 1));
+    t.send(ack(5, 1));
+    t.expect_nothing();
+    t.send(data(1, 1, "abc"));
+    t.advance_ms(20);
+    t.expect(ack(1, 5));
+    t.read(flow, "abc");
+    t.expect_eof(flow);
+    t.end();
+}
+
 #[test]
 fn a_fin_beyond_a_gap_waits_for_it() {
     let mut t = Dialogue::new();

@@ -1,0 +1,156 @@
+//! Congestion control: slow start and congestion avoidance (RFC 5681). What is lost, and how data is sent again, is
+//! found by [`super::rack`] and done by [`super::recovery`]; here stands how much may be out. Bytes; no division on the
+//! way of an ACK.
+
+/// Initial window, in segments (RFC 6928).
+const INITIAL_SEGMENTS: u32 = 10;
+
+/// The sender's view of the network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Congestion {
+    /// Congestion window.
+    cwnd: u32,
+    /// Slow start threshold.
+    ssthresh: u32,
+    /// Bytes acknowledged towards the next step of congestion avoidance.
+    counted: u32,
+}
+
+impl Congestion {
+    /// Section 3.1.
+    pub(crate) fn new(mss: u32) -> Self {
+        Congestion {
+            cwnd: INITIAL_SEGMENTS * mss,
+            ssthresh: u32::MAX / 2,
+            counted: 0,
+        }
+    }
+
+    /// The window.
+    #[inline]
+    pub(crate) fn window(&self) -> u32 {
+        self.cwnd
+    }
+
+    /// The slow start threshold.
+    pub(crate) fn threshold(&self) -> u32 {
+        self.ssthresh
+    }
+
+    /// Recovery says how much may be out (RFC 6937).
+    pub(crate) fn set_window(&mut self, bytes: u32) {
+        self.cwnd = bytes;
+    }
+
+    /// RFC 6928 section 2: when a SYN was lost, the initial window is one segment.
+    pub(crate) fn restart_after_syn_timeout(&mut self, mss: u32) {
+        self.cwnd = mss;
+    }
+
+    /// An ACK of `acked` new bytes. `peak`: as much was in flight when something was sent last; if that was far from the
+    /// window, the window says nothing of the network and does not grow (RFC 7661).
+    #[inline]
+    pub(crate) fn on_ack(&mut self, acked: u32, peak: u32, mss: u32) {
+        if self.cwnd < peak.saturating_mul(2) {
+            self.grow(acked, peak, mss);
+        }
+    }
+
+    /// The same in slow start after a timeout (RFC 3465 section 2.3: by a segment at most, as one ACK may tell of data
+    /// that left the network long ago).
+    pub(crate) fn on_ack_after_timeout(&mut self, acked: u32, peak: u32, mss: u32) {
+        self.on_ack(acked.min(mss), peak, mss);
+    }
+
+    /// Counts bytes and not ACKs (RFC 3465): many ACKs for one segment gain the peer nothing.
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, acked: u32, peak: u32, mss: u32) {
+        if self.cwnd < self.ssthresh {
+            // RFC 5681 equation 2, but for the limit of one segment: a peer that takes in batches acknowledges a batch.
+            self.cwnd = self.cwnd.saturating_add(acked);
+            return;
+        }
+        if peak.saturating_add(mss) <= self.cwnd {
+            return;
+        }
+        // One segment per window of acknowledged bytes (section 3.1, RFC 3465 section 2.1).
+        self.counted = self.counted.saturating_add(acked);
+        if self.counted >= self.cwnd {
+            self.counted -= self.cwnd;
+            self.cwnd = self.cwnd.saturating_add(mss);
+        }
+    }
+
+    /// A loss was found while `in_flight` bytes were out. The window comes down in the course of the recovery.
+    pub(crate) fn on_loss(&mut self, in_flight: u32, mss: u32) {
+        self.ssthresh = half(in_flight, mss);
+        self.counted = 0;
+    }
+
+    /// The recovery is over.
+    pub(crate) fn on_recovered(&mut self) {
+        self.cwnd = self.ssthresh;
+    }
+
+    /// The retransmission timer has run out (RFC 5681 section 3.1: LW is one segment).
+    pub(crate) fn on_timeout(&mut self, mss: u32) {
+        self.counted = 0;
+        self.cwnd = mss;
+    }
+
+    /// Nothing has been sent for longer than a retransmission timeout: what the window says is out of date (RFC 5681
+    /// section 4.1).
+    pub(crate) fn on_idle(&mut self, mss: u32) {
+        self.cwnd = self.cwnd.min(INITIAL_SEGMENTS * mss);
+    }
+}
+
+/// RFC 5681 equation 4.
+fn half(in_flight: u32, mss: u32) -> u32 {
+    (in_flight / 2).max(2 * mss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Congestion;
+
+    const MSS: u32 = 1000;
+
+    #[test]
+    fn slow_start_doubles_and_an_idle_window_stays() {
+        let mut congestion = Congestion::new(MSS);
+        for _ in 0..10 {
+            congestion.on_ack(MSS, 20 * MSS, MSS);
+        }
+        assert_eq!(congestion.window(), 20 * MSS);
+        congestion.on_ack(MSS, 3 * MSS, MSS);
+        assert_eq!(congestion.window(), 20 * MSS);
+    }
+
+    #[test]
+    fn avoidance_adds_one_segment_per_window() {
+        let mut congestion = Congestion::new(MSS);
+        congestion.on_loss(8 * MSS, MSS);
+        congestion.on_timeout(MSS);
+        assert_eq!(congestion.window(), MSS);
+        for _ in 0..3 {
+            congestion.on_ack_after_timeout(3 * MSS, 20 * MSS, MSS);
+        }
+        assert_eq!(congestion.window(), 4 * MSS);
+        for _ in 0..4 {
+            congestion.on_ack(MSS, 20 * MSS, MSS);
+        }
+        assert_eq!(congestion.window(), 5 * MSS);
+    }
+
+    /// RFC 3465 section 2.1: a segment acknowledged byte by byte counts as one.
+    #[test]
+    fn divided_acknowledgements_gain_nothing() {
+        let mut congestion = Congestion::new(MSS);
+        for _ in 0..MSS {
+            congestion.on_ack(1, 20 * MSS, MSS);
+        }
+        assert_eq!(congestion.window(), 11 * MSS);
+    }
+}
