@@ -56,7 +56,7 @@ impl Flow {
         if self.marks.has(Marks::TWICE) {
             blocks.push(self.twice);
         }
-        let mut ranges = self.beyond_ranges(rx);
+        let ranges = self.beyond_ranges(rx);
         let latest = ranges.clone().find(|range| {
             self.beyond_latest
                 .is_within(range.start, range.start.distance_to(range.end))
@@ -64,8 +64,11 @@ impl Flow {
         if let Some(range) = latest {
             blocks.push(range);
         }
-        let others: &mut dyn Iterator<Item = SackBlock> = &mut ranges;
-        for range in others.filter(|range| Some(*range) != latest).take(2) {
+        let most = if self.marks.has(Marks::TIMESTAMPS) { 3 } else { 4 };
+        for range in ranges.filter(|range| Some(*range) != latest) {
+            if blocks.as_slice().len() == most {
+                break;
+            }
             blocks.push(range);
         }
         blocks

@@ -395,6 +395,39 @@ fn data_that_comes_twice_is_told() {
     t.end();
 }
 
+/// RFC 2018 section 3: three blocks fit beside timestamps, D-SACK among them; four without.
+#[test]
+fn no_more_blocks_are_sent_than_fit() {
+    for stamped in [false, true] {
+        let mut t = Dialogue::new();
+        let mut open = syn().mss(1460).sack_permitted();
+        let stamp = |segment: Segment| {
+            if stamped {
+                segment.timestamps(1, 0)
+            } else {
+                segment
+            }
+        };
+        open = stamp(open);
+        let flow = t.accepted_with(open);
+        for start in [10, 20, 30, 40, 50] {
+            t.send(stamp(data(start, 1, "12345")));
+            t.next_segment().unwrap();
+        }
+        t.send(stamp(data(30, 1, "123")));
+        let told = t.expect(ack(1, 1));
+        let blocks = told.options.unwrap().into_iter().find_map(|option| match option {
+            TcpOptionElement::SelectiveAcknowledgement(_, rest) => Some(1 + rest.iter().flatten().count()),
+            _ => None,
+        });
+        assert_eq!(blocks, Some(if stamped { 3 } else { 4 }));
+        t.abort(flow);
+        t.next_segment().unwrap();
+        t.expect_dead(flow, Err(netstack::Error::Aborted));
+        t.end();
+    }
+}
+
 /// Blocks of what was never sent, or turned around, are not believed.
 #[test]
 fn impossible_blocks_are_ignored() {
