@@ -37,6 +37,9 @@ pub(crate) enum Command {
         #[arg(long)]
         watch: bool,
     },
+    /// Be the machine that standard input describes (started by `ix run`)
+    #[command(hide = true)]
+    Machine,
     /// Ask a run to finish, and wait until it has
     Stop {
         /// Its name

@@ -9,6 +9,8 @@ pub mod config;
 
 pub mod images;
 
+pub mod memory;
+
 pub mod backend;
 
 pub mod tap;

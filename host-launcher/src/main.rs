@@ -14,6 +14,7 @@ use host_launcher::doctor::{Report, Trials};
 use host_launcher::host::Host;
 use host_launcher::nic::{self, Force, Nic, NicError};
 use host_launcher::run::{self, RunError};
+use host_launcher::vmm::{self, Blueprint, BlueprintError, MachineError};
 use ix_abi::host::exit::status;
 use std::error::Error as _;
 use std::io::{self, Write};
@@ -29,6 +30,10 @@ enum Error {
     Client(#[from] ClientError),
     #[error(transparent)]
     Nic(#[from] NicError),
+    #[error(transparent)]
+    Blueprint(#[from] BlueprintError),
+    #[error(transparent)]
+    Machine(#[from] MachineError),
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
@@ -87,6 +92,10 @@ fn obey(command: Command) -> Result<u8, Error> {
         }
         Command::Stop { name } => control::stop(&name)?,
         Command::Doctor { json } => return doctor(json, &mut out),
+        Command::Machine => {
+            let blueprint = Blueprint::read(io::stdin().lock())?;
+            return Ok(vmm::run(&blueprint)?.status());
+        }
         Command::Nic(command) => nic(&command, &mut out)?,
     }
     Ok(0)
@@ -123,7 +132,23 @@ fn nic(command: &NicCommand, out: &mut impl Write) -> Result<(), Error> {
 fn run(args: RunArgs) -> Result<u8, Error> {
     let file = args.config.as_deref().map(Options::from_file).transpose()?;
     let plan = Plan::new(args.options.over(file.unwrap_or_default())).map_err(RunError::from)?;
+    repair();
     Ok(run::run(&plan)?)
+}
+
+/// What an `ix` that was killed could not put back.
+fn repair() {
+    for (bdf, outcome) in nic::repair(&Host::this()) {
+        match outcome {
+            Ok(Some(driver)) => say(&format!(
+                "{bdf}, which an ix that was killed had taken, is back at {driver}"
+            )),
+            Ok(None) => say(&format!(
+                "{bdf}, which an ix that was killed had taken, is free again"
+            )),
+            Err(error) => say(&format!("an ix that was killed had taken {bdf}: {error}")),
+        }
+    }
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {

@@ -166,9 +166,15 @@ impl Network {
     /// Hardware address of the guest: locally administered, and as unique on its link as the IP address, so machines
     /// on one bridge do not clash and a restarted one keeps its place in its peers' ARP caches.
     #[must_use]
-    pub fn mac(&self) -> String {
+    pub fn mac_bytes(&self) -> [u8; 6] {
         let [a, b, c, d] = self.ip.addr().octets();
-        format!("02:49:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
+        [0x02, 0x49, a, b, c, d]
+    }
+
+    /// The same in words.
+    #[must_use]
+    pub fn mac(&self) -> String {
+        self.mac_bytes().map(|byte| format!("{byte:02x}")).join(":")
     }
 }
 

@@ -5,6 +5,10 @@
 mod server;
 pub use server::{ControlError, Server, Wish};
 
+/// Where counters come from.
+mod counting;
+pub use counting::{Counting, MachineCounters};
+
 /// The side of `ix ps|stats|stop`.
 mod client;
 pub use client::{ClientError, list, stats, stop};

@@ -1,12 +1,11 @@
+use super::counting::{Counting, Request};
 use super::{Ask, Info, Reply, Stats, socket};
-use ix_abi::host::{Counters, HostArea};
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Longest line a client may send.
@@ -61,7 +60,7 @@ struct Client {
 
 /// A client that waits for fresh counters.
 struct Waiting {
-    request: u32,
+    request: Request,
     until: Instant,
 }
 
@@ -118,7 +117,7 @@ impl Server {
     }
 
     /// Accepts, reads and answers what can be without waiting.
-    pub fn serve(&mut self, area: &HostArea, info: impl Fn() -> Info) -> Wish {
+    pub fn serve(&mut self, counting: &Counting<'_>, info: impl Fn() -> Info) -> Wish {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() < MAX_CLIENTS && stream.set_nonblocking(true).is_ok() {
                 self.clients.push(Client {
@@ -130,7 +129,7 @@ impl Server {
         }
         let mut wish = Wish::None;
         self.clients
-            .retain_mut(|client| client.serve(area, &info, &mut wish).is_ok());
+            .retain_mut(|client| client.serve(counting, &info, &mut wish).is_ok());
         wish
     }
 }
@@ -144,16 +143,21 @@ impl Drop for Server {
 
 impl Client {
     /// An error means that the client has gone or is to go.
-    fn serve(&mut self, area: &HostArea, info: &impl Fn() -> Info, wish: &mut Wish) -> io::Result<()> {
+    fn serve(
+        &mut self,
+        counting: &Counting<'_>,
+        info: &impl Fn() -> Info,
+        wish: &mut Wish,
+    ) -> io::Result<()> {
         self.read()?;
-        self.answer_stats(&area.counters)?;
+        self.answer_stats(counting)?;
         while self.waits.is_none()
             && let Some(end) = self.input.iter().position(|&byte| byte == b'\n')
         {
             let line: Vec<u8> = self.input.drain(..=end).collect();
             match serde_json::from_slice(&line) {
                 Ok(Ask::Info) => self.reply(&Reply::Info(info()))?,
-                Ok(Ask::Stats) => self.waits = Some(Waiting::begin(&area.counters)),
+                Ok(Ask::Stats) => self.waits = Some(Waiting::begin(counting)),
                 Ok(Ask::Stop) => {
                     *wish = Wish::Stop;
                     self.reply(&Reply::Stopping)?;
@@ -182,20 +186,16 @@ impl Client {
         }
     }
 
-    fn answer_stats(&mut self, counters: &Counters) -> io::Result<()> {
+    fn answer_stats(&mut self, counting: &Counting<'_>) -> io::Result<()> {
         let Some(waiting) = &self.waits else { return Ok(()) };
-        let fresh = waiting.is_answered(counters);
+        let fresh = counting.has_answered(waiting.request);
         if !fresh && Instant::now() < waiting.until {
             return Ok(());
         }
         self.waits = None;
-        let counters = counters.read().map(|(name, value)| {
-            let text = name.split(|&byte| byte == 0).next().unwrap_or_default();
-            (String::from_utf8_lossy(text).into_owned(), value)
-        });
         self.reply(&Reply::Stats(Stats {
             fresh,
-            counters: counters.collect(),
+            counters: counting.read().collect(),
         }))
     }
 
@@ -208,29 +208,20 @@ impl Client {
 }
 
 impl Waiting {
-    fn begin(counters: &Counters) -> Self {
-        let request = counters.requested.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
+    fn begin(counting: &Counting<'_>) -> Self {
         Self {
-            request,
+            request: counting.ask(),
             until: Instant::now() + STATS_PATIENCE,
         }
-    }
-
-    /// Requests count up and wrap, so "not before" is a difference below half the circle.
-    fn is_answered(&self, counters: &Counters) -> bool {
-        counters
-            .answered
-            .load(Ordering::Acquire)
-            .wrapping_sub(self.request)
-            < u32::MAX / 2
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{ControlError, Server, Wish};
-    use crate::control::{Info, Reply};
+    use crate::control::{Counting, Info, Reply};
     use crate::sys::GuestRam;
+    use crate::vmm::PageKind;
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
@@ -253,6 +244,13 @@ mod tests {
         }
     }
 
+    fn kernel(ram: &GuestRam) -> Counting<'_> {
+        Counting {
+            kernel: &ram.area().counters,
+            machine: None,
+        }
+    }
+
     fn reply(stream: &UnixStream) -> Reply {
         let mut line = String::new();
         BufReader::new(stream).read_line(&mut line).unwrap();
@@ -262,7 +260,7 @@ mod tests {
     #[test]
     fn questions_are_answered() {
         let directory = directory("asks");
-        let ram = GuestRam::create(64 << 20).unwrap();
+        let ram = GuestRam::create(64 << 20, PageKind::Transparent).unwrap();
         let counters = &ram.area().counters;
         counters.describe(["rx", "tx"].into_iter());
         counters.publish([3, 4].into_iter());
@@ -270,7 +268,7 @@ mod tests {
         let mut client = UnixStream::connect(directory.join("x.sock")).unwrap();
         let mut serve = |line: &str| {
             client.write_all(line.as_bytes()).unwrap();
-            server.serve(ram.area(), info)
+            server.serve(&kernel(&ram), info)
         };
         assert_eq!(serve("{\"ask\":\"info\"}\nnonsense\n{\"ask\":\"sta"), Wish::None);
         assert_eq!(serve("ts\"}\n"), Wish::None);
@@ -295,16 +293,16 @@ mod tests {
     #[test]
     fn a_silent_kernel_gives_old_counters() {
         let directory = directory("silent");
-        let ram = GuestRam::create(64 << 20).unwrap();
+        let ram = GuestRam::create(64 << 20, PageKind::Transparent).unwrap();
         let mut server = Server::listen(&directory, "x").unwrap();
         let mut client = UnixStream::connect(directory.join("x.sock")).unwrap();
         client.write_all(b"{\"ask\":\"stats\"}\n").unwrap();
-        while server.serve(ram.area(), info) == Wish::None && server.patience().is_some() {
+        while server.serve(&kernel(&ram), info) == Wish::None && server.patience().is_some() {
             std::thread::sleep(server.patience().unwrap());
         }
         assert!(matches!(reply(&client), Reply::Stats(stats) if !stats.fresh));
         client.write_all(&[b'x'; 5000]).unwrap();
-        server.serve(ram.area(), info);
+        server.serve(&kernel(&ram), info);
         assert_eq!(server.fds().count(), 1, "who sends too much is cut off");
         drop(server);
         std::fs::remove_dir(&directory).unwrap();

@@ -1,4 +1,4 @@
-use crate::backend::qemu;
+use crate::backend::{probe, qemu};
 use crate::images;
 use std::process::{Command, Stdio};
 
@@ -17,7 +17,10 @@ impl Trials {
     #[must_use]
     pub fn here() -> Self {
         Self {
-            kvm: Err("the KVM backend is not there yet".to_owned()),
+            kvm: match probe::probe() {
+                probe::Verdict::Usable => Ok(()),
+                verdict => Err(verdict.to_string()),
+            },
             qemu: qemu_version(),
             kernel: images::find_kernel(None)
                 .map(drop)

@@ -1,17 +1,21 @@
 //! The machine: its memory, its wires and its process.
 
 use super::streams::Wire;
-use crate::backend::qemu::{self, QemuMissing, Wires};
+use crate::backend::qemu::{self, QemuMissing};
+use crate::backend::{Kind, kvm};
 use crate::config::{Link, Plan};
-use crate::sys::{GuestRam, spawn_tied};
+use crate::memory;
+use crate::sys::{GuestRam, MachineArea, spawn_tied};
 use crate::tap::{self, TapError};
+use crate::vmm::{self, PageKind};
+use ix_abi::host::HostArea;
 use ix_abi::host::area::MAGIC;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
-use std::io::{self, PipeReader, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -28,9 +32,9 @@ pub enum MachineError {
     /// Guest memory cannot be had.
     #[error("cannot have {0} of memory for the guest; give less with --mem")]
     Memory(crate::config::MemSize, #[source] io::Error),
-    /// QEMU cannot be started.
+    /// The machine's process cannot be started.
     #[error("cannot start {0}; is it a program for this machine?")]
-    Spawn(std::path::PathBuf, #[source] io::Error),
+    Spawn(PathBuf, #[source] io::Error),
     /// The host lacks a descriptor, or a system call.
     #[error("cannot set up the wires of the machine")]
     Wires(#[source] io::Error),
@@ -38,53 +42,131 @@ pub enum MachineError {
 
 /// A running machine. Dropping it kills it.
 pub(super) struct Machine {
+    /// Who it is.
+    pub(super) kind: Kind,
     /// Its memory.
     pub(super) ram: GuestRam,
+    /// What its memory is made of.
+    pub(super) pages: PageKind,
+    /// What it counts, if it does.
+    pub(super) area: Option<MachineArea>,
     /// The kernel's log.
     pub(super) log: Wire<UnixStream>,
     /// What the kernel rings when it has output.
     pub(super) doorbell: Wire<UnixStream>,
-    /// What QEMU itself has to say. It ends when QEMU does.
+    /// What the machine's process itself has to say. It ends when the process does.
     pub(super) complaints: Wire<PipeReader>,
     /// The process.
     pub(super) child: Child,
 }
 
+/// The machine's ends of the wires, to be inherited by its process.
+struct Ends {
+    tap: Option<OwnedFd>,
+    log: UnixStream,
+    doorbell: UnixStream,
+    complaints: PipeWriter,
+}
+
 impl Machine {
     /// Starts the machine of `plan`.
-    pub(super) fn start(plan: &Plan, kernel: &Path) -> Result<Self, MachineError> {
-        let program = qemu::find()?;
+    pub(super) fn start(plan: &Plan, kernel: &Path, kind: Kind) -> Result<Self, MachineError> {
         let tap = match &plan.network.link {
             Link::Tap(name) => Some(tap::open(name, &plan.network)?),
             Link::User(_) | Link::Cable(_) => None,
         };
-        let ram = prepare_memory(plan)?;
+        let (ram, pages) = match kind {
+            Kind::Qemu => memory::small(plan.mem).map(|ram| (ram, PageKind::Transparent)),
+            Kind::Kvm => memory::large(plan.mem),
+        }
+        .map_err(|error| MachineError::Memory(plan.mem, error))?;
+        fill_in(ram.area()).map_err(MachineError::Wires)?;
         let (log, log_end) = wire().map_err(MachineError::Wires)?;
         let (doorbell, doorbell_end) = wire().map_err(MachineError::Wires)?;
         let (complaints, complaints_end) = complaints().map_err(MachineError::Wires)?;
-        let wires = Wires {
-            ram: ram.as_fd().as_raw_fd(),
-            log: log_end.as_raw_fd(),
-            doorbell: doorbell_end.as_raw_fd(),
-            tap: tap.as_ref().map(AsRawFd::as_raw_fd),
+        let ends = Ends {
+            tap,
+            log: log_end,
+            doorbell: doorbell_end,
+            complaints: complaints_end,
         };
-        let mut shared = vec![ram.as_fd(), log_end.as_fd(), doorbell_end.as_fd()];
-        shared.extend(tap.as_ref().map(AsFd::as_fd));
-        let mut command = Command::new(&program);
-        command.args(qemu::arguments(plan, kernel, wires));
-        command
-            .stdin(Stdio::null())
-            .stdout(complaints_end.try_clone().map_err(MachineError::Wires)?);
-        command.stderr(complaints_end);
-        let child = spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(program, error))?;
+        let (child, area) = match kind {
+            Kind::Qemu => (start_qemu(plan, kernel, &ram, ends)?, None),
+            Kind::Kvm => {
+                start_kvm(plan, kernel, (&ram, pages), ends).map(|(child, area)| (child, Some(area)))?
+            }
+        };
         Ok(Self {
+            kind,
             ram,
+            pages,
+            area,
             log: Wire::new(log),
             doorbell: Wire::new(doorbell),
             complaints,
             child,
         })
     }
+}
+
+fn start_qemu(plan: &Plan, kernel: &Path, ram: &GuestRam, ends: Ends) -> Result<Child, MachineError> {
+    let program = qemu::find()?;
+    let wires = qemu::Wires {
+        ram: ram.as_fd().as_raw_fd(),
+        log: ends.log.as_raw_fd(),
+        doorbell: ends.doorbell.as_raw_fd(),
+        tap: ends.tap.as_ref().map(AsRawFd::as_raw_fd),
+    };
+    let mut command = Command::new(&program);
+    command
+        .args(qemu::arguments(plan, kernel, wires))
+        .stdin(Stdio::null());
+    spawn(command, &program, &[ram.as_fd()], ends)
+}
+
+/// Our own program, which reads from its standard input what to be.
+fn start_kvm(
+    plan: &Plan,
+    kernel: &Path,
+    (ram, pages): (&GuestRam, PageKind),
+    ends: Ends,
+) -> Result<(Child, MachineArea), MachineError> {
+    let area = MachineArea::create().map_err(MachineError::Wires)?;
+    let memory = vmm::Memory {
+        fd: ram.as_fd().as_raw_fd(),
+        bytes: plan.mem.bytes(),
+        pages,
+    };
+    let wires = vmm::Wires {
+        log: ends.log.as_raw_fd(),
+        doorbell: ends.doorbell.as_raw_fd(),
+        area: area.as_fd().as_raw_fd(),
+    };
+    let tap = ends.tap.as_ref().map(AsRawFd::as_raw_fd);
+    let blueprint = kvm::blueprint(plan, kernel, memory, wires, tap);
+    let blueprint = serde_json::to_vec(&blueprint).map_err(|error| MachineError::Wires(error.into()))?;
+    let mut command = Command::new(kvm::PROGRAM);
+    command.arg(kvm::COMMAND).stdin(Stdio::piped());
+    let mut child = spawn(command, kvm::PROGRAM.as_ref(), &[ram.as_fd(), area.as_fd()], ends)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It fits into the pipe, so this does not block. A process that is gone already says why by its exit.
+        let _ = stdin.write_all(&blueprint);
+    }
+    Ok((child, area))
+}
+
+fn spawn(
+    mut command: Command,
+    program: &Path,
+    memory: &[BorrowedFd<'_>],
+    ends: Ends,
+) -> Result<Child, MachineError> {
+    let mut shared = vec![ends.log.as_fd(), ends.doorbell.as_fd()];
+    shared.extend(memory);
+    shared.extend(ends.tap.as_ref().map(AsFd::as_fd));
+    command.stdout(ends.complaints.try_clone().map_err(MachineError::Wires)?);
+    command.stderr(ends.complaints);
+    spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(program.to_owned(), error))
 }
 
 impl Drop for Machine {
@@ -95,22 +177,19 @@ impl Drop for Machine {
     }
 }
 
-/// Fresh memory whose host area is filled in.
-fn prepare_memory(plan: &Plan) -> Result<GuestRam, MachineError> {
-    let failed = |error| MachineError::Memory(plan.mem, error);
-    let ram = GuestRam::create(plan.mem.bytes()).map_err(failed)?;
-    let area = ram.area();
+/// What the kernel finds in the host area when it starts.
+fn fill_in(area: &HostArea) -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch_ns = u64::try_from(now.as_nanos()).unwrap_or_default();
     area.boot_epoch_ns.store(epoch_ns, Ordering::Relaxed);
-    let mut random = File::open("/dev/urandom").map_err(failed)?;
+    let mut random = File::open("/dev/urandom")?;
     for word in &area.seed {
         let mut bytes = [0; 8];
-        random.read_exact(&mut bytes).map_err(failed)?;
+        random.read_exact(&mut bytes)?;
         word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
     }
     area.magic.store(MAGIC, Ordering::Release);
-    Ok(ram)
+    Ok(())
 }
 
 /// Our end, non-blocking, and the machine's.

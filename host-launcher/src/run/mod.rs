@@ -16,11 +16,15 @@ mod verdict;
 /// The loop.
 mod session;
 
-use crate::backend::{self, NoBackend};
+use crate::backend::{self, Kind, NoBackend, probe};
 use crate::config::{ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
+use crate::host::Host;
 use crate::images::{self, AppError, KernelError};
+use crate::memory;
+use crate::nic::{self, NicError, TakenNic};
 use crate::tap;
+use crate::vmm::PageKind;
 use ix_abi::host::exit::status;
 use machine::Machine;
 use session::{Session, Signals};
@@ -52,6 +56,9 @@ pub enum RunError {
     /// The name is taken, or there is nowhere to put the control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// The card cannot be had, or not given back.
+    #[error(transparent)]
+    Nic(#[from] NicError),
     /// There is no machine.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -82,12 +89,17 @@ pub enum RunError {
     /// The kernel found the machine unfit.
     #[error("the kernel cannot run on this machine; its log says why (--log error)")]
     BootFailed,
-    /// QEMU gave up by itself.
-    #[error("QEMU ended: {0}")]
-    Qemu(String),
-    /// Someone else killed QEMU.
-    #[error("QEMU was killed by {}; was it the out-of-memory killer? (journalctl -k)", signal_name(u8::try_from(*.0).unwrap_or(0)))]
-    QemuKilled(i32),
+    /// The machine's process gave up by itself.
+    #[error("{0} ended: {1}")]
+    Ended(&'static str, String),
+    /// Someone else killed it.
+    #[error("{who} was killed by {}; was it the out-of-memory killer? (journalctl -k)", signal_name(u8::try_from(*.signal).unwrap_or(0)))]
+    Killed {
+        /// Which process.
+        who: &'static str,
+        /// By what.
+        signal: i32,
+    },
 }
 
 impl RunError {
@@ -117,7 +129,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     if let Link::User(forwards) = &plan.network.link {
         forwards.iter().try_for_each(|forward| forward.probe())?;
     }
-    let backend = backend::choose(plan)?;
+    let backend = backend::choose(plan, probe::probe)?;
     let (control, name) = open_control(plan)?;
     let log = match &plan.kernel_log {
         Some(path) => {
@@ -126,10 +138,11 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         }
         None => LogSink::Stderr,
     };
+    let card = take_card(plan)?;
     // Before the machine starts: from its first instant on, a signal must not leave it alone.
     let signals = Signals::catch().map_err(RunError::Watch)?;
     let started = Instant::now();
-    let machine = Machine::start(plan, &kernel)?;
+    let machine = Machine::start(plan, &kernel, backend.kind)?;
     let mut session = Session {
         machine,
         log: KernelLog::new(log),
@@ -144,6 +157,9 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     if let Some(reason) = &backend.reason {
         session.note(&format!("backend {reason}"));
     }
+    if backend.kind == Kind::Kvm && session.machine.pages == PageKind::Transparent {
+        session.note(&memory::advice(plan.mem));
+    }
     if let Link::Tap(name) = &plan.network.link
         && tap::is_down(name)
     {
@@ -151,7 +167,20 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
             "tap {name} is down; bring it up with: ip link set {name} up"
         ));
     }
-    session.carry()
+    let ended = session.carry();
+    // The machine's process is gone, and nobody has the card open any more.
+    let given_back = card.map_or(Ok(()), TakenNic::give_back);
+    let status = ended?;
+    given_back?;
+    Ok(status)
+}
+
+/// The card that is to be passed through, if one is, from the driver it has.
+fn take_card(plan: &Plan) -> Result<Option<TakenNic>, NicError> {
+    match plan.network.link {
+        Link::Cable(bdf) => nic::take(&Host::this(), bdf).map(Some),
+        Link::User(_) | Link::Tap(_) => Ok(None),
+    }
 }
 
 /// Listens under the name asked for, or else under the app's, or else under the app's with our process id.

@@ -5,7 +5,7 @@ use super::machine::Machine;
 use super::stopping::{Step, Stopping};
 use super::streams::{KernelLog, Output};
 use super::{RunError, verdict::verdict};
-use crate::control::{Info, Server, Wish};
+use crate::control::{Counting, Info, MachineCounters, Server, Wish};
 use ix_abi::host::Stream;
 use ix_abi::host::area::Outcome;
 use nix::errno::Errno;
@@ -90,7 +90,7 @@ impl Session {
             self.move_output(&mut complaints)?;
             self.heed_signals()?;
             self.serve_control()?;
-            // QEMU's standard error ends when QEMU does, and wakes us.
+            // The process's standard error ends when it does, and wakes us.
             if self.machine.complaints.has_ended() {
                 break self.machine.child.wait().map_err(RunError::Watch)?;
             }
@@ -153,7 +153,16 @@ impl Session {
     fn serve_control(&mut self) -> Result<(), RunError> {
         let area = self.machine.ram.area();
         let (info, started) = (&self.info, self.started);
-        let wish = self.control.serve(area, || {
+        let ask = || self.machine.doorbell.ring();
+        let machine = self.machine.area.as_ref().map(|area| MachineCounters {
+            table: area.counters(),
+            ask: &ask,
+        });
+        let counting = Counting {
+            kernel: &area.counters,
+            machine,
+        };
+        let wish = self.control.serve(&counting, || {
             let state = match (area.outcome(), area.stage.load(Ordering::Acquire)) {
                 (Outcome::Running, 0) => "booting",
                 (Outcome::Running, _) => "running",
@@ -246,6 +255,7 @@ impl Session {
             self.write()?;
         }
         verdict(
+            self.machine.kind,
             end,
             self.machine.ram.area().outcome(),
             self.stopping.forced_by(),

@@ -6,6 +6,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 /// Output waits in memory up to this; beyond it, what feeds it is no longer read, and the guest has to wait.
 const ENOUGH_BYTES: usize = 1 << 18;
@@ -172,6 +173,15 @@ impl<R: Read + AsFd> Wire<R> {
             self.source = None;
         }
         &[]
+    }
+}
+
+impl Wire<UnixStream> {
+    /// Wakes whoever reads at the other end. A full wire has woken him already.
+    pub(super) fn ring(&self) {
+        if let Some(mut source) = self.source.as_ref() {
+            let _ = source.write(b"!");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a run's end means: the exit status of `ix run`, or what went wrong.
 
 use super::RunError;
+use crate::backend::Kind;
 use ix_abi::host::area::Outcome;
 use ix_abi::host::exit::{self, status};
 use std::os::unix::process::ExitStatusExt;
@@ -10,29 +11,34 @@ const APP_ENDED: i32 = exit::qemu_status(exit::APP_ENDED);
 const KERNEL_PANIC: i32 = exit::qemu_status(exit::KERNEL_PANIC);
 const BOOT_FAILED: i32 = exit::qemu_status(exit::BOOT_FAILED);
 
-/// Judges QEMU's end and the host area's word about the app. `forced_by` is the signal that made us end it.
+/// Judges the end of the machine's process and the host area's word about the app. `forced_by` is the signal that made us
+/// end it. Our own machine ends with QEMU's statuses.
 pub(super) fn verdict(
-    qemu: ExitStatus,
+    who: Kind,
+    end: ExitStatus,
     app: Outcome,
     forced_by: Option<i32>,
     complaints: &str,
 ) -> Result<u8, RunError> {
-    if qemu.code() == Some(KERNEL_PANIC) {
+    if end.code() == Some(KERNEL_PANIC) {
         return Err(RunError::KernelPanic);
     }
     if let Some(signal) = forced_by {
         return Ok(by_signal(signal));
     }
-    match (qemu.code(), app) {
+    match (end.code(), app) {
         (Some(APP_ENDED), Outcome::Exited(code)) => Ok(code),
         (Some(APP_ENDED), Outcome::Signalled(signal)) => Err(RunError::AppKilled(signal)),
         (Some(APP_ENDED), Outcome::NotExecutable) => Err(RunError::AppRefused),
         (Some(APP_ENDED), Outcome::Running) => Err(RunError::NoOutcome),
         (Some(BOOT_FAILED), _) => Err(RunError::BootFailed),
-        // With -no-reboot, a reset ends QEMU with 0; the kernel never asks for one.
+        // A reset ends the machine with 0 (QEMU: -no-reboot); the kernel never asks for one.
         (Some(0), _) => Err(RunError::Reset),
-        (Some(_), _) => Err(RunError::Qemu(crate::backend::qemu::explain(complaints))),
-        (None, _) => Err(RunError::QemuKilled(qemu.signal().unwrap_or_default())),
+        (Some(_), _) => Err(RunError::Ended(who.name(), who.explain(complaints))),
+        (None, _) => Err(RunError::Killed {
+            who: who.name(),
+            signal: end.signal().unwrap_or_default(),
+        }),
     }
 }
 
@@ -46,12 +52,12 @@ pub(super) fn by_signal(signal: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, RunError, verdict};
+    use super::{Kind, Outcome, RunError, verdict};
     use std::os::unix::process::ExitStatusExt;
     use std::process::ExitStatus;
 
     fn status(code: i32, app: Outcome, forced_by: Option<i32>) -> u8 {
-        let verdict = verdict(ExitStatus::from_raw(code << 8), app, forced_by, "");
+        let verdict = verdict(Kind::Kvm, ExitStatus::from_raw(code << 8), app, forced_by, "");
         verdict.unwrap_or_else(|error| error.status())
     }
 
@@ -72,8 +78,11 @@ mod tests {
     #[test]
     fn a_killed_machine_is_our_failure_unless_we_killed_it() {
         let killed = ExitStatus::from_raw(9);
-        let error = verdict(killed, Outcome::Running, None, "").unwrap_err();
-        assert!(matches!(error, RunError::QemuKilled(9)) && error.status() == 125);
-        assert_eq!(verdict(killed, Outcome::Running, Some(2), "").unwrap(), 130);
+        let error = verdict(Kind::Qemu, killed, Outcome::Running, None, "").unwrap_err();
+        assert!(matches!(error, RunError::Killed { signal: 9, .. }) && error.status() == 125);
+        assert_eq!(
+            verdict(Kind::Qemu, killed, Outcome::Running, Some(2), "").unwrap(),
+            130
+        );
     }
 }

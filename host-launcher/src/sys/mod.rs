@@ -1,13 +1,29 @@
-//! Where the launcher needs unsafe code, and nowhere else: guest memory shared with the machine, a child that dies
-//! with us, the `ioctl`s of taps and vhost-net, and frames between a tap and guest memory.
+//! Where the launcher needs unsafe code: guest memory shared with the machine, descriptors that come by number, a child
+//! that dies with us, the `ioctl`s that no crate has, and frames between a tap and guest memory.
 
 /// Guest memory and the host area in it.
 mod memory;
 pub use memory::GuestRam;
 
+/// What the machine counts.
+mod machine_area;
+pub use machine_area::MachineArea;
+
 /// Children tied to this process.
 mod child;
 pub use child::spawn_tied;
+
+/// Descriptors from the parent.
+mod inherited;
+pub use inherited::Inherited;
+
+/// What is asked of mapped pages.
+mod pages;
+pub use pages::{lock, populate, want_large_pages};
+
+/// KVM's own counters.
+mod kvm_stats;
+pub use kvm_stats::kvm_stats;
 
 /// Attaching to a tap interface, and setting it up.
 mod tap;

@@ -3,6 +3,7 @@
 
 use crate::config::Bdf;
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
@@ -24,6 +25,21 @@ pub struct Blueprint {
     pub cmdline: String,
     /// How it talks to the launcher.
     pub wires: Wires,
+}
+
+/// What was read is no blueprint.
+#[derive(Debug, thiserror::Error)]
+#[error("`ix machine` is told what to be by `ix run`; it is no command to type")]
+pub struct BlueprintError(#[from] serde_json::Error);
+
+impl Blueprint {
+    /// Reads one, to the end of `from`.
+    ///
+    /// # Errors
+    /// [`BlueprintError`].
+    pub fn read(from: impl Read) -> Result<Self, BlueprintError> {
+        Ok(serde_json::from_reader(from)?)
+    }
 }
 
 /// Guest RAM.
@@ -127,8 +143,8 @@ mod tests {
         };
         let line = serde_json::to_string(&blueprint).unwrap();
         assert!(!line.contains('\n'));
-        assert_eq!(serde_json::from_str::<Blueprint>(&line).unwrap(), blueprint);
+        assert_eq!(Blueprint::read(line.as_bytes()).unwrap(), blueprint);
         let more = line.replacen('{', "{\"more\":1,", 1);
-        assert!(serde_json::from_str::<Blueprint>(&more).is_err());
+        assert!(Blueprint::read(more.as_bytes()).is_err());
     }
 }

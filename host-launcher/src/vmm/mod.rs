@@ -1,14 +1,168 @@
 //! The machine on KVM. It is a process of its own, `ix machine`: the launcher starts it as it would start QEMU, hands it
-//! descriptors to inherit, and writes a [`Blueprint`] to its standard input.
+//! descriptors to inherit, and writes a [`Blueprint`] to its standard input. From there [`run`] is the story: memory, the
+//! kernel in it, the virtual machine around it, devices on its buses, CPUs that run until the kernel says how it ended.
+//! A thread runs each CPU; the first thread waits for the end, and tells the counters when it is asked to.
 
+/// What is to be built.
 mod blueprint;
-pub use blueprint::{Blueprint, DataPlane, Device, Mac, Memory, PageKind, Wires};
+pub use blueprint::{Blueprint, BlueprintError, DataPlane, Device, Mac, Memory, PageKind, Wires};
+
+pub mod layout;
+
+pub mod ram;
+
+pub mod boot;
+
+pub mod vm;
+
+#[allow(
+    unsafe_code,
+    reason = "what memory KVM shows to a guest is told by address; walled in here"
+)]
+pub mod slots;
+
+pub mod cpuid;
+
+pub mod registers;
+
+pub mod vcpu;
+
+pub mod bus;
+
+pub mod legacy;
 
 /// The guest's PCI bus.
 pub mod pci;
+
+/// The functions on it.
+mod devices;
 
 /// Cards of the host's on it.
 pub mod vfio;
 
 /// Virtio devices that are modelled here.
 pub mod virtio;
+
+pub mod exits;
+
+pub mod stats;
+
+/// The first thread, once the others run.
+mod watch;
+
+use crate::sys::{Inherited, MachineArea};
+use boot::LoadError;
+use bus::Bus;
+use devices::{DeviceError, Parts, Prepared};
+use kvm_bindings::CpuId;
+use legacy::Legacy;
+use nix::errno::Errno;
+use ram::RamError;
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use vcpu::{End, Vcpu, VcpuError};
+use vm::{Cores, Vm, VmError};
+use watch::Watch;
+
+/// Why there is no machine, or no longer one.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// A descriptor is missing.
+    #[error("the launcher did not hand over descriptor {0}; `ix machine` is started by `ix run`")]
+    NotInherited(i32, #[source] Errno),
+    /// The counters cannot be shared.
+    #[error("cannot share counters with the launcher")]
+    Area(#[source] io::Error),
+    /// There is no memory.
+    #[error(transparent)]
+    Ram(#[from] RamError),
+    /// There is no kernel, or no app.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// KVM does not make it.
+    #[error(transparent)]
+    Vm(#[from] VmError),
+    /// A device cannot be had.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The host lacks a thread, or a pipe.
+    #[error("cannot start the machine's threads")]
+    Thread(#[source] io::Error),
+    /// A CPU cannot go on.
+    #[error(transparent)]
+    Vcpu(#[from] VcpuError),
+}
+
+type Wire = UnixStream;
+
+/// Builds the machine, and runs it to its end.
+///
+/// # Errors
+/// [`MachineError`].
+pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
+    let log = wire(blueprint.wires.log)?;
+    let doorbell = wire(blueprint.wires.doorbell)?;
+    let bell = doorbell.try_clone().map_err(MachineError::Thread)?;
+    // It wakes a reader; who does not read is awake.
+    bell.set_nonblocking(true).map_err(MachineError::Thread)?;
+    let area = File::from(claim(blueprint.wires.area)?.into_owned());
+    let area = MachineArea::map(area).map_err(MachineError::Area)?;
+
+    let devices = blueprint.devices.iter().map(Prepared::new);
+    let devices: Vec<Prepared> = devices.collect::<Result<_, _>>()?;
+
+    let ram = ram::map(claim(blueprint.memory.fd)?, blueprint.memory)?;
+    if !devices.iter().any(Prepared::pins_memory) {
+        ram::lock(&ram);
+    }
+    let entry = boot::load(&ram, blueprint)?;
+    let vm = Vm::create(&ram, cores(blueprint))?;
+    let supported = vm.supported_cpuid()?;
+    let tap_counters = Arc::default();
+    let parts = Parts {
+        vm: &vm,
+        ram: &ram,
+        supported: &supported,
+        tap_counters: Arc::clone(&tap_counters),
+    };
+    let bus = Arc::new(Bus::new(Legacy::new(log, bell), parts.bus(devices)?));
+    let cpus = vcpus(blueprint, &vm, &supported, entry)?;
+
+    let watch = Watch::new(doorbell, area, (&bus, tap_counters), &cpus).map_err(MachineError::Thread)?;
+    for (id, cpu) in cpus.into_iter().enumerate() {
+        let (bus, ending) = (Arc::clone(&bus), watch.ending().map_err(MachineError::Thread)?);
+        std::thread::Builder::new()
+            .name(format!("vcpu{id}"))
+            .spawn(move || ending.tell(cpu.run(&bus)))
+            .map_err(MachineError::Thread)?;
+    }
+    Ok(watch.wait()?)
+}
+
+/// Takes over a descriptor that the launcher left open for us.
+fn claim(number: i32) -> Result<Inherited, MachineError> {
+    Inherited::claim(number).map_err(|errno| MachineError::NotInherited(number, errno))
+}
+
+fn wire(number: i32) -> Result<Wire, MachineError> {
+    Ok(claim(number)?.into_owned().into())
+}
+
+/// Who names cores for the machine means them to be its own.
+fn cores(blueprint: &Blueprint) -> Cores {
+    if blueprint.cpus.iter().all(Option::is_some) {
+        Cores::Dedicated
+    } else {
+        Cores::Shared
+    }
+}
+
+fn vcpus(blueprint: &Blueprint, vm: &Vm, supported: &CpuId, entry: u32) -> Result<Vec<Vcpu>, VmError> {
+    let count = u8::try_from(blueprint.cpus.len()).unwrap_or(u8::MAX);
+    (0..count)
+        .zip(&blueprint.cpus)
+        .map(|(id, core)| Vcpu::create(vm, supported, (id, count), *core, entry))
+        .collect()
+}

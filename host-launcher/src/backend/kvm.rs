@@ -1,0 +1,131 @@
+//! This program itself as the machine, on KVM: its blueprint, and its complaints.
+
+use crate::config::{Link, NicChoice, Plan};
+use crate::vmm::{Blueprint, DataPlane, Device, Memory, Wires};
+use nix::unistd::{AccessFlags, access};
+use std::os::fd::RawFd;
+use std::path::Path;
+
+/// The program, as its own process can name it wherever it lies.
+pub const PROGRAM: &str = "/proc/self/exe";
+/// Its hidden command.
+pub const COMMAND: &str = "machine";
+
+const VHOST_NET: &str = "/dev/vhost-net";
+
+/// The machine of this plan. `tap` is the descriptor of the plan's tap.
+#[must_use]
+pub fn blueprint(plan: &Plan, kernel: &Path, memory: Memory, wires: Wires, tap: Option<RawFd>) -> Blueprint {
+    let cpus = plan.cpus.as_ref().map_or_else(
+        || vec![None],
+        |list| list.cores().iter().copied().map(Some).collect(),
+    );
+    Blueprint {
+        memory,
+        cpus,
+        devices: device(plan, tap).into_iter().collect(),
+        kernel: kernel.to_owned(),
+        app: plan.app.clone(),
+        cmdline: plan.cmdline.clone(),
+        wires,
+    }
+}
+
+fn device(plan: &Plan, tap: Option<RawFd>) -> Option<Device> {
+    match (plan.nic, &plan.network.link) {
+        (NicChoice::Vfio(bdf), _) => Some(Device::Vfio { bdf }),
+        (NicChoice::Model(_), Link::Tap(_)) => tap.map(|tap| Device::VirtioNet {
+            tap,
+            mac: plan.network.mac_bytes(),
+            data_plane: data_plane(),
+        }),
+        // The plan leaves no such link to KVM.
+        (NicChoice::Model(_), Link::User(_) | Link::Cable(_)) => None,
+    }
+}
+
+/// The host's kernel moves packets faster than we do, where it may.
+fn data_plane() -> DataPlane {
+    let usable = access(VHOST_NET, AccessFlags::R_OK | AccessFlags::W_OK).is_ok();
+    if usable {
+        DataPlane::VhostNet
+    } else {
+        DataPlane::Own
+    }
+}
+
+/// What the machine process said last, in one line.
+#[must_use]
+pub fn explain(complaint: &str) -> String {
+    match complaint.lines().find(|line| !line.trim().is_empty()) {
+        Some(line) => line.strip_prefix("ix: ").unwrap_or(line).to_owned(),
+        None => "it gave no reason".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{blueprint, explain};
+    use crate::config::{Options, Plan};
+    use crate::vmm::{Device, Memory, PageKind, Wires};
+    use std::path::Path;
+
+    fn devices_and_cpus(options: Options, tap: Option<i32>) -> (Vec<Device>, Vec<Option<u16>>) {
+        let plan = Plan::new(Options {
+            app: Some("echo".into()),
+            ip: "10.1.0.2/24".parse().ok(),
+            ..options
+        });
+        let memory = Memory {
+            fd: 3,
+            bytes: 1 << 28,
+            pages: PageKind::Huge2M,
+        };
+        let wires = Wires {
+            log: 4,
+            doorbell: 5,
+            area: 6,
+        };
+        let blueprint = blueprint(&plan.unwrap(), Path::new("/k"), memory, wires, tap);
+        assert!(blueprint.cmdline.ends_with(" -- echo") && blueprint.kernel == Path::new("/k"));
+        (blueprint.devices, blueprint.cpus)
+    }
+
+    #[test]
+    fn plans_become_devices() {
+        let net = "tap:t0".parse().ok();
+        let (devices, cpus) = devices_and_cpus(
+            Options {
+                net,
+                ..Options::default()
+            },
+            Some(9),
+        );
+        assert!(matches!(
+            devices[..],
+            [Device::VirtioNet {
+                tap: 9,
+                mac: [2, 0x49, 10, 1, 0, 2],
+                ..
+            }]
+        ));
+        assert_eq!(cpus, [None]);
+        let (devices, cpus) = devices_and_cpus(
+            Options {
+                nic: "vfio:01:00.0".parse().ok(),
+                cpus: "2,3".parse().ok(),
+                ..Options::default()
+            },
+            None,
+        );
+        let bdf = "01:00.0".parse().unwrap();
+        assert_eq!(devices, [Device::Vfio { bdf }]);
+        assert_eq!(cpus, [Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn complaints_are_passed_on() {
+        assert_eq!(explain("\nix: no memory\nmore\n"), "no memory");
+        assert_eq!(explain(" \n"), "it gave no reason");
+    }
+}

@@ -1,0 +1,132 @@
+//! The functions on the guest's PCI bus, made as the blueprint says.
+
+use super::pci::{BusFull, Function, PlaceError, Root, Windows};
+use super::ram::Ram;
+use super::vfio::{self, OpenError};
+use super::virtio::net::{self, Counters, Kicks, Net, Settings, TapPlane, VhostError, VhostPlane};
+use super::virtio::transport::Transport;
+use super::virtio::{Doorbells, Memory};
+use super::vm::Vm;
+use super::{DataPlane, Device, Mac, cpuid};
+use kvm_bindings::CpuId;
+use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use vm_memory::{Address, GuestMemoryBackend};
+use vmm_sys_util::eventfd::EventFd;
+
+/// The largest packet on a tap, as taps are made.
+const MTU: u16 = 1500;
+/// Memory slots kept free for each device: more than it has BARs, and pieces of them.
+const SLOTS_EACH: u32 = 64;
+
+/// Why a device cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// More than a bus holds.
+    #[error(transparent)]
+    Full(#[from] BusFull),
+    /// Or more than its address space does.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The tap does not do.
+    #[error("cannot make a network card on the tap")]
+    Tap(#[source] io::Error),
+    /// vhost-net does not do.
+    #[error("cannot hand the tap to vhost-net; is the module all right (rmmod and modprobe vhost_net)?")]
+    Vhost(#[source] VhostError),
+    /// The card cannot be passed through.
+    #[error(transparent)]
+    Vfio(#[from] OpenError),
+}
+
+/// What a machine's devices are made of.
+pub(super) struct Parts<'a> {
+    /// The machine.
+    pub(super) vm: &'a Vm,
+    /// Its RAM.
+    pub(super) ram: &'a Ram,
+    /// What its CPUs say.
+    pub(super) supported: &'a CpuId,
+    /// What a tap's data plane of ours counts.
+    pub(super) tap_counters: Arc<Counters>,
+}
+
+/// A device of the blueprint, its descriptor taken over.
+pub(super) enum Prepared {
+    /// A card on this tap.
+    Tap(OwnedFd, Mac, DataPlane),
+    /// A card of the host's.
+    Card(crate::config::Bdf),
+}
+
+impl Prepared {
+    /// Takes over what the launcher left open for the device.
+    pub(super) fn new(device: &Device) -> Result<Self, super::MachineError> {
+        Ok(match *device {
+            Device::VirtioNet { tap, mac, data_plane } => {
+                Self::Tap(super::claim(tap)?.into_owned(), mac, data_plane)
+            }
+            Device::Vfio { bdf } => Self::Card(bdf),
+        })
+    }
+
+    /// VFIO keeps all of guest memory where it is, and counts it against the limit that locking counts against, too.
+    pub(super) fn pins_memory(&self) -> bool {
+        matches!(self, Self::Card(_))
+    }
+}
+
+impl Parts<'_> {
+    /// The bus with these devices, their BARs placed as firmware would.
+    pub(super) fn bus(&self, devices: Vec<Prepared>) -> Result<Root, DeviceError> {
+        let ram_end = self.ram.last_addr().raw_value() + 1;
+        let bits = cpuid::physical_bits(self.supported);
+        let mut root = Root::new(Windows::above(ram_end, bits));
+        let mut slots = self.vm.ram_slots.first_free;
+        for device in devices {
+            root.add(match device {
+                Prepared::Tap(tap, mac, plane) => self.virtio_net(tap, mac, plane)?,
+                Prepared::Card(bdf) => vfio::open(bdf, &self.vm.fd, self.ram, slots..)?,
+            })?;
+            slots += SLOTS_EACH;
+        }
+        root.place_bars()?;
+        Ok(root)
+    }
+
+    fn virtio_net(&self, tap: OwnedFd, mac: Mac, plane: DataPlane) -> Result<Box<dyn Function>, DeviceError> {
+        let memory: Memory = Arc::new(self.ram.clone());
+        let kicks = Kicks::new().map_err(DeviceError::Tap)?;
+        let shared = kicks.share().map_err(DeviceError::Tap)?;
+        let plane: Box<dyn net::DataPlane> = match plane {
+            DataPlane::VhostNet => {
+                Box::new(VhostPlane::new(tap, &memory, shared).map_err(DeviceError::Vhost)?)
+            }
+            DataPlane::Own => {
+                let counters = Arc::clone(&self.tap_counters);
+                let plane = TapPlane::new(tap, Arc::clone(&memory), shared, counters, || ());
+                Box::new(plane.map_err(DeviceError::Tap)?)
+            }
+        };
+        let net = Net::new(Settings { mac, mtu: MTU }, kicks, plane);
+        let doorbells = IoEvents(Arc::clone(&self.vm.fd));
+        Ok(Box::new(Transport::new(net, memory, Box::new(doorbells))))
+    }
+}
+
+/// Writes that KVM turns into signals without an exit to us.
+struct IoEvents(Arc<VmFd>);
+
+impl Doorbells for IoEvents {
+    fn add(&self, address: u64, kick: &EventFd) -> io::Result<()> {
+        let address = IoEventAddress::Mmio(address);
+        Ok(self.0.register_ioevent(kick, &address, NoDatamatch)?)
+    }
+
+    fn remove(&self, address: u64, kick: &EventFd) -> io::Result<()> {
+        let address = IoEventAddress::Mmio(address);
+        Ok(self.0.unregister_ioevent(kick, &address, NoDatamatch)?)
+    }
+}
