@@ -3,7 +3,7 @@
 use crate::mem::GuestPhys;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 use core::time::Duration;
 use ix_abi::host::cmdline;
@@ -16,6 +16,15 @@ pub struct Cidr {
     pub address: Ipv4Addr,
     /// Bits of it that all of the network share, at most 32.
     pub prefix: u8,
+}
+
+/// Where the first NIC's IPv6 addresses come from, beside the link-local one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ip6 {
+    /// Routers tell.
+    Auto,
+    /// This address, and how many bits of it all of the network share, at most 128.
+    Fixed(Ipv6Addr, u8),
 }
 
 /// A mistake that ring 0 is to make, to show that it is reported.
@@ -40,6 +49,10 @@ pub struct Settings {
     pub ip: Option<Cidr>,
     /// The way to other networks.
     pub gateway: Option<Ipv4Addr>,
+    /// Its IPv6 addresses; `None`: it speaks no IPv6.
+    pub ip6: Option<Ip6>,
+    /// The way to other networks in IPv6.
+    pub gateway6: Option<Ipv6Addr>,
     /// What goes to the serial line.
     pub log: LevelFilter,
     /// Packets per cycle, at most.
@@ -60,6 +73,8 @@ impl Default for Settings {
             host: None,
             ip: None,
             gateway: None,
+            ip6: None,
+            gateway6: None,
             log: LevelFilter::Info,
             batch: 64,
             env: Vec::new(),
@@ -140,6 +155,10 @@ impl Settings {
             cmdline::HOST => self.host = Some(hexadecimal(value).ok_or("a hexadecimal address")?),
             cmdline::IP => self.ip = Some(cidr(value).ok_or("an IPv4 address and prefix, as 10.0.0.2/24")?),
             cmdline::GATEWAY => self.gateway = Some(value.parse().map_err(|_| "an IPv4 address")?),
+            cmdline::IP6 => {
+                self.ip6 = Some(ip6(value).ok_or("auto, or an IPv6 address and prefix, as fd00::2/64")?);
+            }
+            cmdline::GATEWAY6 => self.gateway6 = Some(value.parse().map_err(|_| "an IPv6 address")?),
             cmdline::LOG => {
                 self.log = value
                     .parse()
@@ -172,6 +191,16 @@ fn cidr(value: &str) -> Option<Cidr> {
     Some(Cidr { address, prefix })
 }
 
+fn ip6(value: &str) -> Option<Ip6> {
+    if value == cmdline::IP6_AUTO {
+        return Some(Ip6::Auto);
+    }
+    let (address, prefix) = value.split_once('/')?;
+    let address = Ipv6Addr::from_str(address).ok()?;
+    let prefix = u8::from_str(prefix).ok().filter(|&prefix| prefix <= 128)?;
+    Some(Ip6::Fixed(address, prefix))
+}
+
 fn self_test(value: &str) -> Option<SelfTest> {
     match value {
         "panic" => Some(SelfTest::Panic),
@@ -188,9 +217,9 @@ fn within(value: &str, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cidr, SelfTest, Settings, early_host, early_log_level};
+    use super::{Cidr, Ip6, SelfTest, Settings, early_host, early_log_level};
     use crate::mem::GuestPhys;
-    use core::net::Ipv4Addr;
+    use core::net::{Ipv4Addr, Ipv6Addr};
     use core::time::Duration;
     use log::LevelFilter;
     use std::format;
@@ -216,6 +245,15 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_is_fixed_or_automatic() {
+        let settings = Settings::parse("ip6=fd00::2/64 gw6=fe80::1").unwrap();
+        let address = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
+        assert_eq!(settings.ip6, Some(Ip6::Fixed(address, 64)));
+        assert_eq!(settings.gateway6, "fe80::1".parse().ok());
+        assert_eq!(Settings::parse("ip6=auto").unwrap().ip6, Some(Ip6::Auto));
+    }
+
+    #[test]
     fn an_empty_line_gives_the_defaults() {
         assert_eq!(Settings::parse("  ").unwrap(), Settings::default());
     }
@@ -236,6 +274,9 @@ mod tests {
             "ip=10.0.0.256/8",
             "ip=1.2.3.4/33",
             "gw=",
+            "ip6=fd00::2",
+            "ip6=fd00::2/129",
+            "gw6=10.0.0.1",
             "log=loud",
             "batch=0",
             "batch=1025",

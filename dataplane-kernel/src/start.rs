@@ -10,7 +10,7 @@ use crate::mem::mbuf::Pool;
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
 use crate::nic::{Nic, e1000e, virtio_net};
-use crate::settings::Settings;
+use crate::settings::{Ip6, Settings};
 use crate::user::image::LoadError;
 use crate::user::random::Random;
 use crate::user::{Process, Program};
@@ -20,7 +20,7 @@ use core::fmt;
 use ix_abi::app::{Endpoint, IoInfo, layout};
 use ix_abi::host::area::Outcome;
 use ix_abi::host::exit;
-use netstack::{Config, Instant, Stack};
+use netstack::{Config, Instant, Ipv6Config, Stack};
 
 /// Share of the free memory that becomes packet buffers.
 const POOL_SHARE: u64 = 8;
@@ -174,6 +174,7 @@ fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) 
     let mut config = Config {
         mtu: nic.mtu(),
         gateway: settings.gateway,
+        ipv6: settings.ip6.map(|ip6| ipv6(ip6, settings)),
         rx_checksum: features.rx_checksum,
         tx_checksum: features.tx_checksum,
         rx_buffers: pool.region().count(),
@@ -182,6 +183,18 @@ fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) 
     };
     random.fill(&mut config.secret);
     Ok(Stack::new(config, Instant(arch::tsc::now_ns())))
+}
+
+fn ipv6(choice: Ip6, settings: &Settings) -> Ipv6Config {
+    let (address, autoconfigure) = match choice {
+        Ip6::Auto => (None, true),
+        Ip6::Fixed(address, prefix) => (Some((address, prefix)), false),
+    };
+    Ipv6Config {
+        address,
+        gateway: settings.gateway6,
+        autoconfigure,
+    }
 }
 
 fn io_area(

@@ -1,9 +1,11 @@
-//! The machine's network: what it hangs on, and its IPv4 settings.
+//! The machine's network: what it hangs on, and its addresses.
 
 use super::{Bdf, Forward, NicChoice};
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
+use ix_abi::host::cmdline;
 use serde::Deserialize;
-use std::net::Ipv4Addr;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// `--net`: what the NIC hangs on.
@@ -21,6 +23,16 @@ pub enum NetChoice {
 #[serde(try_from = "String")]
 pub struct Cidr(pub Ipv4Net);
 
+/// `--ip6`: where the guest's IPv6 addresses come from, beside the link-local one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Ip6 {
+    /// Routers tell.
+    Auto,
+    /// Address and prefix, such as fd00::2/64.
+    Fixed(Ipv6Net),
+}
+
 /// Why the network settings do not go together.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetError {
@@ -30,6 +42,20 @@ pub enum NetError {
     /// `--ip` is something else.
     #[error("`{0}` is no address with prefix length; write it as 10.0.2.15/24")]
     Cidr(String),
+    /// `--ip6` is something else.
+    #[error("`{0}` is no IPv6 address with prefix length; write it as fd00::2/64, or auto")]
+    Ip6(String),
+    /// An IPv6 address that no host can have.
+    #[error("{0} is no single host's address; give the guest one of its own with --ip6")]
+    NotAHost6(Ipv6Net),
+    /// A gateway for what is not spoken.
+    #[error("--gateway6 goes with --ip6; without it the guest speaks no IPv6")]
+    Gateway6NeedsIp6,
+    /// A gateway that nobody can be.
+    #[error(
+        "gateway {0} is no other host on the link; give one with --gateway6, its link-local address (fe80::...) at best"
+    )]
+    Gateway6(Ipv6Addr),
     /// The address is the network itself or its broadcast address.
     #[error("{0} is the network's own or its broadcast address; choose one in between")]
     NotAHost(Ipv4Net),
@@ -74,6 +100,10 @@ pub struct Network {
     pub ip: Ipv4Net,
     /// Its gateway.
     pub gateway: Option<Ipv4Addr>,
+    /// Its IPv6 addresses.
+    pub ip6: Option<Ip6>,
+    /// Its gateway in IPv6.
+    pub gateway6: Option<Ipv6Addr>,
 }
 
 /// What the NIC hangs on, with what belongs to it.
@@ -112,6 +142,8 @@ impl Network {
                     link: Link::User(forwards),
                     ip,
                     gateway: Some(gateway),
+                    ip6: None,
+                    gateway6: None,
                 }
             }
             NetChoice::Tap(_) if !forwards.is_empty() => return Err(NetError::TapNeedsNoForward),
@@ -121,10 +153,26 @@ impl Network {
                     link: Link::Tap(name.clone()),
                     ip,
                     gateway,
+                    ip6: None,
+                    gateway6: None,
                 }
             }
         };
         network.check()
+    }
+
+    /// Adds what was said about IPv6.
+    pub(super) fn with_ipv6(mut self, ip6: Option<Ip6>, gateway: Option<Ipv6Addr>) -> Result<Self, NetError> {
+        let is_host = |ip: Ipv6Addr| !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast());
+        match (ip6, gateway) {
+            (None, Some(_)) => return Err(NetError::Gateway6NeedsIp6),
+            (Some(Ip6::Fixed(net)), _) if !is_host(net.addr()) => return Err(NetError::NotAHost6(net)),
+            (Some(ip6), Some(gateway)) if !is_host(gateway) || !ip6.reaches(gateway) => {
+                return Err(NetError::Gateway6(gateway));
+            }
+            _ => (self.ip6, self.gateway6) = (ip6, gateway),
+        }
+        Ok(self)
     }
 
     /// On the cable of a card that is passed through.
@@ -145,6 +193,8 @@ impl Network {
             link: Link::Cable(bdf),
             ip: ip.ok_or(NetError::VfioNeedsIp)?.0,
             gateway,
+            ip6: None,
+            gateway6: None,
         })
     }
 
@@ -210,6 +260,47 @@ impl TryFrom<String> for NetChoice {
     }
 }
 
+impl Ip6 {
+    /// `true` if `ip` can be another host on the guest's link.
+    fn reaches(self, ip: Ipv6Addr) -> bool {
+        match self {
+            Self::Fixed(net) if ip == net.addr() => false,
+            Self::Fixed(net) => ip.is_unicast_link_local() || net.contains(&ip),
+            Self::Auto => ip.is_unicast_link_local(),
+        }
+    }
+}
+
+impl fmt::Display for Ip6 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str(cmdline::IP6_AUTO),
+            Self::Fixed(net) => fmt::Display::fmt(net, f),
+        }
+    }
+}
+
+impl FromStr for Ip6 {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        if text == cmdline::IP6_AUTO {
+            return Ok(Self::Auto);
+        }
+        text.parse()
+            .map(Self::Fixed)
+            .map_err(|_| NetError::Ip6(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Ip6 {
+    type Error = NetError;
+
+    fn try_from(text: String) -> Result<Self, NetError> {
+        text.parse()
+    }
+}
+
 impl FromStr for Cidr {
     type Err = NetError;
 
@@ -230,7 +321,7 @@ impl TryFrom<String> for Cidr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cidr, Link, NetChoice, NetError, Network};
+    use super::{Cidr, Ip6, Link, NetChoice, NetError, Network};
     use crate::config::{NicChoice, NicModel};
     use std::net::Ipv4Addr;
 
@@ -278,6 +369,34 @@ mod tests {
             Err(NetError::VfioNeedsNoNet)
         );
         assert_eq!(with(None, ip, &["80:80"]), Err(NetError::VfioNeedsNoForward));
+    }
+
+    #[test]
+    fn ipv6_is_wanted_or_not() {
+        let with = |ip6: Option<&str>, gateway: Option<&str>| {
+            let ip6 = ip6.map(str::parse).transpose()?;
+            let gateway = gateway.map(|text| text.parse().unwrap());
+            network("user", None, None)?.with_ipv6(ip6, gateway)
+        };
+        assert_eq!(with(None, None).unwrap().ip6, None);
+        assert_eq!(with(Some("auto"), None).unwrap().ip6, Some(Ip6::Auto));
+        let fixed = with(Some("fd00::2/64"), Some("fd00::1")).unwrap();
+        assert_eq!(fixed.ip6.unwrap().to_string(), "fd00::2/64");
+        assert!(with(Some("fd00::2/64"), Some("fe80::1")).is_ok());
+        assert_eq!(with(None, Some("fe80::1")), Err(NetError::Gateway6NeedsIp6));
+        for gateway in ["fd00::2", "fd01::1", "::", "ff02::2"] {
+            let refused = with(Some("fd00::2/64"), Some(gateway));
+            assert!(matches!(refused, Err(NetError::Gateway6(_))), "{gateway}");
+        }
+        for ip6 in ["", "fd00::2", "fd00::2/129", "10.0.0.1/8"] {
+            assert_eq!(with(Some(ip6), None), Err(NetError::Ip6(ip6.to_owned())));
+        }
+        for ip6 in ["::/64", "::1/128", "ff02::1/64"] {
+            assert!(
+                matches!(with(Some(ip6), None), Err(NetError::NotAHost6(_))),
+                "{ip6}"
+            );
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{Cidr, CpuList, Forward, MemSize, NetChoice, NicChoice};
+use super::{Cidr, CpuList, Forward, Ip6, MemSize, NetChoice, NicChoice};
 use serde::Deserialize;
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -116,6 +116,14 @@ pub struct Options {
     /// The guest's gateway [default with user: the network's host 2]
     #[arg(long, value_name = "IP")]
     pub gateway: Option<Ipv4Addr>,
+
+    /// IPv6 address and prefix length of the guest, or what routers tell [default: no IPv6]
+    #[arg(long, value_name = "CIDR|auto")]
+    pub ip6: Option<Ip6>,
+
+    /// The guest's gateway in IPv6 [default: what routers tell, or none]
+    #[arg(long, value_name = "IP6")]
+    pub gateway6: Option<Ipv6Addr>,
 
     /// Guest memory [default: 256M]
     #[arg(long, value_name = "SIZE")]
@@ -241,6 +249,8 @@ impl Options {
             nic: self.nic.or(file.nic),
             ip: self.ip.or(file.ip),
             gateway: self.gateway.or(file.gateway),
+            ip6: self.ip6.or(file.ip6),
+            gateway6: self.gateway6.or(file.gateway6),
             mem: self.mem.or(file.mem),
             forward: list(self.forward, file.forward),
             env: file.env.into_iter().chain(self.env).collect(),

@@ -73,6 +73,7 @@ impl Plan {
         let nic = options.nic.unwrap_or(NicChoice::Model(NicModel::VirtioNet));
         let forwards = options.forward.clone();
         let network = Network::new(nic, options.net.as_ref(), options.ip, options.gateway, forwards)?;
+        let network = network.with_ipv6(options.ip6, options.gateway6)?;
         let needs = Needs::of(&options, &network, nic)?;
         let cmdline = kernel_cmdline(&options, &network, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
@@ -126,6 +127,12 @@ fn kernel_cmdline(options: &Options, network: &Network, app: &Path) -> String {
     };
     if let Some(gateway) = network.gateway {
         setting(cmdline::GATEWAY, &gateway);
+    }
+    if let Some(ip6) = network.ip6 {
+        setting(cmdline::IP6, &ip6);
+    }
+    if let Some(gateway) = network.gateway6 {
+        setting(cmdline::GATEWAY6, &gateway);
     }
     setting(cmdline::LOG, &options.log.map_or("warn", super::LogLevel::word));
     if let Some(batch) = options.batch {

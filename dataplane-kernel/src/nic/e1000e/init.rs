@@ -141,7 +141,7 @@ fn give(registers: &impl Registers, queue: Queue, ring: &DescriptorRing) {
     registers.write(queue.tail(), 0);
 }
 
-/// 14.4: frames to the card's own address and broadcasts, into buffers of 2 KiB (BSIZE 0), without their FCS, each
+/// 14.4: frames to the card's own address, multicasts and broadcasts, into buffers of 2 KiB (BSIZE 0), without their FCS, each
 /// reported at once. The queue is empty until the first tail.
 fn start_rx(registers: &impl Registers, ring: &DescriptorRing) {
     for index in 0..Register::MULTICAST_WORDS {
@@ -152,7 +152,7 @@ fn start_rx(registers: &impl Registers, ring: &DescriptorRing) {
     registers.write(Register::RXDCTL, dctl::GRAN | dctl::WTHRESH_1);
     registers.write(Register::RXCSUM, regs::VERIFY_CHECKSUMS);
     give(registers, Queue::RX, ring);
-    registers.write(Register::RCTL, rctl::EN | rctl::BAM | rctl::SECRC);
+    registers.write(Register::RCTL, rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC);
 }
 
 /// 14.5. With a write-back threshold of zero, a descriptor is reported as soon as it is done.

@@ -111,6 +111,8 @@ pub(super) mod status {
 pub(super) mod rctl {
     /// Receives.
     pub(in super::super) const EN: u32 = 1 << 1;
+    /// Accepts all multicasts: which of them matter the stack knows.
+    pub(in super::super) const MPE: u32 = 1 << 4;
     /// Accepts broadcasts.
     pub(in super::super) const BAM: u32 = 1 << 15;
     /// Strips the FCS.

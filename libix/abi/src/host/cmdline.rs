@@ -7,6 +7,8 @@
 //! | `host` | hexadecimal guest-physical address | where the [`super::HostArea`] lies |
 //! | `ip` | CIDR | IPv4 address and prefix of the (first) NIC |
 //! | `gw` | IPv4 address | gateway |
+//! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
+//! | `gw6` | IPv6 address | gateway for IPv6 |
 //! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
 //! | `batch` | 1..=1024 | packets per cycle (64) |
 //! | `env` | `K=V` | one environment variable of the app; may stand more than once |
@@ -19,6 +21,12 @@ pub const HOST: &str = "host";
 pub const IP: &str = "ip";
 /// Key of the gateway.
 pub const GATEWAY: &str = "gw";
+/// Key of the IPv6 address.
+pub const IP6: &str = "ip6";
+/// Value of [`IP6`]: heed routers.
+pub const IP6_AUTO: &str = "auto";
+/// Key of the gateway for IPv6.
+pub const GATEWAY6: &str = "gw6";
 /// Key of the log level.
 pub const LOG: &str = "log";
 /// Key of the batch bound.

@@ -28,7 +28,7 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
     assert_eq!(device.register(Register::TXDCTL), 0x0140_0000);
     assert_eq!(
         device.register(Register::RCTL),
-        rctl::EN | rctl::BAM | rctl::SECRC
+        rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC
     );
     for queue in [Queue::RX, Queue::TX] {
         device.with(|state| {
