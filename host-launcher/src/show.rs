@@ -2,7 +2,7 @@
 
 use host_launcher::control::{self, ClientError, Info, Stats};
 use host_launcher::doctor::{Report, Verdict};
-use host_launcher::nic::Nic;
+use host_launcher::nic::{Nic, Obstacle};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -72,15 +72,23 @@ fn number(number: Option<u32>) -> String {
 
 fn usable(nic: &Nic) -> String {
     let obstacles: Vec<_> = nic.obstacles.iter().map(ToString::to_string).collect();
-    let mut words = if obstacles.is_empty() {
+    let words = if obstacles.is_empty() {
         "yes".to_owned()
     } else {
         format!("no: {}", obstacles.join("; "))
     };
-    if let Some(driver) = &nic.returns_to {
-        words += &format!(" (ix took it from {driver}; ix nic unbind gives it back)");
+    let is_held = nic
+        .obstacles
+        .iter()
+        .any(|obstacle| matches!(obstacle, Obstacle::Held(_)));
+    match &nic.returns_to {
+        None => words,
+        Some(driver) if is_held => format!("{words}, then back to {driver}"),
+        Some(driver) => format!(
+            "{words} (was at {driver}, and gets back there by: ix nic unbind {})",
+            nic.bdf
+        ),
     }
-    words
 }
 
 /// Columns as wide as what is in them.
