@@ -4,6 +4,9 @@
 mod machine;
 pub use machine::MachineError;
 
+/// The card it has of the host's.
+mod card;
+
 /// Output on its way out.
 mod streams;
 
@@ -22,14 +25,14 @@ use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
 use crate::images::{self, AppError, KernelError};
 use crate::memory;
-use crate::nic::{self, NicError, TakenNic};
+use crate::nic::NicError;
 use crate::tap;
 use crate::vmm::PageKind;
 use ix_abi::host::exit::status;
 use machine::Machine;
 use session::{Session, Signals};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 use stopping::Stopping;
@@ -138,9 +141,12 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         }
         None => LogSink::Stderr,
     };
-    let card = take_card(plan)?;
-    // Before the machine starts: from its first instant on, a signal must not leave it alone.
+    // Before the card is taken and the machine starts: a signal must leave neither alone.
     let signals = Signals::catch().map_err(RunError::Watch)?;
+    let host = Host::this();
+    let mut notes = card::repair(&host);
+    let card = card::take(plan, &host)?;
+    notes.extend(card.as_ref().and_then(card::advice));
     let started = Instant::now();
     let machine = Machine::start(plan, &kernel, backend.kind)?;
     let mut session = Session {
@@ -154,6 +160,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         info: info(plan, name),
         started,
     };
+    notes.iter().for_each(|note| session.note(note));
     if let Some(reason) = &backend.reason {
         session.note(&format!("backend {reason}"));
     }
@@ -169,18 +176,11 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     }
     let ended = session.carry();
     // The machine's process is gone, and nobody has the card open any more.
-    let given_back = card.map_or(Ok(()), TakenNic::give_back);
-    let status = ended?;
-    given_back?;
-    Ok(status)
-}
-
-/// The card that is to be passed through, if one is, from the driver it has.
-fn take_card(plan: &Plan) -> Result<Option<TakenNic>, NicError> {
-    match plan.network.link {
-        Link::Cable(bdf) => nic::take(&Host::this(), bdf).map(Some),
-        Link::User(_) | Link::Tap(_) => Ok(None),
+    if let Some(complaint) = card.and_then(card::give_back) {
+        // A closed standard error is no reason to fail differently.
+        let _ = writeln!(io::stderr(), "ix: {complaint}");
     }
+    ended
 }
 
 /// Listens under the name asked for, or else under the app's, or else under the app's with our process id.

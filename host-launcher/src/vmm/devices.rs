@@ -88,7 +88,7 @@ impl Parts<'_> {
         for device in devices {
             root.add(match device {
                 Prepared::Tap(tap, mac, plane) => self.virtio_net(tap, mac, plane)?,
-                Prepared::Card(bdf) => vfio::open(bdf, &self.vm.fd, self.ram, slots..)?,
+                Prepared::Card(bdf) => vfio::open(bdf, &self.vm.fd, self.ram, slots..slots + SLOTS_EACH)?,
             })?;
             slots += SLOTS_EACH;
         }

@@ -6,7 +6,7 @@ use crate::vmm::pci::BAR_COUNT;
 use crate::vmm::pci::config_space::{command, register as offset};
 use kvm_ioctls::VmFd;
 use std::io;
-use std::ops::{Range, RangeFrom};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use vfio_bindings::bindings::vfio::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_REGION_INFO_FLAG_MMAP};
@@ -19,7 +19,7 @@ pub(super) struct Card {
     device: VfioDevice,
     file: OwnedFd,
     vm: Arc<VmFd>,
-    slots: RangeFrom<u32>,
+    slots: Range<u32>,
 }
 
 struct Direct {
@@ -35,7 +35,7 @@ impl Card {
         file: OwnedFd,
         dma: DmaMapping,
         vm: Arc<VmFd>,
-        slots: RangeFrom<u32>,
+        slots: Range<u32>,
     ) -> Self {
         Self {
             direct: Vec::new(),

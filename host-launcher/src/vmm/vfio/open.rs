@@ -9,7 +9,7 @@ use crate::vmm::pci::Function;
 use kvm_bindings::{kvm_create_device, kvm_device_type_KVM_DEV_TYPE_VFIO};
 use kvm_ioctls::VmFd;
 use std::io;
-use std::ops::RangeFrom;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use vfio_ioctls::{VfioContainer, VfioDevice, VfioDeviceFd, VfioError};
@@ -69,7 +69,7 @@ pub fn open(
     bdf: Bdf,
     vm: &Arc<VmFd>,
     ram: &GuestMemoryMmap,
-    slots: RangeFrom<u32>,
+    slots: Range<u32>,
 ) -> Result<Box<dyn Function>, OpenError> {
     let container = Arc::new(container(vm, bdf)?);
     let folder = format!("/sys/bus/pci/devices/{bdf}");
