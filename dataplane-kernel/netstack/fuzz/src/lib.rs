@@ -1,0 +1,49 @@
+//! Entry points for fuzzing, all with one signature: bytes in, and a panic if something is wrong. libFuzzer calls them
+//! (`fuzz_targets`, by `./run`), and so does a test of fixed length that mutates the corpora (`tests/corpora.rs`).
+//!
+//! [`ingress`] and [`commands`] read the bytes as a program for a [`world::World`]: a stack with flows, its driver, and an
+//! app, in virtual time.
+#![forbid(unsafe_code)]
+
+mod driver;
+
+mod frame;
+
+mod input;
+
+mod parsers;
+
+mod world;
+
+pub use parsers::parsers;
+
+use input::Input;
+use world::World;
+
+/// Frames, good and bad, for a stack with live flows and an app that behaves.
+pub fn ingress(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mut world = World::new(input.byte());
+    while !input.is_empty() {
+        for _ in 0..=input.below(4) {
+            world.inject(&mut input);
+        }
+        world.behave(&mut input);
+        world.turn(&mut input);
+    }
+    world.end();
+}
+
+/// Calls with any arguments, from an app that keeps to nothing, while peers behave.
+pub fn commands(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mut world = World::new(input.byte());
+    while !input.is_empty() {
+        for _ in 0..=input.below(4) {
+            world.call(&mut input);
+        }
+        world.answer(&mut input);
+        world.turn(&mut input);
+    }
+    world.end();
+}
