@@ -2,7 +2,7 @@
 //!
 //! A run goes this way: [`config`] turns options into a plan, [`images`] checks the app and finds the kernel,
 //! [`backend`] chooses who is the machine and how it is started, `run` starts the machine, carries its output and ends it,
-//! [`control`] answers the other `ix` commands meanwhile. The launcher is never on a packet's way.
+//! [`hostcall`] answers what the app wants of the host, [`control`] answers the other `ix` commands meanwhile. The launcher is never on a packet's way.
 #![deny(unsafe_code)]
 
 pub mod config;
@@ -22,6 +22,8 @@ pub mod nic;
 pub mod doctor;
 
 pub mod run;
+
+pub mod hostcall;
 
 pub mod control;
 

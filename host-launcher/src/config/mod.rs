@@ -25,5 +25,8 @@ pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options};
 mod needs;
 pub use needs::{Needs, NeedsError};
 
+mod volume;
+pub use volume::{Access, Volume, VolumeError};
+
 mod plan;
 pub use plan::{Plan, PlanError};

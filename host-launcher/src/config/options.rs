@@ -1,6 +1,6 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{Cidr, CpuList, Forward, Ip6, MemSize, NetChoice, NicChoice};
+use super::{Cidr, CpuList, Forward, Ip6, MemSize, NetChoice, NicChoice, Volume};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -133,6 +133,10 @@ pub struct Options {
     #[arg(long, value_name = "[udp:][ADDR:]HOSTPORT:PORT")]
     pub forward: Vec<Forward>,
 
+    /// Let the app see a directory of this host; with :ro it cannot change it (repeatable)
+    #[arg(long, value_name = "HOST:GUEST[:ro]")]
+    pub volume: Vec<Volume>,
+
     /// Set a variable of the app's environment (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub env: Vec<EnvVar>,
@@ -233,6 +237,9 @@ impl Options {
         for place in [&mut options.app, &mut options.kernel, &mut options.kernel_log] {
             *place = place.take().map(|file| folder.join(file));
         }
+        for volume in &mut options.volume {
+            volume.host = folder.join(&volume.host);
+        }
         Ok(options)
     }
 
@@ -253,6 +260,7 @@ impl Options {
             gateway6: self.gateway6.or(file.gateway6),
             mem: self.mem.or(file.mem),
             forward: list(self.forward, file.forward),
+            volume: list(self.volume, file.volume),
             env: file.env.into_iter().chain(self.env).collect(),
             log: self.log.or(file.log),
             kernel_log: self.kernel_log.or(file.kernel_log),

@@ -1,7 +1,7 @@
 //! The plan of a run.
 
 use super::needs::{Needs, NeedsError};
-use super::{Backend, CpuList, EnvVar, MemSize, NetError, Network, NicChoice, NicModel, Options};
+use super::{Backend, CpuList, EnvVar, MemSize, NetError, Network, NicChoice, NicModel, Options, Volume};
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -33,6 +33,8 @@ pub struct Plan {
     pub network: Network,
     /// The card on it.
     pub nic: NicChoice,
+    /// Directories the app sees.
+    pub volumes: Vec<Volume>,
     /// Where the kernel's log goes, if not to standard error.
     pub kernel_log: Option<PathBuf>,
     /// Time the app has to finish when asked to stop.
@@ -55,6 +57,9 @@ pub enum PlanError {
     /// More words for the kernel and the app than fit.
     #[error("the app's arguments and --env are too long by {0} bytes; put what is long into the app itself")]
     TooLong(usize),
+    /// Two volumes in one place.
+    #[error("two volumes are at {0}; give each a place of its own")]
+    SamePlace(String),
     /// The network's settings are at odds.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -75,6 +80,7 @@ impl Plan {
         let network = Network::new(nic, options.net.as_ref(), options.ip, options.gateway, forwards)?;
         let network = network.with_ipv6(options.ip6, options.gateway6)?;
         let needs = Needs::of(&options, &network, nic)?;
+        check_places(&options.volume)?;
         let cmdline = kernel_cmdline(&options, &network, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
             return Err(PlanError::TooLong(cmdline.len() - MAX_CMDLINE_BYTES));
@@ -88,6 +94,7 @@ impl Plan {
             mem: options.mem.unwrap_or(MemSize::DEFAULT),
             cpus: options.cpus,
             network,
+            volumes: options.volume,
             nic,
             kernel_log: options.kernel_log,
             grace: Duration::from_secs(options.grace.unwrap_or(3).into()),
@@ -112,6 +119,15 @@ fn is_name_char(c: char) -> bool {
 
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && !name.starts_with(['.', '-']) && name.chars().all(is_name_char)
+}
+
+fn check_places(volumes: &[Volume]) -> Result<(), PlanError> {
+    let twice =
+        |(at, volume): (usize, &Volume)| volumes[..at].iter().any(|other| other.guest == volume.guest);
+    match volumes.iter().enumerate().find(|&volume| twice(volume)) {
+        Some((_, volume)) => Err(PlanError::SamePlace(volume.guest_path())),
+        None => Ok(()),
+    }
 }
 
 fn kernel_cmdline(options: &Options, network: &Network, app: &Path) -> String {
@@ -213,6 +229,19 @@ mod tests {
         let fixed = plan(1).unwrap().cmdline.len() - 1;
         assert_eq!(plan(4095 - fixed).unwrap().cmdline.len(), 4095);
         assert!(matches!(plan(4098 - fixed), Err(PlanError::TooLong(3))));
+    }
+
+    #[test]
+    fn two_volumes_in_one_place_are_refused() {
+        let plan = |places: [&str; 2]| {
+            Plan::new(Options {
+                volume: places.map(|text| text.parse().unwrap()).into(),
+                ..options()
+            })
+        };
+        assert!(plan(["/a:/x", "/b:/x/y:ro"]).is_ok());
+        let refused = plan(["/a:/x", "/b:/x/:ro"]);
+        assert!(matches!(refused, Err(PlanError::SamePlace(place)) if place == "/x"));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::backend::{self, Kind, NoBackend, probe};
 use crate::config::{ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
+use crate::hostcall::{self, VolumeError, Volumes};
 use crate::images::{self, AppError, KernelError};
 use crate::memory;
 use crate::nic::NicError;
@@ -56,6 +57,9 @@ pub enum RunError {
     /// A forward cannot be had.
     #[error(transparent)]
     Forward(#[from] ForwardError),
+    /// A volume cannot be granted.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The name is taken, or there is nowhere to put the control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -132,6 +136,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     if let Link::User(forwards) = &plan.network.link {
         forwards.iter().try_for_each(|forward| forward.probe())?;
     }
+    let volumes = Volumes::open(&plan.volumes)?;
     let backend = backend::choose(plan, probe::probe)?;
     let (control, name) = open_control(plan)?;
     let log = match &plan.kernel_log {
@@ -149,8 +154,10 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     notes.extend(card.as_ref().and_then(card::advice));
     let started = Instant::now();
     let machine = Machine::start(plan, &kernel, backend.kind)?;
+    let host_calls = hostcall::Server::start(&machine.ram, volumes).map_err(RunError::Watch)?;
     let mut session = Session {
         machine,
+        host_calls,
         log: KernelLog::new(log),
         stdout: Output::new(io::stdout()).map_err(RunError::Watch)?,
         stderr: Output::new(io::stderr()).map_err(RunError::Watch)?,

@@ -6,6 +6,7 @@ use super::stopping::{Step, Stopping};
 use super::streams::{KernelLog, Output};
 use super::{RunError, verdict::verdict};
 use crate::control::{Counting, Info, MachineCounters, Server, Wish};
+use crate::hostcall;
 use ix_abi::host::Stream;
 use ix_abi::host::area::Outcome;
 use nix::errno::Errno;
@@ -59,6 +60,8 @@ impl Signals {
 pub(super) struct Session {
     /// The machine.
     pub(super) machine: Machine,
+    /// Who answers what the app wants of the host.
+    pub(super) host_calls: hostcall::Server,
     /// Where the kernel's log goes.
     pub(super) log: KernelLog,
     /// Our standard output, for the app's.
@@ -87,6 +90,7 @@ impl Session {
     pub(super) fn carry(mut self) -> Result<u8, RunError> {
         let mut complaints = String::new();
         let end = loop {
+            self.host_calls.notice(&self.machine.ram.area().host_calls);
             self.move_output(&mut complaints)?;
             self.heed_signals()?;
             self.serve_control()?;
@@ -187,13 +191,17 @@ impl Session {
         // Without room for more, to hear of more would only keep both sides busy.
         let has_room = self.stdout.has_room() && self.stderr.has_room();
         area.wants_doorbell.store(has_room.into(), Ordering::SeqCst);
+        area.host_calls.wants_doorbell.store(1, Ordering::SeqCst);
         // The kernel looks at the wish after it has written; we look at what it has written after the wish. One of the
         // two looks sees the other side's write.
         fence(Ordering::SeqCst);
-        if !has_room || area.console.is_empty() {
+        let has_output = has_room && !area.console.is_empty();
+        if !has_output && !self.host_calls.is_behind(&area.host_calls) {
             self.wait()?;
         }
-        self.machine.ram.area().wants_doorbell.store(0, Ordering::SeqCst);
+        let area = self.machine.ram.area();
+        area.wants_doorbell.store(0, Ordering::SeqCst);
+        area.host_calls.wants_doorbell.store(0, Ordering::SeqCst);
         self.write()
     }
 

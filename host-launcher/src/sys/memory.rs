@@ -65,6 +65,11 @@ impl GuestRam {
         Ok(Self { file, beginning })
     }
 
+    /// The same memory, mapped for somebody else in this process.
+    pub fn map_again(&self) -> io::Result<Self> {
+        Self::map(self.file.try_clone()?)
+    }
+
     /// What kernel and launcher share.
     pub fn area(&self) -> &HostArea {
         // SAFETY: the mapping reaches from the memory's start at least to the end of the host area, at an offset that is

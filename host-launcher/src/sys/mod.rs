@@ -1,5 +1,6 @@
 //! Where the launcher needs unsafe code: guest memory shared with the machine, descriptors that come by number, a child
-//! that dies with us, the `ioctl`s that no crate has, and frames between a tap and guest memory.
+//! that dies with us, the `ioctl`s that no crate has, frames between a tap and guest memory, and the one call that reads a
+//! directory as Linux writes it.
 
 /// Guest memory and the host area in it.
 mod memory;
@@ -8,6 +9,10 @@ pub use memory::GuestRam;
 /// What the machine counts.
 mod machine_area;
 pub use machine_area::MachineArea;
+
+/// Reading directories.
+mod directory;
+pub use directory::read_directory;
 
 /// Children tied to this process.
 mod child;

@@ -1,11 +1,11 @@
-use super::{Console, Counters};
+use super::{Console, Counters, HostCalls};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Guest-physical address the launcher picks for the host area: above the kernel image, below 16 MiB.
 pub const HOST_AREA_GPA: u64 = 0x00f0_0000;
 
 /// Its size in guest memory.
-pub const HOST_AREA_BYTES: usize = 0x8_0000;
+pub const HOST_AREA_BYTES: usize = 0x10_0000;
 
 /// [`HostArea::magic`]: "IXIONHA1", little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"IXIONHA1");
@@ -47,6 +47,8 @@ pub struct HostArea {
     pub console: Console,
     /// Counters, for `ix stats`.
     pub counters: Counters,
+    /// What the app wants of the host's files and standard input.
+    pub host_calls: HostCalls,
 }
 
 const _: () = assert!(size_of::<HostArea>() <= HOST_AREA_BYTES);

@@ -16,3 +16,6 @@ pub use console::{Console, Stream};
 
 mod counters;
 pub use counters::{Counters, MAX_COUNTERS};
+
+pub mod hostcall;
+pub use hostcall::HostCalls;
