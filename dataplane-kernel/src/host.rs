@@ -8,7 +8,7 @@ use crate::arch::{self, port, serial};
 use crate::boot_info::Machine;
 use crate::mem::{GuestPhys, direct};
 use core::fmt;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 use ix_abi::host::area::{DOORBELL_PORT, HOST_AREA_BYTES, HostArea, MAGIC};
 use ix_abi::host::{Stream, exit as codes};
 use spin::Once;
@@ -70,12 +70,23 @@ pub fn console_write(stream: Stream, bytes: &[u8]) -> usize {
     taken
 }
 
-/// Wakes the launcher if it has asked for that.
+/// Wakes the launcher if it wants to hear of output.
 pub fn ring_doorbell(area: &HostArea) {
-    // The launcher states its wish, then looks for output; we wrote output, and now look for a wish. Without an order
+    ring_if(&area.wants_doorbell);
+}
+
+/// Wakes the launcher if it wants to hear of calls.
+pub fn ring_for_call() {
+    if let Some(area) = area() {
+        ring_if(&area.host_calls.wants_doorbell);
+    }
+}
+
+fn ring_if(wanted: &AtomicU32) {
+    // The launcher states its wish, then looks for work; we made work, and now look for a wish. Without an order
     // between the two steps of each side, both could miss the other's, and the launcher would sleep on.
     fence(Ordering::SeqCst);
-    if area.wants_doorbell.load(Ordering::SeqCst) != 0 {
+    if wanted.load(Ordering::SeqCst) != 0 {
         // SAFETY: a serial port does not touch memory.
         unsafe { port::outb(DOORBELL_PORT, 1) };
     }

@@ -28,6 +28,7 @@ pub struct Runner<'a> {
     options: Vec<OsString>,
     app: PathBuf,
     args: Vec<OsString>,
+    input: Stdio,
 }
 
 /// An `ix run` under way. Dropping it kills it.
@@ -63,7 +64,15 @@ impl<'a> Runner<'a> {
             options: Vec::new(),
             app: app.to_owned(),
             args: Vec::new(),
+            input: Stdio::null(),
         }
+    }
+
+    /// With this as its standard input.
+    #[must_use]
+    pub fn input(mut self, input: Stdio) -> Self {
+        self.input = input;
+        self
     }
 
     /// On the tap of `namespace`.
@@ -114,7 +123,7 @@ impl<'a> Runner<'a> {
             command.arg("--").args(&self.args);
         }
         command
-            .stdin(Stdio::null())
+            .stdin(self.input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut spawn = move || command.spawn().expect("ix can be started");
@@ -150,6 +159,16 @@ impl Run {
         self.stdout
             .line_with(part, PATIENCE)
             .unwrap_or_else(|| self.fail(&format!("the app did not say `{part}`")))
+    }
+
+    /// Waits for a line with `part` in it on standard error, where the app and `ix` write.
+    ///
+    /// # Panics
+    /// If it does not come.
+    pub fn wait_for_error(&self, part: &str) {
+        if self.stderr.line_with(part, PATIENCE).is_none() {
+            self.fail(&format!("nobody said `{part}`"));
+        }
     }
 
     /// The counters.

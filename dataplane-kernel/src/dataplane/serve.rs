@@ -60,9 +60,12 @@ impl<N: Nic> Core<N> {
         }
     }
 
-    /// No thread can run until `deadline_ns`: the network goes on.
+    /// No thread can run until `deadline_ns`, or until the launcher has answered one: the network goes on.
     fn sleep(&mut self, process: &Process, deadline_ns: Option<u64>) {
-        while deadline_ns.is_none_or(|deadline| now().0 < deadline) && !told_to_stop_now() {
+        while deadline_ns.is_none_or(|deadline| now().0 < deadline)
+            && !process.has_answer()
+            && !told_to_stop_now()
+        {
             self.attend();
             self.pause(process, now());
         }

@@ -86,7 +86,16 @@ impl Memory {
         None
     }
 
+    /// Ring 3 may itself write there.
+    pub(super) fn is_writable(&self, address: UserVirt, len: u64) -> bool {
+        self.writable_pointer(address, len).is_some()
+    }
+
     fn writable(&mut self, address: UserVirt, len: u64) -> Option<core::ptr::NonNull<u8>> {
+        self.writable_pointer(address, len)
+    }
+
+    fn writable_pointer(&self, address: UserVirt, len: u64) -> Option<core::ptr::NonNull<u8>> {
         let pointer = self.pointer(address, len)?;
         let range = address.0..address.0 + len;
         (len == 0 || self.covers(&range, |p| p == Protection::ReadWrite)).then_some(pointer)

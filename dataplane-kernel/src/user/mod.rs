@@ -47,6 +47,12 @@ mod run;
 /// Waiting and waking.
 mod futex;
 
+/// What its descriptors stand for.
+mod descriptors;
+
+/// Waiting for the launcher.
+mod host_calls;
+
 /// What it does wrong.
 mod fault;
 

@@ -1,6 +1,8 @@
 //! The app as ring 0 sees it: its memory, its threads, and what it has been told.
 
 use super::access::Plain;
+use super::descriptors::Descriptors;
+use super::host_calls::{HostLine, Link};
 use super::image::LoadError;
 use super::linux::signal::Signals;
 use super::loader::{self, Program};
@@ -9,9 +11,11 @@ use super::random::Random;
 use super::scheduler::Scheduler;
 use super::thread::Threads;
 use crate::arch::context::{Context, ExtendedState};
+use crate::host;
 use crate::mem::frames::Frames;
 use crate::mem::{GuestPhys, UserVirt};
 use alloc::collections::BTreeSet;
+use alloc::rc::Rc;
 use ix_abi::app::Status;
 use ix_abi::host::area::Outcome;
 
@@ -66,6 +70,11 @@ pub struct Process {
     pub(super) computing_since_ns: u64,
     pub(super) outcome: Option<Outcome>,
     pub(super) signals: Signals,
+    pub(super) files: Descriptors,
+    /// The current one: absolute, and without a slash at its end unless it is the root.
+    pub(super) directory: Rc<[u8]>,
+    /// Calls to the launcher.
+    pub(super) host: HostLine,
     pub(super) random: Random,
     pub(super) stack_bytes: u64,
     /// The program's file and what was added to its addresses, to name functions.
@@ -86,6 +95,10 @@ impl Process {
         let loaded = loader::load(program, frames, &mut random)?;
         let mut process = Process::new(loaded.memory, random);
         process.add_thread(loaded.context);
+        process.host = HostLine::new(host::area().map(|area| Link {
+            calls: &area.host_calls,
+            ring: host::ring_for_call,
+        }));
         (process.stack_bytes, process.file, process.bias) = (loaded.stack_bytes, program.file, loaded.bias);
         Ok(process)
     }
@@ -101,6 +114,9 @@ impl Process {
             computing_since_ns: 0,
             outcome: None,
             signals: Signals::default(),
+            files: Descriptors::default(),
+            directory: (*b"/").into(),
+            host: HostLine::default(),
             random,
             stack_bytes: 0,
             file: &[],
@@ -162,6 +178,12 @@ impl Process {
         }
     }
 
+    /// The launcher has answered a thread that waits.
+    #[inline]
+    pub fn has_answer(&self) -> bool {
+        self.host.has_answer()
+    }
+
     /// How the app ended, if it has.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
@@ -173,6 +195,8 @@ impl Process {
             ("app.threads", self.threads.count() as u64),
             ("app.memory_bytes", self.memory.mapped_bytes()),
             ("app.unknown_calls", self.unknown_calls),
+            ("app.open_files", self.files.count() as u64),
+            ("app.host_calls", self.host.total()),
         ]
         .into_iter()
     }

@@ -16,7 +16,7 @@ impl Process {
                 return Leave::Ended(outcome);
             }
             let Some(number) = self.scheduler.next() else {
-                if self.wake_expired() {
+                if self.wake_expired() || self.take_answers() {
                     continue;
                 }
                 self.computing_since_ns = 0;
@@ -34,6 +34,9 @@ impl Process {
     pub fn background_ready(&mut self) -> bool {
         if self.next_deadline_ns != u64::MAX {
             self.wake_expired();
+        }
+        if self.host.has_answer() {
+            self.take_answers();
         }
         self.scheduler.next_background().is_some()
     }
@@ -144,6 +147,7 @@ impl Process {
             self.computing_since_ns = tsc::now_ns();
         }
         self.wake_expired();
+        self.take_answers();
         self.scheduler.tick(number);
     }
 

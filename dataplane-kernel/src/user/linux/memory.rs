@@ -47,11 +47,12 @@ fn protection(bits: u64) -> Result<Protection, Errno> {
 }
 
 impl Process {
-    pub(super) fn mmap(&mut self, [address, len, bits, flags, ..]: Args) -> Result<u64, Errno> {
+    pub(super) fn mmap(&mut self, [address, len, bits, flags, fd, _]: Args) -> Result<u64, Errno> {
         let has = |flag| int(flags) & flag != 0;
         let protection = protection(bits)?;
         if !has(MAP_ANONYMOUS) {
-            return Err(Errno::EBADF);
+            // Files are not mapped: a page of theirs would have to be asked for at a fault.
+            return self.files.get(int(fd)).and(Err(Errno::ENODEV));
         }
         if has(MAP_HUGETLB) {
             return Err(Errno::ENOMEM);

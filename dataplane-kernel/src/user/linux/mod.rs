@@ -1,9 +1,9 @@
-//! The Linux calls that `std` and a static C library need. Descriptors 0, 1 and 2 are all the files there are; there are
-//! threads but no other processes; signals are not delivered. What is not served returns ENOSYS, is counted, and is logged
-//! once by name. Nothing is passed on.
+//! The Linux calls that `std` and a static C library need. Files are the standard streams and what the launcher grants;
+//! there are threads but no other processes; signals are not delivered. What is not served returns ENOSYS, is counted, and
+//! is logged once by name. Nothing is passed on as it is.
 
-/// Files: standard input and output, and the absence of all others.
-mod files;
+/// Files.
+pub(super) mod files;
 
 /// Memory.
 mod memory;
@@ -120,14 +120,15 @@ impl Process {
             Sysno::clock_nanosleep => self.clock_nanosleep(a),
             Sysno::nanosleep => self.nanosleep(a),
             Sysno::sched_yield => Answer::Yield,
-            Sysno::write | Sysno::writev => self.write_call(known, a),
-            Sysno::poll => self.poll(a),
             Sysno::exit => Answer::EndThread,
             Sysno::exit_group => Answer::EndProcess(Outcome::Exited(int(a[0]).to_le_bytes()[0])),
             Sysno::kill | Sysno::tkill | Sysno::tgkill => self.signal_call(known, a),
             _ => match self.dispatch_plain(number, known, a) {
                 Some(result) => result.into(),
-                None => self.unknown(call, known.name()),
+                None => match self.dispatch_files(number, known, a) {
+                    Some(answer) => answer,
+                    None => self.unknown(call, known.name()),
+                },
             },
         }
     }
@@ -156,11 +157,7 @@ impl Process {
             Sysno::gettimeofday => self.gettimeofday(a),
             Sysno::time => self.time(a),
             Sysno::clock_getres => self.clock_getres(a),
-            _ => {
-                return self
-                    .dispatch_system(call, a)
-                    .or_else(|| self.dispatch_files(call, a));
-            }
+            _ => return self.dispatch_system(call, a),
         })
     }
 

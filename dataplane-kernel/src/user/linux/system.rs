@@ -1,6 +1,7 @@
 use super::{Args, int};
 use crate::arch::tsc;
 use crate::mem::UserVirt;
+use crate::user::descriptors::MAX_DESCRIPTORS;
 use crate::user::loader::USER_ID;
 use crate::user::process::Process;
 use crate::user::thread::PROCESS_ID;
@@ -63,7 +64,7 @@ impl Process {
         let limit = match int(resource) {
             RLIMIT_STACK => self.stack_bytes,
             RLIMIT_CORE => 0,
-            RLIMIT_NOFILE => 3,
+            RLIMIT_NOFILE => MAX_DESCRIPTORS as u64,
             0..RLIMITS => u64::MAX,
             _ => return Err(Errno::EINVAL),
         };

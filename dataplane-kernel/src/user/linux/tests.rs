@@ -15,10 +15,13 @@ use syscalls::{Errno, Sysno};
 
 const ARENA_BYTES: u64 = 4 << 20;
 /// A page ring 3 may write, and one it may not.
-const DATA: u64 = ARENA + 0x10_0000;
-const CODE: u64 = DATA + PAGE;
+pub(super) const DATA: u64 = ARENA + 0x10_0000;
+pub(super) const CODE: u64 = DATA + PAGE;
 
-fn process() -> Process {
+/// Calls about files.
+mod files;
+
+pub(super) fn process() -> Process {
     let mut process = Process::for_test(ARENA_BYTES, Context::new(0, 0));
     for (address, protection) in [(DATA, Protection::ReadWrite), (CODE, Protection::ReadExecute)] {
         process
@@ -29,16 +32,16 @@ fn process() -> Process {
     process
 }
 
-fn put(process: &mut Process, address: u64, bytes: &[u8]) {
+pub(super) fn put(process: &mut Process, address: u64, bytes: &[u8]) {
     process.memory.copy_out(UserVirt(address), bytes).unwrap();
 }
 
 /// Makes a call in thread 0; the result register afterwards.
-fn call(process: &mut Process, call: Sysno, args: &[u64]) -> i64 {
+pub(super) fn call(process: &mut Process, call: Sysno, args: &[u64]) -> i64 {
     call_in(process, 0, call.id().try_into().unwrap(), args)
 }
 
-fn call_in(process: &mut Process, thread: usize, number: u64, args: &[u64]) -> i64 {
+pub(super) fn call_in(process: &mut Process, thread: usize, number: u64, args: &[u64]) -> i64 {
     let c = &mut process.threads.get_mut(thread).unwrap().context;
     let mut all: Args = [0; 6];
     all[..args.len()].copy_from_slice(args);
@@ -51,7 +54,7 @@ fn call_in(process: &mut Process, thread: usize, number: u64, args: &[u64]) -> i
         .map_or(0, |thread| thread.context.rax.cast_signed())
 }
 
-fn error(errno: Errno) -> i64 {
+pub(super) fn error(errno: Errno) -> i64 {
     -i64::from(errno.into_raw())
 }
 
@@ -232,54 +235,6 @@ fn ends_are_told_apart() {
 }
 
 #[test]
-fn there_are_no_files_but_three() {
-    let mut process = process();
-    put(&mut process, DATA, b"/proc/self/maps\0\0");
-    assert_eq!(
-        call(&mut process, Sysno::openat, &[0, DATA]),
-        error(Errno::ENOENT)
-    );
-    assert_eq!(
-        call(&mut process, Sysno::openat, &[0, 0x1000]),
-        error(Errno::EFAULT)
-    );
-    assert_eq!(
-        call(&mut process, Sysno::statx, &[3, DATA + 16]),
-        error(Errno::ENOSYS)
-    );
-    assert_eq!(
-        call(&mut process, Sysno::newfstatat, &[1, DATA + 16, DATA + 64]),
-        0
-    );
-    assert_eq!(
-        process.memory.read::<u32>(UserVirt(DATA + 64 + 24)).unwrap() & 0o170_000,
-        0o020_000
-    );
-    assert_eq!(call(&mut process, Sysno::read, &[0, DATA, 10]), 0);
-    assert_eq!(
-        call(&mut process, Sysno::read, &[3, DATA, 10]),
-        error(Errno::EBADF)
-    );
-    for (fd, events, index) in [(0i32, 1u32, 0), (1, 4, 1), (2, 0, 2), (7, 4, 3), (-1, 4, 4)] {
-        put(
-            &mut process,
-            DATA + 8 * index,
-            &[fd.to_le_bytes(), events.to_le_bytes()].concat(),
-        );
-    }
-    assert_eq!(call(&mut process, Sysno::poll, &[DATA, 5, 0]), 3);
-    let found: Vec<u16> = (0..5)
-        .map(|n| process.memory.read(UserVirt(DATA + 8 * n + 6)).unwrap())
-        .collect();
-    assert_eq!(found, [1, 4, 0, 0x20, 0]);
-    call(&mut process, Sysno::poll, &[0, 0, 1000]);
-    assert!(
-        process.threads.get(0).unwrap().wait.is_some(),
-        "without descriptors, it is a sleep"
-    );
-}
-
-#[test]
 fn memory_calls_refuse_what_they_must() {
     const ANONYMOUS: u64 = 0x22;
     let mut process = process();
@@ -289,7 +244,8 @@ fn memory_calls_refuse_what_they_must() {
         error(Errno::EACCES),
         "writable code"
     );
-    assert_eq!(mmap(&[0, PAGE, 3, 2, 3]), error(Errno::EBADF), "a file");
+    assert_eq!(mmap(&[0, PAGE, 3, 2, 3]), error(Errno::EBADF), "no file");
+    assert_eq!(mmap(&[0, PAGE, 3, 2, 0]), error(Errno::ENODEV), "a stream");
     assert_eq!(
         mmap(&[0, 64 << 20, 0, ANONYMOUS | 0x4000]),
         error(Errno::ENOMEM),
