@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn shared_descriptors_keep_their_numbers() {
         let (mut reader, writer) = pipe().unwrap();
-        let script = format!("echo through >&{}", writer.as_raw_fd());
+        let script = format!("echo through > /proc/self/fd/{}", writer.as_raw_fd());
         let mut command = Command::new("sh");
         let mut child = spawn_tied(command.args(["-c", &script]), &[writer.as_fd()]).unwrap();
         drop(writer);
