@@ -86,7 +86,9 @@ pub enum NicError {
     #[error("cannot write {0}; changing drivers is for root")]
     Write(PathBuf, #[source] io::Error),
     /// The journal cannot be written.
-    #[error("cannot write down in {0} what is changed; taking cards is for root")]
+    #[error(
+        "cannot write down in {0} what is changed; taking cards is for root (also for others: ix nic bind)"
+    )]
     Journal(PathBuf, #[source] io::Error),
     /// There is no procfs.
     #[error("cannot read when this process started; is /proc mounted?")]
