@@ -74,6 +74,16 @@ pub fn is_down(name: &str) -> bool {
     flags.is_some_and(|flags| flags & IFF_UP == 0)
 }
 
+/// The largest IP packet the tap carries: an ordinary one's, if nothing is known.
+#[must_use]
+pub fn mtu(name: &str) -> u16 {
+    const USUAL: u16 = 1500;
+    let mtu = std::fs::read_to_string(format!("/sys/class/net/{name}/mtu"));
+    mtu.ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(USUAL)
+}
+
 fn configure(name: &str, network: &Network) -> Result<(), TapError> {
     if let Some(gateway) = network.gateway {
         ip(

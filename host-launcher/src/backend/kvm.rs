@@ -1,6 +1,7 @@
 //! This program itself as the machine, on KVM: its blueprint, and its complaints.
 
-use crate::config::{Link, NicChoice, Plan};
+use crate::config::{Link, NicChoice, Plan, Vhost};
+use crate::tap;
 use crate::vmm::{Blueprint, DataPlane, Device, Memory, Wires};
 use nix::unistd::{AccessFlags, access};
 use std::os::fd::RawFd;
@@ -13,9 +14,15 @@ pub const COMMAND: &str = "machine";
 
 const VHOST_NET: &str = "/dev/vhost-net";
 
-/// The machine of this plan. `tap` is the descriptor of the plan's tap.
+/// The machine of this plan. `tap` is the descriptor of the plan's tap, and who moves its packets.
 #[must_use]
-pub fn blueprint(plan: &Plan, kernel: &Path, memory: Memory, wires: Wires, tap: Option<RawFd>) -> Blueprint {
+pub fn blueprint(
+    plan: &Plan,
+    kernel: &Path,
+    memory: Memory,
+    wires: Wires,
+    tap: Option<(RawFd, DataPlane)>,
+) -> Blueprint {
     let cpus = plan.cpus.as_ref().map_or_else(
         || vec![None],
         |list| list.cores().iter().copied().map(Some).collect(),
@@ -31,26 +38,28 @@ pub fn blueprint(plan: &Plan, kernel: &Path, memory: Memory, wires: Wires, tap: 
     }
 }
 
-fn device(plan: &Plan, tap: Option<RawFd>) -> Option<Device> {
+fn device(plan: &Plan, tap: Option<(RawFd, DataPlane)>) -> Option<Device> {
     match (plan.nic, &plan.network.link) {
         (NicChoice::Vfio(bdf), _) => Some(Device::Vfio { bdf }),
-        (NicChoice::Model(_), Link::Tap(_)) => tap.map(|tap| Device::VirtioNet {
+        (NicChoice::Model(_), Link::Tap(name)) => tap.map(|(tap, data_plane)| Device::VirtioNet {
             tap,
             mac: plan.network.mac_bytes(),
-            data_plane: data_plane(),
+            mtu: tap::mtu(name),
+            data_plane,
         }),
         // The plan leaves no such link to KVM.
         (NicChoice::Model(_), Link::User(_) | Link::Cable(_)) => None,
     }
 }
 
-/// The host's kernel moves packets faster than we do, where it may.
-fn data_plane() -> DataPlane {
-    let usable = access(VHOST_NET, AccessFlags::R_OK | AccessFlags::W_OK).is_ok();
-    if usable {
-        DataPlane::VhostNet
-    } else {
-        DataPlane::Own
+/// Who moves the packets of the plan's tap. Linux does it without waking a process of ours, where it can at all.
+#[must_use]
+pub fn data_plane(plan: &Plan) -> DataPlane {
+    let usable = || access(VHOST_NET, AccessFlags::R_OK | AccessFlags::W_OK).is_ok();
+    match plan.vhost {
+        Vhost::On => DataPlane::VhostNet,
+        Vhost::Auto if usable() => DataPlane::VhostNet,
+        Vhost::Auto | Vhost::Off => DataPlane::Own,
     }
 }
 
@@ -65,12 +74,12 @@ pub fn explain(complaint: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{blueprint, explain};
-    use crate::config::{Options, Plan};
-    use crate::vmm::{Device, Memory, PageKind, Wires};
+    use super::{blueprint, data_plane, explain};
+    use crate::config::{Options, Plan, Vhost};
+    use crate::vmm::{DataPlane, Device, Memory, PageKind, Wires};
     use std::path::Path;
 
-    fn devices_and_cpus(options: Options, tap: Option<i32>) -> (Vec<Device>, Vec<Option<u16>>) {
+    fn devices_and_cpus(options: Options, tap: Option<(i32, DataPlane)>) -> (Vec<Device>, Vec<Option<u16>>) {
         let plan = Plan::new(Options {
             app: Some("echo".into()),
             ip: "10.1.0.2/24".parse().ok(),
@@ -99,14 +108,15 @@ mod tests {
                 net,
                 ..Options::default()
             },
-            Some(9),
+            Some((9, DataPlane::Own)),
         );
         assert!(matches!(
             devices[..],
             [Device::VirtioNet {
                 tap: 9,
                 mac: [2, 0x49, 10, 1, 0, 2],
-                ..
+                mtu: 1500,
+                data_plane: DataPlane::Own,
             }]
         ));
         assert_eq!(cpus, [None]);
@@ -121,6 +131,20 @@ mod tests {
         let bdf = "01:00.0".parse().unwrap();
         assert_eq!(devices, [Device::Vfio { bdf }]);
         assert_eq!(cpus, [Some(2), Some(3)]);
+    }
+
+    #[test]
+    fn the_data_plane_is_the_one_asked_for() {
+        for (vhost, expected) in [(Vhost::On, DataPlane::VhostNet), (Vhost::Off, DataPlane::Own)] {
+            let plan = Plan::new(Options {
+                app: Some("echo".into()),
+                net: "tap:t0".parse().ok(),
+                ip: "10.1.0.2/24".parse().ok(),
+                vhost: Some(vhost),
+                ..Options::default()
+            });
+            assert_eq!(data_plane(&plan.unwrap()), expected);
+        }
     }
 
     #[test]

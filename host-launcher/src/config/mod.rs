@@ -20,7 +20,7 @@ mod net;
 pub use net::{Cidr, Ip6, Link, NetChoice, NetError, Network, host_number};
 
 mod options;
-pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options};
+pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options, Vhost};
 
 mod needs;
 pub use needs::{Needs, NeedsError};

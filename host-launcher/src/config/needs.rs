@@ -1,6 +1,6 @@
 //! What of the things asked for only one of the backends can do.
 
-use super::{Backend, Link, Network, NicChoice, NicModel, Options};
+use super::{Backend, Link, Network, NicChoice, NicModel, Options, Vhost};
 
 /// The backend that the wishes leave no choice but to take, with the wish that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,8 @@ impl Needs {
     pub(super) fn of(options: &Options, network: &Network, nic: NicChoice) -> Result<Self, NeedsError> {
         let kvm = match nic {
             NicChoice::Vfio(_) => Some("--nic vfio"),
-            NicChoice::Model(_) => options.cpus.as_ref().map(|_| "--cpus"),
+            NicChoice::Model(_) if options.cpus.is_some() => Some("--cpus"),
+            NicChoice::Model(_) => matches!(options.vhost, Some(Vhost::On | Vhost::Off)).then_some("--vhost"),
         };
         let qemu = match nic {
             NicChoice::Model(NicModel::E1000e) => Some("--nic e1000e"),
@@ -64,7 +65,7 @@ const USER: &str = "user networking";
 
 #[cfg(test)]
 mod tests {
-    use super::{Needs, NeedsError, USER};
+    use super::{Needs, NeedsError, USER, Vhost};
     use crate::config::{Backend, Options, Plan, PlanError};
 
     fn needs(backend: Backend, words: &[(&str, &str)]) -> Result<Needs, NeedsError> {
@@ -79,6 +80,7 @@ mod tests {
                 "ip" => options.ip = Some(value.parse().unwrap()),
                 "nic" => options.nic = Some(value.parse().unwrap()),
                 "cpus" => options.cpus = Some(value.parse().unwrap()),
+                "vhost" => options.vhost = Some(Vhost::On),
                 _ => options.qemu_arg.push((*value).to_owned()),
             }
         }
@@ -100,6 +102,8 @@ mod tests {
         assert_eq!(needs(Backend::Auto, &CARD), Ok(Needs::Kvm("--nic vfio")));
         let pinned = [&TAP[..], &[("cpus", "2,3")]].concat();
         assert_eq!(needs(Backend::Auto, &pinned), Ok(Needs::Kvm("--cpus")));
+        let vhost = [&TAP[..], &[("vhost", "on")]].concat();
+        assert_eq!(needs(Backend::Auto, &vhost), Ok(Needs::Kvm("--vhost")));
         let intel = [&TAP[..], &[("nic", "e1000e")]].concat();
         assert_eq!(needs(Backend::Auto, &intel), Ok(Needs::Qemu("--nic e1000e")));
     }

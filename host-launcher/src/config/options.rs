@@ -19,6 +19,18 @@ pub enum Backend {
     Qemu,
 }
 
+/// `--vhost`: who moves packets between a tap and the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Vhost {
+    /// Linux where it can, a thread of ours elsewhere.
+    Auto,
+    /// Linux: vhost-net.
+    On,
+    /// A thread of ours.
+    Off,
+}
+
 /// `--log`: how much the kernel tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -108,6 +120,10 @@ pub struct Options {
     /// Its network card: a model (e1000e, e1000: QEMU), or one of this host's (KVM) [default: virtio-net]
     #[arg(long, value_name = "virtio-net|e1000e|e1000|vfio:BDF")]
     pub nic: Option<NicChoice>,
+
+    /// Whether Linux (vhost-net) moves a tap's packets, or a thread of ix [default: auto] (KVM)
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|on|off")]
+    pub vhost: Option<Vhost>,
 
     /// IPv4 address and prefix length of the guest [default with user: 10.0.2.15/24]
     #[arg(long, value_name = "CIDR")]
@@ -254,6 +270,7 @@ impl Options {
             cpus: self.cpus.or(file.cpus),
             net: self.net.or(file.net),
             nic: self.nic.or(file.nic),
+            vhost: self.vhost.or(file.vhost),
             ip: self.ip.or(file.ip),
             gateway: self.gateway.or(file.gateway),
             ip6: self.ip6.or(file.ip6),

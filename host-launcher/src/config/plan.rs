@@ -1,7 +1,9 @@
 //! The plan of a run.
 
 use super::needs::{Needs, NeedsError};
-use super::{Backend, CpuList, EnvVar, MemSize, NetError, Network, NicChoice, NicModel, Options, Volume};
+use super::{
+    Backend, CpuList, EnvVar, MemSize, NetError, Network, NicChoice, NicModel, Options, Vhost, Volume,
+};
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -35,6 +37,8 @@ pub struct Plan {
     pub nic: NicChoice,
     /// Directories the app sees.
     pub volumes: Vec<Volume>,
+    /// Who moves a tap's packets on KVM.
+    pub vhost: Vhost,
     /// Where the kernel's log goes, if not to standard error.
     pub kernel_log: Option<PathBuf>,
     /// Time the app has to finish when asked to stop.
@@ -96,6 +100,7 @@ impl Plan {
             network,
             volumes: options.volume,
             nic,
+            vhost: options.vhost.unwrap_or(Vhost::Auto),
             kernel_log: options.kernel_log,
             grace: Duration::from_secs(options.grace.unwrap_or(3).into()),
             qemu_args: options.qemu_arg,

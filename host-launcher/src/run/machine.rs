@@ -7,7 +7,7 @@ use crate::config::{Link, Plan};
 use crate::memory;
 use crate::sys::{GuestRam, MachineArea, spawn_tied};
 use crate::tap::{self, TapError};
-use crate::vmm::{self, PageKind};
+use crate::vmm::{self, DataPlane, PageKind};
 use ix_abi::host::HostArea;
 use ix_abi::host::area::MAGIC;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -48,6 +48,8 @@ pub(super) struct Machine {
     pub(super) ram: GuestRam,
     /// What its memory is made of.
     pub(super) pages: PageKind,
+    /// Who moves its tap's packets, where that is ours to choose.
+    pub(super) data_plane: Option<DataPlane>,
     /// What it counts, if it does.
     pub(super) area: Option<MachineArea>,
     /// The kernel's log.
@@ -90,16 +92,17 @@ impl Machine {
             doorbell: doorbell_end,
             complaints: complaints_end,
         };
+        let data_plane = (kind == Kind::Kvm && ends.tap.is_some()).then(|| kvm::data_plane(plan));
         let (child, area) = match kind {
             Kind::Qemu => (start_qemu(plan, kernel, &ram, ends)?, None),
-            Kind::Kvm => {
-                start_kvm(plan, kernel, (&ram, pages), ends).map(|(child, area)| (child, Some(area)))?
-            }
+            Kind::Kvm => start_kvm(plan, kernel, (&ram, pages), data_plane, ends)
+                .map(|(child, area)| (child, Some(area)))?,
         };
         Ok(Self {
             kind,
             ram,
             pages,
+            data_plane,
             area,
             log: Wire::new(log),
             doorbell: Wire::new(doorbell),
@@ -129,6 +132,7 @@ fn start_kvm(
     plan: &Plan,
     kernel: &Path,
     (ram, pages): (&GuestRam, PageKind),
+    data_plane: Option<DataPlane>,
     ends: Ends,
 ) -> Result<(Child, MachineArea), MachineError> {
     let area = MachineArea::create().map_err(MachineError::Wires)?;
@@ -142,7 +146,7 @@ fn start_kvm(
         doorbell: ends.doorbell.as_raw_fd(),
         area: area.as_fd().as_raw_fd(),
     };
-    let tap = ends.tap.as_ref().map(AsRawFd::as_raw_fd);
+    let tap = ends.tap.as_ref().map(AsRawFd::as_raw_fd).zip(data_plane);
     let blueprint = kvm::blueprint(plan, kernel, memory, wires, tap);
     let blueprint = serde_json::to_vec(&blueprint).map_err(|error| MachineError::Wires(error.into()))?;
     let mut command = Command::new(kvm::PROGRAM);

@@ -20,7 +20,7 @@ mod verdict;
 mod session;
 
 use crate::backend::{self, Kind, NoBackend, probe};
-use crate::config::{ForwardError, Link, Plan, PlanError};
+use crate::config::{ForwardError, Link, Plan, PlanError, Vhost};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
 use crate::hostcall::{self, VolumeError, Volumes};
@@ -28,7 +28,7 @@ use crate::images::{self, AppError, KernelError};
 use crate::memory;
 use crate::nic::NicError;
 use crate::tap;
-use crate::vmm::PageKind;
+use crate::vmm::{DataPlane, PageKind};
 use ix_abi::host::exit::status;
 use machine::Machine;
 use session::{Session, Signals};
@@ -173,6 +173,16 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     }
     if backend.kind == Kind::Kvm && session.machine.pages == PageKind::Transparent {
         session.note(&memory::advice(plan.mem));
+    }
+    if let Some(data_plane) = session.machine.data_plane
+        && plan.vhost == Vhost::Auto
+    {
+        session.note(match data_plane {
+            DataPlane::VhostNet => "the tap's packets are moved by vhost-net",
+            DataPlane::Own => {
+                "the tap's packets are moved by a thread of ix, because /dev/vhost-net cannot be used"
+            }
+        });
     }
     if let Link::Tap(name) = &plan.network.link
         && tap::is_down(name)

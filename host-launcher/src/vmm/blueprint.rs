@@ -75,6 +75,8 @@ pub enum Device {
         tap: RawFd,
         /// The card's hardware address.
         mac: Mac,
+        /// The largest IP packet its link carries.
+        mtu: u16,
         /// Who moves its packets.
         data_plane: DataPlane,
     },
@@ -126,6 +128,7 @@ mod tests {
                 Device::VirtioNet {
                     tap: 9,
                     mac: [2, 0x49, 10, 1, 0, 2],
+                    mtu: 1500,
                     data_plane: DataPlane::VhostNet,
                 },
                 Device::Vfio {

@@ -7,7 +7,7 @@ use super::virtio::net::{self, Counters, Kicks, Net, Settings, TapPlane, VhostEr
 use super::virtio::transport::Transport;
 use super::virtio::{Doorbells, Memory};
 use super::vm::Vm;
-use super::{DataPlane, Device, Mac, cpuid};
+use super::{DataPlane, Device, cpuid};
 use kvm_bindings::CpuId;
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use std::io;
@@ -16,8 +16,6 @@ use std::sync::Arc;
 use vm_memory::{Address, GuestMemoryBackend};
 use vmm_sys_util::eventfd::EventFd;
 
-/// The largest packet on a tap, as taps are made.
-const MTU: u16 = 1500;
 /// Memory slots kept free for each device: more than it has BARs, and pieces of them.
 const SLOTS_EACH: u32 = 64;
 
@@ -34,8 +32,8 @@ pub enum DeviceError {
     #[error("cannot make a network card on the tap")]
     Tap(#[source] io::Error),
     /// vhost-net does not do.
-    #[error("cannot hand the tap to vhost-net; is the module all right (rmmod and modprobe vhost_net)?")]
-    Vhost(#[source] VhostError),
+    #[error(transparent)]
+    Vhost(#[from] VhostError),
     /// The card cannot be passed through.
     #[error(transparent)]
     Vfio(#[from] OpenError),
@@ -56,7 +54,7 @@ pub(super) struct Parts<'a> {
 /// A device of the blueprint, its descriptor taken over.
 pub(super) enum Prepared {
     /// A card on this tap.
-    Tap(OwnedFd, Mac, DataPlane),
+    Tap(OwnedFd, Settings, DataPlane),
     /// A card of the host's.
     Card(crate::config::Bdf),
 }
@@ -65,9 +63,12 @@ impl Prepared {
     /// Takes over what the launcher left open for the device.
     pub(super) fn new(device: &Device) -> Result<Self, super::MachineError> {
         Ok(match *device {
-            Device::VirtioNet { tap, mac, data_plane } => {
-                Self::Tap(super::claim(tap)?.into_owned(), mac, data_plane)
-            }
+            Device::VirtioNet {
+                tap,
+                mac,
+                mtu,
+                data_plane,
+            } => Self::Tap(super::claim(tap)?.into_owned(), Settings { mac, mtu }, data_plane),
             Device::Vfio { bdf } => Self::Card(bdf),
         })
     }
@@ -87,7 +88,7 @@ impl Parts<'_> {
         let mut slots = self.vm.ram_slots.first_free;
         for device in devices {
             root.add(match device {
-                Prepared::Tap(tap, mac, plane) => self.virtio_net(tap, mac, plane)?,
+                Prepared::Tap(tap, settings, plane) => self.virtio_net(tap, settings, plane)?,
                 Prepared::Card(bdf) => vfio::open(bdf, &self.vm.fd, self.ram, slots..slots + SLOTS_EACH)?,
             })?;
             slots += SLOTS_EACH;
@@ -96,21 +97,24 @@ impl Parts<'_> {
         Ok(root)
     }
 
-    fn virtio_net(&self, tap: OwnedFd, mac: Mac, plane: DataPlane) -> Result<Box<dyn Function>, DeviceError> {
+    fn virtio_net(
+        &self,
+        tap: OwnedFd,
+        settings: Settings,
+        plane: DataPlane,
+    ) -> Result<Box<dyn Function>, DeviceError> {
         let memory: Memory = Arc::new(self.ram.clone());
         let kicks = Kicks::new().map_err(DeviceError::Tap)?;
         let shared = kicks.share().map_err(DeviceError::Tap)?;
         let plane: Box<dyn net::DataPlane> = match plane {
-            DataPlane::VhostNet => {
-                Box::new(VhostPlane::new(tap, &memory, shared).map_err(DeviceError::Vhost)?)
-            }
+            DataPlane::VhostNet => Box::new(VhostPlane::new(tap, &memory, shared)?),
             DataPlane::Own => {
                 let counters = Arc::clone(&self.tap_counters);
                 let plane = TapPlane::new(tap, Arc::clone(&memory), shared, counters, || ());
                 Box::new(plane.map_err(DeviceError::Tap)?)
             }
         };
-        let net = Net::new(Settings { mac, mtu: MTU }, kicks, plane);
+        let net = Net::new(settings, kicks, plane);
         let doorbells = IoEvents(Arc::clone(&self.vm.fd));
         Ok(Box::new(Transport::new(net, memory, Box::new(doorbells))))
     }
