@@ -94,6 +94,9 @@ fn dispatch<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
         Some(EventKind::Eof) => on_eof(io, handler, event),
         Some(EventKind::Dead) => on_dead(io, handler, event),
         Some(EventKind::Timer) => handler.on_timer(io, Timer(event.handle)),
+        Some(EventKind::UdpRefused) => {
+            handler.on_udp_refused(io, UdpPort(event.handle), socket_address(event.endpoint));
+        }
         Some(EventKind::Stop) => handler.on_stop(io),
         // A newer kernel's event that this library does not know.
         None => {}

@@ -75,6 +75,10 @@ pub trait Handler {
     #[inline]
     fn on_udp_sent(&mut self, io: &mut Io, port: UdpPort, result: Result<(), Status>) {}
 
+    /// The host `peer` refuses datagrams of this port: its own is closed. Anybody can forge that, so take it for a hint.
+    #[inline]
+    fn on_udp_refused(&mut self, io: &mut Io, port: UdpPort, peer: SocketAddr) {}
+
     /// A timer went off.
     #[inline]
     fn on_timer(&mut self, io: &mut Io, timer: Timer) {}

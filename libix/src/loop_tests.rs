@@ -47,6 +47,10 @@ impl Handler for Echo {
     fn on_udp_sent(&mut self, _: &mut Io, _: UdpPort, result: Result<(), Status>) {
         self.said.push(format!("udp {result:?}"));
     }
+
+    fn on_udp_refused(&mut self, _: &mut Io, _: UdpPort, peer: SocketAddr) {
+        self.said.push(format!("{peer} refuses"));
+    }
 }
 
 fn turn(event_loop: &mut EventLoop, echo: &mut Echo) {
@@ -316,6 +320,9 @@ fn datagrams_are_held_until_they_have_left() {
     turn(&mut event_loop, &mut echo);
     assert_eq!(Arc::strong_count(&bytes), 1);
     assert_eq!(echo.said, ["udp Ok(())", "udp Err(MessageTooLong)"]);
+    with(|k| k.event(EventKind::UdpRefused, 0, |event| event.endpoint = peer.into()));
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(echo.said.last().unwrap(), "10.0.2.2:9 refuses");
 }
 
 #[test]

@@ -99,6 +99,11 @@ counters! {
     /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.
     tx_answer_dropped,
 
+    /// Ways found to carry less than the link, or less than before.
+    path_mtus_lowered,
+    /// Datagrams that a host refused, of which the app is told.
+    udp_refused,
+
     /// Another station claims our address.
     arp_conflicts,
 

@@ -21,12 +21,17 @@ impl Ends {
         }
     }
 
+    /// The other end's address.
+    pub(crate) fn remote(&self) -> IpAddr {
+        match *self {
+            Ends::V4 { remote, .. } => remote.into(),
+            Ends::V6 { remote, .. } => remote.into(),
+        }
+    }
+
     /// The other end's address and port.
     pub(crate) fn peer(&self, port: u16) -> SocketAddr {
-        match *self {
-            Ends::V4 { remote, .. } => SocketAddr::new(remote.into(), port),
-            Ends::V6 { remote, .. } => SocketAddr::new(remote.into(), port),
-        }
+        SocketAddr::new(self.remote(), port)
     }
 
     /// What a frame between them carries.

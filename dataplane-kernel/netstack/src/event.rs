@@ -65,6 +65,12 @@ pub enum Event {
         cookie: u64,
         result: Result<(), Error>,
     },
+    /// A host said that it refuses datagrams like one of this socket's: the port is closed there.
+    UdpRefused {
+        socket: Id,
+        cookie: u64,
+        peer: SocketAddr,
+    },
     /// An app timer went off; its `Id` is no longer valid.
     Timer { timer: Id, cookie: u64 },
 }

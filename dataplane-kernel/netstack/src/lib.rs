@@ -59,6 +59,9 @@ mod ends;
 /// ICMP.
 pub mod icmp;
 
+/// The way to a destination may carry less.
+mod path_mtus;
+
 /// UDP.
 mod udp;
 

@@ -93,6 +93,10 @@ fn write(event: Event, to: &mut AbiEvent, region: Region) {
             head(EventKind::UdpSent, HandleKind::Udp, socket, cookie);
             to.result = code(result);
         }
+        Event::UdpRefused { socket, cookie, peer } => {
+            head(EventKind::UdpRefused, HandleKind::Udp, socket, cookie);
+            to.endpoint = peer.into();
+        }
         Event::Knock { flow, cookie, peer } => {
             head(EventKind::Knock, HandleKind::Flow, flow, cookie);
             to.endpoint = peer.into();

@@ -1,8 +1,8 @@
-//! ICMP (RFC 792): echo replies, and that a UDP port is closed.
+//! ICMP (RFC 792): echo replies, and that nobody takes a packet.
 
 use crate::interface::{Interface, TTL};
 use crate::wire::ethernet::{self, EtherType, MacAddr};
-use crate::wire::icmpv4::{self, PORT_UNREACHABLE};
+use crate::wire::icmpv4;
 use crate::wire::ipv4::{self, Packet, Protocol};
 
 /// Most bytes of the packet that an error quotes: all in all no more than 576 (RFC 1812 section 4.3.2.3).
@@ -23,12 +23,14 @@ pub fn emit_echo_reply(
     Some(len)
 }
 
-/// Writes the frame that tells the sender of `packet`, at the station `dst`, that its port is closed; gives its length.
+/// Writes the frame that tells the sender of `packet`, at the station `dst`, that nobody takes it, and why; gives its
+/// length.
 ///
 /// RFC 1122 section 3.2.2 forbids it where `packet` was for more than one host (by IP or by Ethernet address), came
 /// from an address that is not one host's, or is an ICMP error: the caller has seen to that.
 #[must_use]
-pub fn emit_port_unreachable(
+pub fn emit_unreachable(
+    code: u8,
     packet: &Packet<'_>,
     dst: MacAddr,
     interface: &Interface,
@@ -38,7 +40,7 @@ pub fn emit_port_unreachable(
     let quoted = quoted.get(..MAX_QUOTED).unwrap_or(quoted);
     let (body, len) = emit_headers(packet, dst, interface, icmpv4::HEADER_LEN + quoted.len(), out)?;
     let (header, rest) = body.split_first_chunk_mut::<{ icmpv4::HEADER_LEN }>()?;
-    icmpv4::emit_unreachable(PORT_UNREACHABLE, quoted, header);
+    icmpv4::emit_unreachable(code, quoted, header);
     rest.copy_from_slice(quoted);
     Some(len)
 }

@@ -74,6 +74,7 @@ impl Stack {
             interface: &self.shared.interface,
             neighbors: &mut self.shared.neighbors,
             ipv6: self.shared.ipv6.as_mut(),
+            path_mtus: &self.shared.path_mtus,
         };
         self.udp.send(id, remote, spans, cookie, &link, now)
     }

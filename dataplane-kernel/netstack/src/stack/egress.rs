@@ -28,6 +28,7 @@ impl Stack {
             interface: &self.shared.interface,
             neighbors: &mut self.shared.neighbors,
             ipv6: self.shared.ipv6.as_mut(),
+            path_mtus: &self.shared.path_mtus,
         };
         let sent = self.udp.flush(env, now, &mut link);
         self.shared.counters.tx_udp += u64::from(sent);

@@ -1,6 +1,7 @@
 //! Frames in: Ethernet, IP, and whose packet it is. Third step of a packet's way.
 
 use super::Stack;
+use super::icmp_errors::Complaint;
 use crate::ends::Ends;
 use crate::icmp;
 use crate::route::Destination;
@@ -10,7 +11,7 @@ use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::{Ports, Tuple};
 use crate::udp::Refused;
 use crate::wire::ethernet::{self, EtherType, MacAddr};
-use crate::wire::icmpv4::{self, Message};
+use crate::wire::icmpv4::{self, Message, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE};
 use crate::wire::ipv4::{self, Packet, Protocol};
 use crate::wire::tcp::{self, Flags, Segment};
 use crate::wire::{arp, udp};
@@ -165,8 +166,12 @@ impl Stack {
         } else {
             match packet.protocol() {
                 Protocol::Udp => return self.receive_udp(env, now, incoming),
-                Protocol::Icmp => return self.receive_icmp(env, incoming),
-                Protocol::Tcp | Protocol::Other(_) => &mut counters.rx_ipv4_unknown_protocol,
+                Protocol::Icmp => return self.receive_icmp(env, now, incoming),
+                Protocol::Tcp | Protocol::Other(_) => {
+                    counters.rx_ipv4_unknown_protocol += 1;
+                    self.send_unreachable(env, now, &incoming, PROTOCOL_UNREACHABLE);
+                    return env.free_rx(incoming.buf);
+                }
             }
         };
         *refused += 1;
@@ -236,9 +241,8 @@ impl Stack {
         }
     }
 
-    fn receive_udp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
-        let packet = &incoming.packet;
-        let src_mac = station_from(incoming.ether);
+    fn receive_udp<E: Env>(&mut self, env: &mut E, now: Instant, mut incoming: Incoming<'_>) {
+        let packet = incoming.packet;
         let counters = &mut self.shared.counters;
         let datagram =
             match udp::Datagram::parse(packet.payload(), packet.src(), packet.dst(), incoming.checksum) {
@@ -256,16 +260,24 @@ impl Stack {
             remote: packet.src(),
         };
         let offset = later(incoming.offset, packet.header_len() + udp::HEADER_LEN);
-        let Err((refused, buf)) = self.take_datagram(&datagram, &ends, incoming.buf, offset) else {
-            return;
-        };
-        if refused == Refused::PortClosed && incoming.to_us_alone && self.icmp_errors.allows(now) {
+        if let Err((refused, buf)) = self.take_datagram(&datagram, &ends, incoming.buf, offset) {
+            incoming.buf = buf;
+            if refused == Refused::PortClosed {
+                self.send_unreachable(env, now, &incoming, PORT_UNREACHABLE);
+            }
+            env.free_rx(incoming.buf);
+        }
+    }
+
+    /// RFC 1122 section 3.2.2: to the sender of a packet for us alone.
+    fn send_unreachable<E: Env>(&mut self, env: &mut E, now: Instant, incoming: &Incoming<'_>, code: u8) {
+        if incoming.to_us_alone && self.icmp_errors.allows(now) {
             let interface = self.shared.interface;
+            let src_mac = station_from(incoming.ether);
             self.answer_icmp(env, |out| {
-                icmp::v4::emit_port_unreachable(packet, src_mac, &interface, out)
+                icmp::v4::emit_unreachable(code, &incoming.packet, src_mac, &interface, out)
             });
         }
-        env.free_rx(buf);
     }
 
     /// A datagram between these ends; gives the buffer back, with the reason, if nobody takes it.
@@ -289,7 +301,7 @@ impl Stack {
         taken
     }
 
-    fn receive_icmp<E: Env>(&mut self, env: &mut E, incoming: Incoming<'_>) {
+    fn receive_icmp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
         match Message::parse(packet.payload()) {
             Ok(message) => {
@@ -302,8 +314,10 @@ impl Stack {
                             icmp::v4::emit_echo_reply(packet, src_mac, &interface, out)
                         });
                     }
-                    Message::DestinationUnreachable { code, quoted, .. } => {
-                        self.on_unreachable(env, code, quoted);
+                    Message::DestinationUnreachable { code, mtu, quoted } => {
+                        if let Some(complaint) = Complaint::unreachable(code, mtu, quoted) {
+                            self.on_complaint(env, now, &complaint);
+                        }
                     }
                     _ => {}
                 }
@@ -313,31 +327,6 @@ impl Stack {
             }
         }
         env.free_rx(incoming.buf);
-    }
-
-    /// RFC 9293 section 3.9.2.2: a hard error ends a connection that is being opened (RFC 5927 section 4: and no other,
-    /// since anybody can forge it); the number quoted must be one that is on its way.
-    fn on_unreachable<E: Env>(&mut self, env: &mut E, code: u8, quoted: &[u8]) {
-        let Some(quoted) = icmpv4::Quoted::parse(quoted) else {
-            return;
-        };
-        let hard = matches!(code, 2 | 3);
-        if !hard || quoted.protocol != u8::from(Protocol::Tcp) {
-            return;
-        }
-        let ports = Ports {
-            local: quoted.src_port,
-            remote: quoted.dst_port,
-        };
-        let Some(slot) = self.find_flow(&Tuple::of_v4(quoted.src, quoted.dst, ports)) else {
-            return;
-        };
-        let flow = self.flows.at(slot);
-        if flow.state == State::SynSent && quoted.sequence == flow.iss.0 {
-            let reason = crate::tcp::flow::EndReason::Because(crate::Error::ConnectionRefused);
-            flow.end(&mut self.shared, env, reason);
-            self.settle(env, slot);
-        }
     }
 
     #[inline(never)]

@@ -1,6 +1,7 @@
 //! IPv6 packets in, and whose they are.
 
 use super::Stack;
+use super::icmp_errors::Complaint;
 use super::ingress::{Frame, later, station, station_from};
 use crate::ends::Ends;
 use crate::icmp::v6::{self, Way};
@@ -184,6 +185,8 @@ impl Stack {
                 self.shared.counters.rx_icmpv6 += 1;
                 if message == Message::EchoRequest {
                     self.answer_echo_v6(env, now, &incoming, body);
+                } else if let Some(complaint) = Complaint::v6(&message) {
+                    self.on_complaint(env, now, &complaint);
                 }
             }
         }

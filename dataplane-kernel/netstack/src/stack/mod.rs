@@ -6,6 +6,9 @@ mod ingress;
 /// IPv6 packets in.
 mod ingress_v6;
 
+/// Complaints about packets of ours.
+mod icmp_errors;
+
 /// Neighbour discovery.
 mod discovery;
 
@@ -31,6 +34,7 @@ use crate::icmp::ErrorLimit;
 use crate::interface::{Interface, TxChecksum};
 use crate::ipv6::Ipv6;
 use crate::neighbor::Neighbors;
+use crate::path_mtus::PathMtus;
 use crate::ring::Ring;
 use crate::route::Route;
 use crate::rx_buffers::RxBuffers;
@@ -97,6 +101,7 @@ impl Stack {
                 .as_ref()
                 .map(|ipv6| Ipv6::new(mac, config.mtu, ipv6, now)),
             pairs: Pairs::new(config.ipv6.as_ref().map_or(0, |_| config.max_ipv6_pairs)),
+            path_mtus: PathMtus::EMPTY,
             neighbor_epoch: 1,
             neighbor_epoch_ends: now,
             secrets: crate::tcp::secrets::Secrets::new(config.secret),

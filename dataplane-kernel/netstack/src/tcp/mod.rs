@@ -99,6 +99,9 @@ pub(crate) mod rtt;
 /// The congestion window.
 mod congestion;
 
+/// Its way is narrower.
+mod path_mtu;
+
 /// Deadlines.
 mod timers;
 
@@ -110,6 +113,7 @@ use crate::ends::Ends;
 use crate::interface::Interface;
 use crate::ipv6::Ipv6;
 use crate::neighbor::Neighbors;
+use crate::path_mtus::PathMtus;
 use crate::ring::Ring;
 use crate::route::NextHop;
 use crate::rx_buffers::RxBuffers;
@@ -148,6 +152,7 @@ pub(crate) struct Shared {
     pub(crate) neighbors: Neighbors,
     pub(crate) ipv6: Option<Ipv6>,
     pub(crate) pairs: Pairs,
+    pub(crate) path_mtus: PathMtus,
     /// Counts on each second, and with each ARP packet: then flows look their neighbour up again.
     pub(crate) neighbor_epoch: u32,
     pub(crate) neighbor_epoch_ends: Instant,
@@ -213,7 +218,27 @@ impl Shared {
         }
     }
 
-    /// The largest payload of a segment on the way of this tuple, options not deducted.
+    /// The largest packet between these ends.
+    pub(crate) fn path_mtu(&self, ends: &Ends, now: Instant) -> u16 {
+        let link = match (ends, &self.ipv6) {
+            (Ends::V6 { .. }, Some(ipv6)) => ipv6.mtu,
+            _ => self.interface.mtu,
+        };
+        self.path_mtus.get(ends.remote(), now).unwrap_or(link).min(link)
+    }
+
+    /// The largest payload of a segment that we send, options not deducted.
+    pub(crate) fn send_limit(&self, tuple: &Tuple, now: Instant) -> u16 {
+        let headers = if tuple.is_v6() {
+            HEADERS_LEN_V6
+        } else {
+            HEADERS_LEN
+        };
+        let path = self.path_mtu(&self.ends(tuple), now).saturating_sub(headers);
+        self.max_segment(tuple).min(path)
+    }
+
+    /// The largest payload of a segment on the way of this tuple that we take, options not deducted.
     pub(crate) fn max_segment(&self, tuple: &Tuple) -> u16 {
         let limit = self.tuning.max_segment;
         match &self.ipv6 {

@@ -60,7 +60,7 @@ impl Flow {
         (self.iss, self.snd_una, self.snd_nxt, self.snd_max) = (iss, iss, iss, iss);
         (self.gone_seq, self.mark_seq) = (iss, iss);
         self.snd_end = iss + 1;
-        let max_segment = shared.max_segment(&self.tuple);
+        let max_segment = shared.send_limit(&self.tuple, now);
         self.mss = max_segment;
         self.congestion = Congestion::new(max_segment.into());
         self.rtt = RttEstimator::new(shared.tuning.rto_initial_ns);
@@ -98,7 +98,7 @@ impl Flow {
         let mut mss = options
             .mss
             .unwrap_or(DEFAULT_SEGMENT)
-            .min(shared.max_segment(&self.tuple))
+            .min(shared.send_limit(&self.tuple, now))
             .max(MIN_SEGMENT);
         if let Some(stamps) = options.timestamps.filter(|_| offered) {
             self.marks.set(Marks::TIMESTAMPS);

@@ -72,7 +72,12 @@ pub(crate) struct Udp {
     held_buffers: u32,
     max_held_buffers: u32,
     sends: Sends,
+    /// Datagrams that a host refused: the socket, and who it was.
+    refusals: VecDeque<(Id, SocketAddr)>,
 }
+
+/// Most refusals that wait for the app; what comes beyond is dropped, as the network might have.
+const MAX_REFUSALS: usize = 64;
 
 impl Udp {
     /// No port bound. It allocates here and never again. `random` chooses the first dynamic port.
@@ -88,6 +93,7 @@ impl Udp {
             held_buffers: 0,
             max_held_buffers: limits.held_buffers,
             sends: Sends::new(limits.sends),
+            refusals: VecDeque::with_capacity(MAX_REFUSALS),
         }
     }
 
@@ -188,6 +194,32 @@ impl Udp {
         Ok(())
     }
 
+    /// `true` if a socket has this port, and takes datagrams at this address of ours.
+    pub(crate) fn is_bound(&self, address: IpAddr, port: u16) -> bool {
+        self.on_port(port)
+            .is_some_and(|(_, socket)| socket.local.takes(address))
+    }
+
+    fn on_port(&self, port: u16) -> Option<(Id, &Socket)> {
+        let index = self.by_port[usize::from(port)].checked_sub(1)?;
+        let socket = &self.sockets[usize::from(index)];
+        let generation = socket.generation;
+        let index = index.into();
+        Some((Id { index, generation }, socket))
+    }
+
+    /// The host `peer` refuses datagrams of the socket on this port. `true` if the app will be told.
+    pub(crate) fn on_refused(&mut self, port: u16, peer: SocketAddr) -> bool {
+        let Some((id, _)) = self.on_port(port) else {
+            return false;
+        };
+        let has_room = self.refusals.len() < MAX_REFUSALS;
+        if has_room {
+            self.refusals.push_back((id, peer));
+        }
+        has_room
+    }
+
     /// The app has returned the buffer of a `UdpRecv`.
     #[inline]
     pub(crate) fn on_returned(&mut self) {
@@ -227,7 +259,7 @@ impl Udp {
             dst_port: remote.port(),
             way,
         };
-        self.sends.push(destination, spans, link.mtu(&way))
+        self.sends.push(destination, spans, link.mtu(&way, now))
     }
 
     /// Sends what is ready to be sent, as far as the transmit ring takes it; begins to ask for neighbours not known.
@@ -246,7 +278,7 @@ impl Udp {
         self.sends.on_unreachable(neighbor);
     }
 
-    /// The next `UdpSent` or `UdpRecv`.
+    /// The next `UdpSent`, `UdpRefused` or `UdpRecv`.
     #[inline]
     pub(crate) fn poll_event<E: Env>(&mut self, env: &mut E) -> Option<Event> {
         if let Some((socket, cookie, result)) = self.sends.poll_done(env) {
@@ -255,6 +287,12 @@ impl Udp {
                 cookie,
                 result,
             });
+        }
+        while let Some((socket, peer)) = self.refusals.pop_front() {
+            if self.local_port(socket).is_ok() {
+                let cookie = self.sockets[socket.index as usize].cookie;
+                return Some(Event::UdpRefused { socket, cookie, peer });
+            }
         }
         while let Some(waiting) = self.received.pop_front() {
             if self.local_port(waiting.socket).is_err() {

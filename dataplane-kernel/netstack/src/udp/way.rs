@@ -4,6 +4,7 @@ use crate::ends::Ends;
 use crate::interface::{Interface, TTL};
 use crate::ipv6::Ipv6;
 use crate::neighbor::{Lookup, Neighbors};
+use crate::path_mtus::PathMtus;
 use crate::route::NextHop;
 use crate::wire::ethernet::MacAddr;
 use crate::{Error, Instant};
@@ -14,6 +15,7 @@ pub(crate) struct Link<'a> {
     pub(crate) interface: &'a Interface,
     pub(crate) neighbors: &'a mut Neighbors,
     pub(crate) ipv6: Option<&'a mut Ipv6>,
+    pub(crate) path_mtus: &'a PathMtus,
 }
 
 /// From where to where a datagram goes.
@@ -84,11 +86,13 @@ impl Link<'_> {
     }
 
     /// Most bytes of a packet on that way.
-    pub(super) fn mtu(&self, way: &Way) -> u16 {
-        match (&way.ends, &self.ipv6) {
+    pub(super) fn mtu(&self, way: &Way, now: Instant) -> u16 {
+        let link = match (&way.ends, &self.ipv6) {
             (Ends::V6 { .. }, Some(ipv6)) => ipv6.mtu,
             _ => self.interface.mtu,
-        }
+        };
+        let path = self.path_mtus.get(way.ends.remote(), now);
+        path.unwrap_or(link).min(link)
     }
 
     /// Hops it may go.

@@ -14,6 +14,8 @@ const ECHO_REQUEST: u8 = 8;
 const TIME_EXCEEDED: u8 = 11;
 
 /// Code of a Destination Unreachable.
+pub const PROTOCOL_UNREACHABLE: u8 = 2;
+/// Code of a Destination Unreachable.
 pub const PORT_UNREACHABLE: u8 = 3;
 /// Code of a Destination Unreachable that tells the next hop's MTU (RFC 1191).
 pub const FRAGMENTATION_NEEDED: u8 = 4;
@@ -115,6 +117,8 @@ pub struct Quoted {
     pub src: Ipv4Addr,
     /// Where we sent to.
     pub dst: Ipv4Addr,
+    /// Bytes of our packet, header and all.
+    pub total_len: u16,
     /// IP protocol number.
     pub protocol: u8,
     /// Our port.
@@ -126,7 +130,7 @@ pub struct Quoted {
 }
 
 impl Quoted {
-    /// Reads the quoted header and the 64 bits after it; the header's total length and checksum are not looked at,
+    /// Reads the quoted header and the 64 bits after it; the header's checksum is not looked at,
     /// since routers quote a part and may have changed it. `None` if it is too short or a later fragment.
     #[must_use]
     pub fn parse(quoted: &[u8]) -> Option<Quoted> {
@@ -139,6 +143,7 @@ impl Quoted {
         Some(Quoted {
             src: Ipv4Addr::new(fixed[12], fixed[13], fixed[14], fixed[15]),
             dst: Ipv4Addr::new(fixed[16], fixed[17], fixed[18], fixed[19]),
+            total_len: be16(fixed, 2),
             protocol: fixed[9],
             src_port: be16(ports, 0),
             dst_port: be16(ports, 2),

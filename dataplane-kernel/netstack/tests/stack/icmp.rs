@@ -93,6 +93,23 @@ fn a_closed_udp_port_is_told_with_the_packet_quoted() {
     t.end();
 }
 
+/// RFC 1122 section 3.2.2.1.
+#[test]
+fn a_protocol_that_nobody_takes_is_told() {
+    let mut t = Dialogue::new();
+    let frame = ipv4(IpNumber::SCTP, &[0; 40], |_| {});
+    t.inject(&frame);
+    let (kind, quoted) = decode(&t.next_frame().expect("an error"));
+    let Icmpv4Type::DestinationUnreachable(header) = kind else {
+        panic!("{kind:?}")
+    };
+    assert_eq!((header.code_u8(), &quoted[..]), (2, &frame[14..]));
+    t.inject(&ipv4(IpNumber::SCTP, &[0; 40], |ip| ip.destination = [255; 4]));
+    t.expect_nothing();
+    assert_eq!(t.stack.counters().rx_ipv4_unknown_protocol, 2);
+    t.end();
+}
+
 #[test]
 fn an_error_is_no_longer_than_576_bytes() {
     let mut t = Dialogue::new();

@@ -101,10 +101,6 @@ fn options_of_ip_are_skipped() {
 #[test]
 fn transports_that_are_damaged_or_unknown() {
     dropped_as(
-        |c| c.rx_ipv4_unknown_protocol,
-        &ipv4(IpNumber::SCTP, &[0; 40], |_| {}),
-    );
-    dropped_as(
         |c| c.rx_udp_malformed,
         &ipv4(IpNumber::UDP, &[0, 1, 0, 2, 0, 7, 0, 0], |_| {}),
     );

@@ -7,6 +7,7 @@ mod arp;
 mod harness;
 mod hostile;
 mod icmp;
+mod icmp_errors;
 mod ingress;
 mod ipv6;
 mod simulation;

@@ -28,6 +28,8 @@ pub enum EventKind {
     Timer = 9,
     /// The launcher asks the app to finish; sent once.
     Stop = 10,
+    /// The host at `endpoint` said that it refuses datagrams of the UDP port `handle`: its own port is closed.
+    UdpRefused = 11,
 }
 
 impl EventKind {
@@ -45,6 +47,7 @@ impl EventKind {
             8 => EventKind::UdpSent,
             9 => EventKind::Timer,
             10 => EventKind::Stop,
+            11 => EventKind::UdpRefused,
             _ => return None,
         })
     }
@@ -85,7 +88,7 @@ mod tests {
         for number in 0..=u16::MAX {
             match EventKind::from_u16(number) {
                 Some(kind) => assert_eq!(kind as u16, number),
-                None => assert!(number == 0 || number > 10),
+                None => assert!(number == 0 || number > 11),
             }
         }
     }
