@@ -29,10 +29,27 @@ pub struct Stations {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the protocols'")]
 pub enum Other {
-    Udp { from: u16, to: u16, len: u32 },
-    Echo { id: u16, seq: u16, len: u32 },
-    EchoReply { id: u16, seq: u16, len: u32 },
-    Unreachable { code: u8, mtu: u16, seq: Option<u32> },
+    Udp {
+        from: u16,
+        to: u16,
+        len: u32,
+    },
+    Echo {
+        id: u16,
+        seq: u16,
+        len: u32,
+    },
+    EchoReply {
+        id: u16,
+        seq: u16,
+        len: u32,
+    },
+    Error {
+        kind: u8,
+        code: u8,
+        mtu: u16,
+        seq: Option<u32>,
+    },
     ArpRequest,
     ArpReply,
     Raw(Vec<u8>),
@@ -52,7 +69,8 @@ impl Other {
                 .map(|(id, seq, len)| Other::Echo { id, seq, len }),
             ["icmp", "reply", id, seq, len] => three(number_of(id), number_of(seq), length(len))
                 .map(|(id, seq, len)| Other::EchoReply { id, seq, len }),
-            ["icmp", "unreachable", code, ref rest @ ..] => unreachable(code, rest),
+            ["icmp", "unreachable", code, ref rest @ ..] => error("3", code, rest),
+            ["icmp", "error", kind, code, ref rest @ ..] => error(kind, code, rest),
             ["arp", "request"] => Ok(Other::ArpRequest),
             ["arp", "reply"] => Ok(Other::ArpReply),
             ["frame", hex] => bytes(hex).map(Other::Raw),
@@ -70,7 +88,7 @@ fn three<A, B, C>(
     Ok((a?, b?, c?))
 }
 
-fn unreachable(code: &str, rest: &[&str]) -> Result<Other, String> {
+fn error(kind: &str, code: &str, rest: &[&str]) -> Result<Other, String> {
     let (mut mtu, mut seq) = (0, None);
     for pair in rest.chunks(2) {
         match *pair {
@@ -79,8 +97,12 @@ fn unreachable(code: &str, rest: &[&str]) -> Result<Other, String> {
             _ => return Err(format!("{pair:?} is not understood")),
         }
     }
-    let code = number_of(code)?;
-    Ok(Other::Unreachable { code, mtu, seq })
+    Ok(Other::Error {
+        kind: number_of(kind)?,
+        code: number_of(code)?,
+        mtu,
+        seq,
+    })
 }
 
 fn bytes(hex: &str) -> Result<Vec<u8>, String> {
@@ -198,14 +220,14 @@ impl Stations {
                     envelope,
                 )
             }
-            Other::Unreachable { code, mtu, seq } => {
+            Other::Error { kind, code, mtu, seq } => {
                 let mut quoted: Vec<u8> = ours.0.iter().skip(14).take(28).copied().collect();
                 if let Some(seq) = seq {
                     let absolute = ours.1.wrapping_add(*seq);
                     quoted[24..28].copy_from_slice(&absolute.to_be_bytes());
                 }
                 let [high, low] = mtu.to_be_bytes();
-                let mut content = vec![3, *code, 0, 0, 0, 0, high, low];
+                let mut content = vec![*kind, *code, 0, 0, 0, 0, high, low];
                 content.extend_from_slice(&quoted);
                 let sum = !content.chunks(2).fold(0u16, |sum, pair| {
                     let word = u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]);
@@ -317,7 +339,8 @@ pub fn read(frame: &[u8]) -> Result<Read, String> {
             Icmpv4Type::EchoReply(IcmpEchoHeader { id, seq }) => {
                 Read::Other(Other::EchoReply { id, seq, len })
             }
-            Icmpv4Type::DestinationUnreachable(unreachable) => Read::Other(Other::Unreachable {
+            Icmpv4Type::DestinationUnreachable(unreachable) => Read::Other(Other::Error {
+                kind: 3,
                 code: unreachable.code_u8(),
                 mtu: 0,
                 seq: None,

@@ -8,7 +8,7 @@
 //! | `set NAME VALUE` | a setting of the stack, before anything else |
 //! | `peer SEGMENT [MODIFIERS]` | the peer sends TCP; see [`crate::segment`] |
 //! | `peer udp FROM > TO +LEN`, `peer icmp echo ID SEQ +LEN`, `peer arp request`, `peer arp reply`, `peer frame HEX` | ... or something else |
-//! | `peer icmp unreachable CODE [mtu N] [seq N]` | an error about our last segment |
+//! | `peer icmp unreachable CODE [mtu N] [seq N]`, `peer icmp error TYPE CODE ...` | an error about our last segment |
 //! | `us SEGMENT` | we send this next, and nothing before it |
 //! | `us udp FROM > TO +LEN`, `us icmp reply ID SEQ +LEN`, `us icmp unreachable CODE`, `us arp request`, `us arp reply` | ... or this |
 //! | `us nothing` | nothing was sent |

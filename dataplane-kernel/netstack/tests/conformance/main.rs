@@ -5,6 +5,8 @@
 
 mod app;
 
+mod documented;
+
 #[allow(
     dead_code,
     unused_imports,
@@ -25,11 +27,13 @@ fn main() -> ExitCode {
     let mut scripts = Vec::new();
     find(&folder, &mut scripts);
     scripts.sort();
+    let root = folder.clone();
     let trials = scripts.into_iter().map(|path| {
         let name = path.strip_prefix(&folder).unwrap_or(&path).with_extension("");
         Trial::test(name.display().to_string(), move || play(&path))
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let documented = Trial::test("documented", move || Ok(documented::named_tests_exist(&root)?));
+    libtest_mimic::run(&Arguments::from_args(), trials.chain([documented]).collect()).exit_code()
 }
 
 fn find(folder: &Path, scripts: &mut Vec<PathBuf>) {
