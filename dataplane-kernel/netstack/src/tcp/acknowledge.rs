@@ -9,9 +9,17 @@ use crate::wire::tcp::Segment;
 use crate::{Env, Instant};
 
 impl Flow {
-    /// SND.UNA < `ack` =< SND.MAX. The app's bytes among them are counted as sent.
-    pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum, news: &mut News) {
-        let (from, acked) = (self.snd_una, self.snd_una.distance_to(ack));
+    /// SND.UNA < `ack` =< SND.MAX, of a flow without a board.
+    pub(crate) fn take_ack(&mut self, shared: &mut Shared, now: Instant, ack: SeqNum) {
+        let acked = self.move_una(shared, ack);
+        self.advance_by(shared, now, acked);
+        self.restart_rto(shared, now);
+        self.send_more(shared);
+    }
+
+    /// SND.UNA moves to `ack`; the app's bytes among what it passes are counted as sent. Gives how far it moves.
+    fn move_una(&mut self, shared: &mut Shared, ack: SeqNum) -> u32 {
+        let acked = self.snd_una.distance_to(ack);
         // Before the data stands SYN, behind it FIN: neither is in the queue.
         let syn = u32::from(self.snd_una == self.iss);
         let queued = self.snd_una.distance_to(self.snd_end);
@@ -23,13 +31,7 @@ impl Flow {
         if self.snd_nxt.before(ack) {
             self.skip_to(ack);
         }
-        if self.board == NONE {
-            self.advance_by(shared, now, acked);
-            news.acked = acked;
-        } else {
-            self.learn_acked(shared, now, from, news);
-        }
-        self.send_more(shared);
+        acked
     }
 
     /// The same where nothing but data is open, none of it being sent again from the front: ESTABLISHED, SND.NXT =
@@ -84,7 +86,7 @@ impl Flow {
 
     /// RFC 6298 sections 5.2 and 5.3: no timer once all is acknowledged, a fresh one otherwise; and the peer lives.
     #[inline]
-    pub(crate) fn restart_rto(&mut self, shared: &mut Shared, now: Instant) {
+    fn restart_rto(&mut self, shared: &mut Shared, now: Instant) {
         self.backoff = 0;
         self.unanswered = 0;
         if self.snd_una == self.snd_max {
@@ -146,25 +148,49 @@ impl Flow {
 
     /// The ACK field and the SACK blocks of an acceptable segment, whose ACK is within what RFC 5961 section 5.2 allows.
     pub(crate) fn take_ack_fields(&mut self, shared: &mut Shared, now: Instant, segment: &Segment<'_>) {
-        let options = segment.all_options();
-        let stamps = options.timestamps.filter(|_| self.marks.has(Marks::TIMESTAMPS));
-        let mut news = News::new(stamps.map(|stamps| stamps.echo));
-        if segment.ack.after(self.snd_una) {
-            self.take_window(shared, segment);
-            self.take_ack(shared, now, segment.ack, &mut news);
-        } else if segment.ack == self.snd_una {
-            self.unanswered = 0;
-            news.is_duplicate = self.is_duplicate_ack(segment);
-            self.take_window(shared, segment);
-        } else {
+        if segment.ack.before(self.snd_una) {
             return;
         }
         let has_sack = self.marks.has(Marks::SACK);
-        if has_sack {
-            self.learn_sacked(shared, now, &options.sack, &mut news);
+        if self.board != NONE || has_sack && !segment.has_plain_options() {
+            return self.take_news(shared, now, segment);
         }
-        if news.is_duplicate && !has_sack && !self.ensure_board(shared) {
-            return;
+        if segment.ack != self.snd_una {
+            self.take_window(shared, segment);
+            return self.take_ack(shared, now, segment.ack);
+        }
+        if !has_sack && self.is_duplicate_ack(segment) {
+            return self.take_news(shared, now, segment);
+        }
+        self.unanswered = 0;
+        self.take_window(shared, segment);
+    }
+
+    /// The same of a flow with a board, or one that needs a board now.
+    #[cold]
+    #[inline(never)]
+    fn take_news(&mut self, shared: &mut Shared, now: Instant, segment: &Segment<'_>) {
+        let (options, ack) = (segment.all_options(), segment.ack);
+        let stamps = options.timestamps.filter(|_| self.marks.has(Marks::TIMESTAMPS));
+        let mut news = News::new(stamps.map(|stamps| stamps.echo));
+        news.is_duplicate = ack == self.snd_una && self.is_duplicate_ack(segment);
+        self.take_window(shared, segment);
+        let from = self.snd_una;
+        self.unanswered = 0;
+        if ack != from {
+            let acked = self.move_una(shared, ack);
+            if self.board == NONE {
+                self.advance_by(shared, now, acked);
+                news.acked = acked;
+            } else {
+                self.learn_acked(shared, now, from, &mut news);
+            }
+            self.send_more(shared);
+        }
+        if self.marks.has(Marks::SACK) {
+            self.learn_sacked(shared, now, &options.sack, &mut news);
+        } else if news.is_duplicate {
+            self.ensure_board(shared);
         }
         if self.board != NONE {
             self.conclude(shared, now, &news);

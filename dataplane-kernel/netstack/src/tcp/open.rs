@@ -2,7 +2,6 @@
 
 use super::congestion::Congestion;
 use super::flow::{EndReason, Flow, Marks, State};
-use super::recovery::News;
 use super::rtt::RttEstimator;
 use super::template::Template;
 use super::{MIN_SEGMENT, Shared};
@@ -177,8 +176,7 @@ impl Flow {
         }
         self.snd_nxt = self.snd_max;
         self.snd_wl1 = segment.seq;
-        self.take_ack(shared, now, segment.ack, &mut News::default());
-        self.restart_rto(shared, now);
+        self.take_ack(shared, now, segment.ack);
         shared.counters.tcp_opened_passive += u64::from(self.marks.has(Marks::PASSIVE));
         self.marks.set(Marks::TELL_OPEN);
         self.make_ready(shared);

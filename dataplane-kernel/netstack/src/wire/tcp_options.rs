@@ -43,6 +43,13 @@ impl Timestamps {
         })
     }
 
+    /// `true` if the options are nothing but aligned timestamps.
+    #[inline]
+    #[must_use]
+    pub fn stand_alone(options: &[u8]) -> bool {
+        options.len() == TIMESTAMPS_LEN && options.first_chunk::<4>() == Some(&ALIGNED_TIMESTAMPS)
+    }
+
     /// Writes aligned timestamps.
     #[inline]
     pub fn emit(self, out: &mut [u8; TIMESTAMPS_LEN]) {
