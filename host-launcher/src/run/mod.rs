@@ -7,6 +7,9 @@ pub use machine::MachineError;
 /// The card it has of the host's.
 mod card;
 
+/// What a user may want to know at the start.
+mod remarks;
+
 /// Output on its way out.
 mod streams;
 
@@ -19,16 +22,13 @@ mod verdict;
 /// The loop.
 mod session;
 
-use crate::backend::{self, Kind, NoBackend, probe};
-use crate::config::{ForwardError, Link, Plan, PlanError, Vhost};
+use crate::backend::{self, NoBackend, probe};
+use crate::config::{ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
 use crate::hostcall::{self, VolumeError, Volumes};
 use crate::images::{self, AppError, KernelError};
-use crate::memory;
 use crate::nic::NicError;
-use crate::tap;
-use crate::vmm::{DataPlane, PageKind};
 use ix_abi::host::exit::status;
 use machine::Machine;
 use session::{Session, Signals};
@@ -139,13 +139,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     let volumes = Volumes::open(&plan.volumes)?;
     let backend = backend::choose(plan, probe::probe)?;
     let (control, name) = open_control(plan)?;
-    let log = match &plan.kernel_log {
-        Some(path) => {
-            let file = File::create(path).map_err(|error| RunError::KernelLogFile(path.clone(), error))?;
-            LogSink::File(file)
-        }
-        None => LogSink::Stderr,
-    };
+    let log = kernel_log(plan)?;
     // Before the card is taken and the machine starts: a signal must leave neither alone.
     let signals = Signals::catch().map_err(RunError::Watch)?;
     let host = Host::this();
@@ -167,30 +161,8 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         info: info(plan, name),
         started,
     };
+    notes.extend(remarks::on(plan, &backend, &session.machine));
     notes.iter().for_each(|note| session.note(note));
-    if let Some(reason) = &backend.reason {
-        session.note(&format!("backend {reason}"));
-    }
-    if backend.kind == Kind::Kvm && session.machine.pages == PageKind::Transparent {
-        session.note(&memory::advice(plan.mem));
-    }
-    if let Some(data_plane) = session.machine.data_plane
-        && plan.vhost == Vhost::Auto
-    {
-        session.note(match data_plane {
-            DataPlane::VhostNet => "the tap's packets are moved by vhost-net",
-            DataPlane::Own => {
-                "the tap's packets are moved by a thread of ix, because /dev/vhost-net cannot be used"
-            }
-        });
-    }
-    if let Link::Tap(name) = &plan.network.link
-        && tap::is_down(name)
-    {
-        session.note(&format!(
-            "tap {name} is down; bring it up with: ip link set {name} up"
-        ));
-    }
     let ended = session.carry();
     // The machine's process is gone, and nobody has the card open any more.
     if let Some(complaint) = card.and_then(card::give_back) {
@@ -198,6 +170,15 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         let _ = writeln!(io::stderr(), "ix: {complaint}");
     }
     ended
+}
+
+/// Where the kernel's log goes.
+fn kernel_log(plan: &Plan) -> Result<LogSink, RunError> {
+    let Some(path) = &plan.kernel_log else {
+        return Ok(LogSink::Stderr);
+    };
+    let file = File::create(path).map_err(|error| RunError::KernelLogFile(path.clone(), error))?;
+    Ok(LogSink::File(file))
 }
 
 /// Listens under the name asked for, or else under the app's, or else under the app's with our process id.

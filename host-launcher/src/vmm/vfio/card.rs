@@ -16,8 +16,9 @@ use vfio_ioctls::{VfioDevice, VfioRegionInfoCap};
 pub(super) struct Card {
     direct: Vec<Direct>,
     _dma: DmaMapping,
-    device: VfioDevice,
+    /// The device's file once more. Closed before the device, or its group would still be in use when that lets go of it.
     file: OwnedFd,
+    device: VfioDevice,
     vm: Arc<VmFd>,
     slots: Range<u32>,
 }

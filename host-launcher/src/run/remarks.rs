@@ -1,0 +1,39 @@
+//! What a user may want to know about a run that starts: what was chosen for it, and what could be better.
+
+use super::machine::Machine;
+use crate::backend::{Choice, Kind};
+use crate::config::{Link, Plan, Vhost};
+use crate::vmm::{DataPlane, PageKind};
+use crate::{memory, tap};
+
+/// One line each.
+pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine) -> Vec<String> {
+    let reason = backend.reason.as_ref().map(|reason| format!("backend {reason}"));
+    let small_pages = backend.kind == Kind::Kvm && machine.pages == PageKind::Transparent;
+    let pages = small_pages.then(|| memory::advice(plan.mem));
+    let mover = machine
+        .data_plane
+        .filter(|_| plan.vhost == Vhost::Auto)
+        .map(|data_plane| {
+            match data_plane {
+                DataPlane::VhostNet => "the tap's packets are moved by vhost-net",
+                DataPlane::Own => {
+                    "the tap's packets are moved by a thread of ix, because /dev/vhost-net cannot be used"
+                }
+            }
+            .to_owned()
+        });
+    [reason, pages, mover, tap_down(plan)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+fn tap_down(plan: &Plan) -> Option<String> {
+    match &plan.network.link {
+        Link::Tap(name) if tap::is_down(name) => Some(format!(
+            "tap {name} is down; bring it up with: ip link set {name} up"
+        )),
+        _ => None,
+    }
+}
