@@ -105,7 +105,7 @@ pub struct TcpConfig {
     pub keepalive_interval: Duration,
     /// Unanswered probes before the flow is given up.
     pub keepalive_probes: u8,
-    /// Challenge ACKs per second, over all flows (RFC 5961 section 7).
+    /// Most challenge ACKs per second, over all flows (RFC 5961 section 7); a second may have half as many.
     pub challenge_acks_per_second: u32,
 }
 

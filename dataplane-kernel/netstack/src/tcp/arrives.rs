@@ -131,7 +131,8 @@ impl Flow {
             self.on_repeated_syn(shared, env, now, segment);
             return;
         }
-        if segment.sequence_len() > 0 {
+        // RFC 5961 section 4.2: a SYN is challenged wherever its number is, and challenges are limited.
+        if segment.sequence_len() > 0 && !segment.flags.contains(Flags::SYN) {
             shared.counters.tcp_duplicate += u64::from(!segment.payload.is_empty());
             let end = segment.seq + u32::try_from(segment.payload.len()).unwrap_or(0);
             if end.at_or_before(self.rcv_nxt) {

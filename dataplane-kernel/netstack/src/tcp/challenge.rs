@@ -3,6 +3,7 @@
 
 use super::Shared;
 use super::flow::{EndReason, Flow, Marks, State};
+use super::secrets::Secrets;
 use crate::wire::tcp::Segment;
 use crate::{Env, Error, Instant};
 
@@ -25,10 +26,13 @@ impl ChallengeLimit {
         }
     }
 
-    fn allows(&mut self, now: Instant) -> bool {
+    /// Each second has another limit, between half and all of the configured one: with a known one an attacker who is not
+    /// on the path could count, on a connection of its own, what others were sent (CVE-2016-5696).
+    fn allows(&mut self, now: Instant, secrets: &mut Secrets) -> bool {
         if now.ns_since(self.since) >= SECOND_NS {
             self.since = now;
-            self.left = self.per_second;
+            let less = ((secrets.random() >> 32) * u64::from(self.per_second / 2 + 1)) >> 32;
+            self.left = self.per_second.saturating_sub(u32::try_from(less).unwrap_or(0));
         }
         let allowed = self.left > 0;
         self.left = self.left.saturating_sub(1);
@@ -39,7 +43,7 @@ impl ChallengeLimit {
 impl Flow {
     /// Answers by an ACK that tells where this side is.
     pub(crate) fn challenge(&mut self, shared: &mut Shared, now: Instant) {
-        if shared.challenges.allows(now) {
+        if shared.challenges.allows(now, &mut shared.secrets) {
             shared.counters.tcp_challenge_acks += 1;
             self.ack_now(shared);
         } else {

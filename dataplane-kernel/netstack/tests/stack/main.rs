@@ -1,9 +1,10 @@
 //! The stack as a whole, driven as the kernel drives it, in virtual time.
 //!
 //! Packet dialogues (`arp`, `icmp`, `udp`, `tcp`, `ipv6`) read like the examples of the RFCs; `simulation` connects two stacks by
-//! a bad link; `hostile` throws rubbish at one.
+//! a bad link; `hostile` throws rubbish at one, `attacks` know what they want.
 
 mod arp;
+mod attacks;
 mod harness;
 mod hostile;
 mod icmp;
