@@ -366,3 +366,35 @@ fn the_default_backend_is_named_in_one_line() {
         "{lines:?}"
     );
 }
+
+/// Wherever this runs, KVM does not get as far as a kernel: it is not usable, or the tap is not, or the image is none.
+#[test]
+fn kvm_is_there_or_the_reason_is_told_in_one_line() {
+    let place = Place::new("kvm");
+    let asked = Instant::now();
+    let options = [
+        "--backend",
+        "kvm",
+        "--net",
+        "tap:ix-no-tap0",
+        "--ip",
+        "10.99.0.2/24",
+    ];
+    let output = place.run(&options, &["exit:0"]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    let unusable = last.starts_with("ix: --backend kvm needs KVM, and ") && stderr.lines().count() == 1;
+    let tap = last.contains("/dev/net/tun") || last.contains("no right to use tap");
+    assert!(unusable || tap || last.contains("has no PVH entry"), "{stderr}");
+    assert!(
+        asked.elapsed() < Duration::from_secs(20),
+        "a probe takes milliseconds"
+    );
+}
+
+#[test]
+fn a_machine_that_nobody_describes_is_none() {
+    let output = Place::new("machine").ix().arg("machine").output().unwrap();
+    assert!(complaint(&output, 125).contains("is told what to be by `ix run`"));
+}

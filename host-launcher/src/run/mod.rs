@@ -147,7 +147,12 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     let card = card::take(plan, &host)?;
     notes.extend(card.as_ref().and_then(card::advice));
     let started = Instant::now();
-    let machine = Machine::start(plan, &kernel, backend.kind)?;
+    let machine = Machine::start(plan, &kernel, backend.kind).inspect_err(|_| {
+        // Why this backend, if it was our choice: it may be the better end to begin with.
+        if let Some(reason) = &backend.reason {
+            let _ = writeln!(io::stderr(), "ix: backend {reason}");
+        }
+    })?;
     let host_calls = hostcall::Server::start(&machine.ram, volumes).map_err(RunError::Watch)?;
     let mut session = Session {
         machine,

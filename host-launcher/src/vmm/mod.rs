@@ -118,7 +118,7 @@ pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
         ram::lock(&ram);
     }
     let entry = boot::load(&ram, blueprint)?;
-    let vm = Vm::create(&ram, cores(blueprint))?;
+    let vm = Arc::new(Vm::create(&ram, cores(blueprint))?);
     let supported = vm.supported_cpuid()?;
     let tap_counters = Arc::default();
     let parts = Parts {
@@ -159,7 +159,7 @@ fn cores(blueprint: &Blueprint) -> Cores {
     }
 }
 
-fn vcpus(blueprint: &Blueprint, vm: &Vm, supported: &CpuId, entry: u32) -> Result<Vec<Vcpu>, VmError> {
+fn vcpus(blueprint: &Blueprint, vm: &Arc<Vm>, supported: &CpuId, entry: u32) -> Result<Vec<Vcpu>, VmError> {
     let count = u8::try_from(blueprint.cpus.len()).unwrap_or(u8::MAX);
     (0..count)
         .zip(&blueprint.cpus)

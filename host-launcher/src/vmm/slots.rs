@@ -6,7 +6,8 @@ use kvm_ioctls::VmFd;
 use std::sync::Arc;
 use vm_memory::{GuestMemoryBackend, GuestMemoryRegion};
 
-/// RAM that a virtual machine has been given, and is to outlive the machine.
+/// RAM that a virtual machine has been given. It must stay as long as a CPU of the machine can run, so whoever holds a
+/// CPU holds the [`Vm`](super::vm::Vm) of which this is a part.
 pub struct RamSlots {
     /// The memory stays mapped as long as the machine can run.
     _ram: Ram,

@@ -13,11 +13,14 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::io::Write;
+use std::sync::Arc;
 
 /// A CPU, ready to run.
 pub struct Vcpu {
     fd: VcpuFd,
     core: Option<u16>,
+    /// The memory it runs in stays mapped as long as it can run.
+    _vm: Arc<Vm>,
 }
 
 /// How the machine ended.
@@ -73,7 +76,7 @@ impl Vcpu {
     /// # Errors
     /// [`VmError`].
     pub fn create(
-        vm: &Vm,
+        vm: &Arc<Vm>,
         supported: &CpuId,
         (id, cpus): (u8, u8),
         core: Option<u16>,
@@ -93,7 +96,11 @@ impl Vcpu {
         if id == 0 {
             registers::enter_at(&fd, entry).map_err(&refused)?;
         }
-        Ok(Self { fd, core })
+        Ok(Self {
+            fd,
+            core,
+            _vm: Arc::clone(vm),
+        })
     }
 
     /// KVM's counters of this CPU, if it keeps any.

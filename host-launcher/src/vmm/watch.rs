@@ -145,3 +145,54 @@ impl Counters {
         table.answered.store(request, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{End, Watch};
+    use crate::sys::MachineArea;
+    use crate::vmm::bus::Bus;
+    use crate::vmm::legacy::Legacy;
+    use crate::vmm::pci::{Root, Windows};
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn counters_are_told_when_asked_for_and_the_end_is_heard() {
+        let (log, _reader) = UnixStream::pair().unwrap();
+        let (mut launcher, doorbell) = UnixStream::pair().unwrap();
+        doorbell.set_nonblocking(true).unwrap();
+        let root = Root::new(Windows::above(1 << 30, 40));
+        let bus = Arc::new(Bus::new(Legacy::new(log, doorbell.try_clone().unwrap()), root));
+        let ours = MachineArea::create().unwrap();
+        let theirs = ours.as_fd().try_clone_to_owned().unwrap();
+        let theirs = MachineArea::map(theirs.into()).unwrap();
+        let watch = Watch::new(doorbell, theirs, (&bus, Arc::default()), &[]).unwrap();
+        let (first, second) = (watch.ending().unwrap(), watch.ending().unwrap());
+        let waiting = std::thread::spawn(|| watch.wait());
+
+        let mut data = [0];
+        bus.port_read(0x60, &mut data);
+        let table = ours.counters();
+        table.requested.store(1, Ordering::Release);
+        launcher.write_all(b"!").unwrap();
+        let asked = Instant::now();
+        while table.answered.load(Ordering::Acquire) != 1 {
+            assert!(asked.elapsed() < Duration::from_secs(10), "no answer");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let reads = table
+            .read()
+            .find(|(name, _)| name.starts_with(b"exits.port_reads\0"));
+        assert_eq!(reads.unwrap().1, 1);
+
+        // A launcher that is gone is no reason to end.
+        drop(launcher);
+        first.tell(Ok(End::Exit(0x10)));
+        second.tell(Ok(End::Reset));
+        assert_eq!(waiting.join().unwrap().unwrap(), End::Exit(0x10));
+    }
+}
