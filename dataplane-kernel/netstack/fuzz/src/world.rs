@@ -195,11 +195,7 @@ impl World {
                     self.held.push(buf.0);
                 }
                 Event::Eof { flow, .. } => drop(self.stack.tcp_close(driver, now, flow)),
-                Event::Connected { .. }
-                | Event::Sent { .. }
-                | Event::Dead { .. }
-                | Event::UdpSent { .. }
-                | Event::Timer { .. } => {}
+                _ => {}
             }
         }
         let keep = input.below(32);
