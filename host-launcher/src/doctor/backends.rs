@@ -1,15 +1,12 @@
-use super::Finding;
+use super::{Finding, Verdict};
 use crate::host::Host;
 
 /// The kernel image.
 pub(super) fn kernel(image: &Result<(), String>) -> Finding {
+    const CURE: &str = "install ixion-kernel beside ix, or name it in $IX_KERNEL";
     match image {
         Ok(()) => Finding::ok("image", "there is a kernel image to run"),
-        Err(why) => Finding::fail(
-            "image",
-            why,
-            "install ixion-kernel beside ix, or name it in $IX_KERNEL",
-        ),
+        Err(why) => Finding::told("image", Verdict::Fail, why, CURE),
     }
 }
 
@@ -29,18 +26,21 @@ pub(super) fn cpu(host: &Host) -> Finding {
     }
 }
 
-/// Whether KVM runs a guest. The reason says what to do, where something can be done.
+/// Whether KVM runs a guest.
 pub(super) fn kvm(trial: &Result<(), String>) -> Finding {
+    const CURE: &str =
+        "another machine type, or nested virtualization allowed by its host; until then there is QEMU";
     match trial {
         Ok(()) => Finding::ok("kvm", "a guest of ours ran, its ring 0 at full speed"),
-        Err(why) => Finding::fail("kvm", why, "until then --backend qemu works, where QEMU is there"),
+        Err(why) => Finding::told("kvm", Verdict::Fail, why, CURE),
     }
 }
 
 /// Whether QEMU is there.
 pub(super) fn qemu(trial: &Result<String, String>) -> Finding {
+    const CURE: &str = "install it again; it is needed only where KVM does not work";
     match trial {
         Ok(version) => Finding::ok("qemu", version),
-        Err(why) => Finding::warn("qemu", why, "needed only where KVM does not work"),
+        Err(why) => Finding::told("qemu", Verdict::Warn, why, CURE),
     }
 }

@@ -44,9 +44,12 @@ impl Finding {
         }
     }
 
-    pub(super) fn fail(check: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+    /// Something does not work, for the reason that a message of the form `what is wrong; what to do` gives. To one that does
+    /// not know what to do, `else_do` is the cure.
+    pub(super) fn told(check: &'static str, verdict: Verdict, message: &str, else_do: &str) -> Self {
+        let (found, cure) = message.split_once("; ").unwrap_or((message, else_do));
         Self {
-            verdict: Verdict::Fail,
+            verdict,
             ..Self::warn(check, found, cure)
         }
     }

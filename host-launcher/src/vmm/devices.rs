@@ -2,7 +2,7 @@
 
 use super::pci::{BusFull, Function, PlaceError, Root, Windows};
 use super::ram::Ram;
-use super::vfio::{self, OpenError};
+use super::vfio::{OpenError, Vfio};
 use super::virtio::net::{self, Counters, Kicks, Net, Settings, TapPlane, VhostError, VhostPlane};
 use super::virtio::transport::Transport;
 use super::virtio::{Doorbells, Memory};
@@ -86,10 +86,17 @@ impl Parts<'_> {
         let bits = cpuid::physical_bits(self.supported);
         let mut root = Root::new(Windows::above(ram_end, bits));
         let mut slots = self.vm.ram_slots.first_free;
+        let mut vfio: Option<Vfio> = None;
         for device in devices {
             root.add(match device {
                 Prepared::Tap(tap, settings, plane) => self.virtio_net(tap, settings, plane)?,
-                Prepared::Card(bdf) => vfio::open(bdf, &self.vm.fd, self.ram, slots..slots + SLOTS_EACH)?,
+                Prepared::Card(bdf) => {
+                    let vfio = match &mut vfio {
+                        Some(vfio) => vfio,
+                        none => none.insert(Vfio::new(&self.vm.fd)?),
+                    };
+                    vfio.open(bdf, self.ram, slots..slots + SLOTS_EACH)?
+                }
             })?;
             slots += SLOTS_EACH;
         }

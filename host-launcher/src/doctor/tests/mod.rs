@@ -171,6 +171,23 @@ fn one_backend_is_enough_but_not_without_a_kernel() {
 }
 
 #[test]
+fn a_reason_that_knows_the_cure_is_taken_apart() {
+    let mut patient = Patient::bare();
+    patient.trials.kvm = Err("there is no /dev/kvm; load it with: modprobe kvm_intel".to_owned());
+    patient.expect(
+        "kvm",
+        Verdict::Fail,
+        "there is no /dev/kvm -> load it with: modprobe kvm_intel",
+    );
+    patient.trials.kvm = Err("KVM here only interprets ring 0".to_owned());
+    patient.expect(
+        "kvm",
+        Verdict::Fail,
+        "KVM here only interprets ring 0 -> another machine type",
+    );
+}
+
+#[test]
 fn the_processor_is_told_by_its_flags() {
     let patient = Patient::bare();
     patient.expect("cpu", Verdict::Warn, "nested virtualization");

@@ -15,7 +15,7 @@ use vfio_ioctls::{VfioDevice, VfioRegionInfoCap};
 /// A lent card. It gives back what it has in this order: the guest's view of its memory, its reach into the guest's, itself.
 pub(super) struct Card {
     direct: Vec<Direct>,
-    _dma: DmaMapping,
+    _dma: Arc<DmaMapping>,
     /// The device's file once more. Closed before the device, or its group would still be in use when that lets go of it.
     file: OwnedFd,
     device: VfioDevice,
@@ -34,7 +34,7 @@ impl Card {
     pub(super) fn new(
         device: VfioDevice,
         file: OwnedFd,
-        dma: DmaMapping,
+        dma: Arc<DmaMapping>,
         vm: Arc<VmFd>,
         slots: Range<u32>,
     ) -> Self {

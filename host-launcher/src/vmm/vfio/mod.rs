@@ -26,7 +26,7 @@ pub use dma::DmaError;
 
 /// How it comes to us.
 mod open;
-pub use open::{OpenError, open};
+pub use open::{OpenError, Vfio};
 
 #[cfg(test)]
 mod tests;

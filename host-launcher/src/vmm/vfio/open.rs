@@ -4,7 +4,7 @@ use super::card::Card;
 use super::dma::{self, DmaError};
 use super::passthrough::Passthrough;
 use crate::config::Bdf;
-use crate::sys;
+use crate::sys::{self, DmaMapping};
 use crate::vmm::pci::Function;
 use kvm_bindings::{kvm_create_device, kvm_device_type_KVM_DEV_TYPE_VFIO};
 use kvm_ioctls::VmFd;
@@ -24,6 +24,9 @@ pub enum OpenError {
     /// `/dev/vfio/vfio` cannot be opened.
     #[error("cannot open /dev/vfio/vfio; is vfio-pci loaded (modprobe vfio-pci), and may this user open it?")]
     Container(#[source] io::Error),
+    /// VFIO is not what it was.
+    #[error("this host's VFIO has no IOMMU that we know how to use (type 1, version 2)")]
+    Api(#[source] VfioError),
     /// The group's file cannot be opened.
     #[error("no right to open {path} for {bdf}; run as root, or give it to this user: chown USER {path}")]
     NoRight {
@@ -60,46 +63,72 @@ pub enum OpenError {
     Vfio(Bdf, #[source] VfioError),
 }
 
-/// Takes the card at `bdf` into the machine: reset, with all of `ram` in its reach. `slots` are numbers of memory slots of
-/// `vm` that are free.
-///
-/// # Errors
-/// [`OpenError`].
-pub fn open(
-    bdf: Bdf,
-    vm: &Arc<VmFd>,
-    ram: &GuestMemoryMmap,
-    slots: Range<u32>,
-) -> Result<Box<dyn Function>, OpenError> {
-    let container = Arc::new(container(vm, bdf)?);
-    let folder = format!("/sys/bus/pci/devices/{bdf}");
-    let device = VfioDevice::new(Path::new(&folder), Arc::clone(&container) as _, false);
-    let device = device.map_err(|error| explain(bdf, error))?;
-    // Opening it has done this already, if it can be done at all; what cannot be reset starts as it is.
-    device.reset();
-    let dma = dma::map(container, ram)?;
-    let file = sys::duplicate(&device).map_err(|error| OpenError::Registers(bdf, error))?;
-    let card = Card::new(device, file, dma, Arc::clone(vm), slots);
-    let passthrough = Passthrough::new(card).map_err(|error| OpenError::Registers(bdf, error))?;
-    Ok(Box::new(passthrough))
+/// Where a machine's cards come from: one container, whose groups KVM hears of, so that it knows what the guest can reach,
+/// and in it guest memory.
+pub struct Vfio {
+    vm: Arc<VmFd>,
+    container: Arc<VfioContainer>,
+    /// There is something to map in once there is a card.
+    dma: Option<Arc<DmaMapping>>,
 }
 
-/// A container whose groups KVM hears of, so that it knows what the guest can reach.
-fn container(vm: &VmFd, bdf: Bdf) -> Result<VfioContainer, OpenError> {
-    let mut request = kvm_create_device {
-        type_: kvm_device_type_KVM_DEV_TYPE_VFIO,
-        ..kvm_create_device::default()
-    };
-    let device = vm.create_device(&mut request);
-    let device = device.map_err(|error| OpenError::Kvm(error.into()))?;
-    let container = VfioContainer::new(Some(Arc::new(VfioDeviceFd::new_from_kvm(device))));
-    container.map_err(|error| explain(bdf, error))
+impl Vfio {
+    /// For a machine, which can have one of these.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn new(vm: &Arc<VmFd>) -> Result<Self, OpenError> {
+        let mut request = kvm_create_device {
+            type_: kvm_device_type_KVM_DEV_TYPE_VFIO,
+            ..kvm_create_device::default()
+        };
+        let device = vm.create_device(&mut request);
+        let device = device.map_err(|error| OpenError::Kvm(error.into()))?;
+        let container = VfioContainer::new(Some(Arc::new(VfioDeviceFd::new_from_kvm(device))));
+        let container = container.map_err(|error| match error {
+            VfioError::OpenContainer(error) => OpenError::Container(error),
+            error => OpenError::Api(error),
+        })?;
+        Ok(Self {
+            vm: Arc::clone(vm),
+            container: Arc::new(container),
+            dma: None,
+        })
+    }
+
+    /// Takes the card at `bdf` into the machine: reset, with all of `ram`, the machine's, in its reach. `slots` are numbers of
+    /// memory slots that are free.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(
+        &mut self,
+        bdf: Bdf,
+        ram: &GuestMemoryMmap,
+        slots: Range<u32>,
+    ) -> Result<Box<dyn Function>, OpenError> {
+        let folder = format!("/sys/bus/pci/devices/{bdf}");
+        let device = VfioDevice::new(Path::new(&folder), Arc::clone(&self.container) as _, false);
+        let device = device.map_err(|error| explain(bdf, error))?;
+        // Opening it has done this already, if it can be done at all; what cannot be reset starts as it is.
+        device.reset();
+        let dma = match &self.dma {
+            Some(dma) => Arc::clone(dma),
+            None => Arc::clone(
+                self.dma
+                    .insert(Arc::new(dma::map(Arc::clone(&self.container), ram)?)),
+            ),
+        };
+        let registers = |error| OpenError::Registers(bdf, error);
+        let file = sys::duplicate(&device).map_err(registers)?;
+        let card = Card::new(device, file, dma, Arc::clone(&self.vm), slots);
+        Ok(Box::new(Passthrough::new(card).map_err(registers)?))
+    }
 }
 
 fn explain(bdf: Bdf, error: VfioError) -> OpenError {
     const EPERM: i32 = nix::libc::EPERM;
     match error {
-        VfioError::OpenContainer(error) => OpenError::Container(error),
         VfioError::GroupViable => OpenError::NotViable(bdf),
         VfioError::ContainerSetIOMMU(error) if error.errno() == EPERM => OpenError::NoInterruptRemapping,
         VfioError::OpenGroup(source, group) => match source.kind() {
