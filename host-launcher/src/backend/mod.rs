@@ -9,7 +9,7 @@ pub mod qemu;
 /// Whether KVM is what it says.
 pub mod probe;
 
-use crate::config::{Backend, Needs, Plan};
+use crate::config::{Backend, Needs, Plan, USER_NETWORKING};
 use probe::Verdict;
 
 /// A backend.
@@ -63,6 +63,15 @@ pub enum NoBackend {
     },
 }
 
+/// What to say for KVM to be considered, where that is not plain.
+fn cure(wish: &str) -> &'static str {
+    if wish == USER_NETWORKING {
+        " (for KVM: --ip, and --net tap:NAME or --nic vfio:BDF)"
+    } else {
+        ""
+    }
+}
+
 /// Chooses the backend for `plan`, with `probe` to find out about KVM where that matters.
 ///
 /// # Errors
@@ -82,7 +91,7 @@ pub fn choose(plan: &Plan, probe: impl FnOnce() -> Verdict) -> Result<Choice, No
         (Backend::Auto, Needs::Qemu(wish)) => {
             return Ok(ours(
                 Kind::Qemu,
-                format!("qemu with an emulated CPU, because {wish} needs it"),
+                format!("qemu with an emulated CPU, because {wish} needs it{}", cure(wish)),
             ));
         }
         (Backend::Auto, Needs::Either) => {
@@ -146,7 +155,11 @@ mod tests {
         let never = || -> Verdict { panic!("not asked for") };
         let user = choose(&plan(Backend::Auto, &[]), never).unwrap();
         assert_eq!(user.kind, Kind::Qemu);
-        assert!(user.reason.unwrap().contains("user networking needs it"));
+        assert!(
+            user.reason
+                .unwrap()
+                .contains("user networking needs it (for KVM: ")
+        );
         let told = choose(&plan(Backend::Qemu, &TAP), never).unwrap();
         assert_eq!((told.kind, told.reason), (Kind::Qemu, None));
     }

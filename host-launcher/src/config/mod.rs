@@ -23,7 +23,7 @@ mod options;
 pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options, Vhost};
 
 mod needs;
-pub use needs::{Needs, NeedsError};
+pub use needs::{Needs, NeedsError, USER_NETWORKING};
 
 mod volume;
 pub use volume::{Access, Volume, VolumeError};

@@ -47,10 +47,10 @@ impl Needs {
             NicChoice::Model(NicModel::E1000e) => Some("--nic e1000e"),
             NicChoice::Model(NicModel::E1000) => Some("--nic e1000"),
             _ if !options.qemu_arg.is_empty() => Some("--qemu-arg"),
-            _ => matches!(network.link, Link::User(_)).then_some(USER),
+            _ => matches!(network.link, Link::User(_)).then_some(USER_NETWORKING),
         };
         match (kvm, qemu, options.backend.unwrap_or(Backend::Auto)) {
-            (_, Some(USER), Backend::Kvm) => Err(NeedsError::KvmNeedsNet),
+            (_, Some(USER_NETWORKING), Backend::Kvm) => Err(NeedsError::KvmNeedsNet),
             (_, Some(qemu), Backend::Kvm) => Err(NeedsError::NotWithKvm(qemu)),
             (Some(kvm), _, Backend::Qemu) => Err(NeedsError::NotWithQemu(kvm)),
             (Some(kvm), Some(qemu), Backend::Auto) => Err(NeedsError::AtOdds { kvm, qemu }),
@@ -61,11 +61,12 @@ impl Needs {
     }
 }
 
-const USER: &str = "user networking";
+/// The wish of who says nothing of networks.
+pub const USER_NETWORKING: &str = "user networking";
 
 #[cfg(test)]
 mod tests {
-    use super::{Needs, NeedsError, USER, Vhost};
+    use super::{Needs, NeedsError, USER_NETWORKING, Vhost};
     use crate::config::{Backend, Options, Plan, PlanError};
 
     fn needs(backend: Backend, words: &[(&str, &str)]) -> Result<Needs, NeedsError> {
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn wishes_decide_where_they_must() {
-        assert_eq!(needs(Backend::Auto, &[]), Ok(Needs::Qemu(USER)));
+        assert_eq!(needs(Backend::Auto, &[]), Ok(Needs::Qemu(USER_NETWORKING)));
         assert_eq!(needs(Backend::Auto, &TAP), Ok(Needs::Either));
         assert_eq!(needs(Backend::Kvm, &TAP), Ok(Needs::Either));
         assert_eq!(needs(Backend::Auto, &CARD), Ok(Needs::Kvm("--nic vfio")));
@@ -115,7 +116,7 @@ mod tests {
             needs(Backend::Qemu, &CARD),
             Err(NeedsError::NotWithQemu("--nic vfio"))
         );
-        let (kvm, qemu) = ("--cpus", USER);
+        let (kvm, qemu) = ("--cpus", USER_NETWORKING);
         assert_eq!(
             needs(Backend::Auto, &[("cpus", "2")]),
             Err(NeedsError::AtOdds { kvm, qemu })

@@ -2,6 +2,7 @@
 
 use crate::vmm::layout;
 use crate::vmm::ram::Ram;
+use ix_abi::host::area::HOST_AREA_GPA;
 use linux_loader::loader::KernelLoader;
 use linux_loader::loader::elf::{Elf, PvhBootCapability};
 use std::fs::File;
@@ -33,6 +34,9 @@ pub enum LoadError {
     /// Or is for another loader.
     #[error("{0} is no Ixion kernel (it has no PVH entry); build it with make build")]
     NoEntry(PathBuf),
+    /// The kernel image reaches into the host area.
+    #[error("the kernel image {0} is too large; a kernel ends below 15 MiB")]
+    KernelTooLarge(PathBuf),
     /// The app does not fit.
     #[error("the app does not fit; give more with --mem")]
     AppTooLarge,
@@ -46,6 +50,9 @@ pub(super) fn load(ram: &Ram, kernel: &Path, app: &Path) -> Result<Loaded, LoadE
     let mut file = open(kernel)?;
     let image =
         Elf::load(ram, None, &mut file, None).map_err(|error| LoadError::Kernel(kernel.to_owned(), error))?;
+    if image.kernel_end > HOST_AREA_GPA {
+        return Err(LoadError::KernelTooLarge(kernel.to_owned()));
+    }
     let entry = match image.pvh_boot_cap {
         PvhBootCapability::PvhEntryPresent(entry) => u32::try_from(entry.0).ok(),
         _ => None,
@@ -161,6 +168,10 @@ mod tests {
         assert_eq!(large.load(&ram(64)).unwrap().app.start, 16 << 20);
         assert!(matches!(large.load(&ram(63)), Err(LoadError::AppTooLarge)));
         assert!(matches!(large.load(&ram(32)), Err(LoadError::AppTooLarge)));
+        let mut image = kernel(18);
+        image[64 + 40..64 + 48].copy_from_slice(&0xe0_0001_u64.to_le_bytes());
+        let long = Files::new("long", &image, 1);
+        assert!(matches!(long.load(&ram(64)), Err(LoadError::KernelTooLarge(_))));
         let missing = load(&ram(64), Path::new("/nowhere"), Path::new("/nowhere"));
         assert!(matches!(missing, Err(LoadError::Read(..))));
     }
