@@ -14,6 +14,9 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+mod properties;
+
 use super::queue::QueueRegisters;
 use super::{Device, Doorbells, Memory, QueueError};
 use crate::vmm::pci::config_space::{ConfigSpace, command};

@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex};
 use virtio_queue::{Queue, QueueT};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-const FEATURES: u64 = VERSION_1 | EVENT_IDX | 1 << 5;
+pub(super) const FEATURES: u64 = VERSION_1 | EVENT_IDX | 1 << 5;
 
 /// What happened to the device: the features and queue sizes it was started with, or a stop.
 #[derive(Debug, PartialEq, Eq)]
-enum Event {
+pub(super) enum Event {
     Started(u64, Vec<u16>),
     Stopped,
 }
 
 #[derive(Clone, Default)]
-struct Told {
+pub(super) struct Told {
     events: Arc<Mutex<Vec<Event>>>,
     failed: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
 }
 
 impl Told {
-    fn take(&self) -> Vec<Event> {
+    pub(super) fn take(&self) -> Vec<Event> {
         std::mem::take(&mut self.events.lock().unwrap())
     }
 }
@@ -81,7 +81,7 @@ impl Device for FakeDevice {
     }
 }
 
-fn bench() -> (Guest, Told, Vec<EventFd>) {
+pub(super) fn bench() -> (Guest, Told, Vec<EventFd>) {
     let kicks: Vec<_> = (0..2).map(|_| EventFd::new(EFD_NONBLOCK).unwrap()).collect();
     let heard = kicks.iter().map(|kick| kick.try_clone().unwrap()).collect();
     let told = Told::default();
