@@ -15,7 +15,7 @@ pub(super) const HEADER_BYTES: usize = 12;
 pub(super) const NUM_BUFFERS: usize = 10;
 
 /// What frames come from and go to, header first.
-pub(super) trait Link: AsRawFd {
+pub trait Link: AsRawFd {
     /// Takes one frame into the places, which have room for `room` bytes. Returns its length, or more than `room` if the
     /// frame was longer and is lost.
     fn receive(&self, into: &[VolatileSlice<'_>], room: usize) -> io::Result<usize>;

@@ -9,10 +9,11 @@ pub use model::{DataPlane, Kicks, Net, Settings};
 
 /// The tap as both data planes need it.
 mod link;
+pub use link::Link;
 
 /// Our own data plane.
 mod tap;
-pub use tap::{Counters, TapPlane};
+pub use tap::{Counters, Queues, TapPlane};
 
 /// The host kernel's.
 mod vhost;

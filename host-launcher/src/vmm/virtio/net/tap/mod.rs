@@ -14,7 +14,8 @@ mod receive;
 mod transmit;
 
 /// The two queues while they are ours.
-mod active;
+mod queues;
+pub use queues::Queues;
 
 /// What is counted.
 mod counters;

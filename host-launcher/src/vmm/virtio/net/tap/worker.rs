@@ -1,8 +1,8 @@
 //! The thread: orders, a turn on each queue, then a look at what else has happened, or sleep.
 
 use super::Order;
-use super::active::Active;
 use super::counters::{Counters, add};
+use super::queues::Queues;
 use crate::vmm::virtio::Memory;
 use crate::vmm::virtio::net::link::Link;
 use crate::vmm::virtio::net::model::QUEUES;
@@ -37,7 +37,7 @@ pub(super) struct Worker<L> {
     /// Kept open for `epoll`.
     _signals: [EventFd; QUEUES + 1],
     inbox: Receiver<Order>,
-    active: Option<Active>,
+    active: Option<Queues>,
     failed: Arc<AtomicBool>,
     counters: Arc<Counters>,
     look_until: Instant,
@@ -106,7 +106,7 @@ impl<L: Link> Worker<L> {
                     receive,
                     transmit,
                 }) => {
-                    let active = Active::new(receive, transmit, &self.memory);
+                    let active = Queues::new(receive, transmit, &self.memory);
                     self.active = self.link.follow(features).ok().and(active.ok());
                     if self.active.is_none() {
                         self.fail();

@@ -2,7 +2,7 @@
 //! frames come and go. The device answers all of it, in bounded time, leaves guest memory alone once it was reset, and works
 //! after a proper bring-up as if nothing had been.
 
-use super::super::active::Active;
+use super::super::queues::Queues;
 use super::{BUFFERS, Socket, frame, sockets};
 use crate::vmm::pci::ECAM;
 use crate::vmm::virtio::net::DataPlane;
@@ -77,7 +77,7 @@ impl Dice {
 struct Inline(Arc<Mutex<State>>);
 
 struct State {
-    active: Option<Active>,
+    active: Option<Queues>,
     failed: bool,
     memory: Memory,
     link: Socket,
@@ -130,7 +130,7 @@ impl DataPlane for Inline {
         let mut state = self.0.lock().unwrap();
         assert!(state.active.is_none(), "started twice");
         state.failed = false;
-        let active = Active::new(receive, transmit, &state.memory);
+        let active = Queues::new(receive, transmit, &state.memory);
         state.active = Some(active.map_err(|error| DeviceError(error.into()))?);
         Ok(())
     }

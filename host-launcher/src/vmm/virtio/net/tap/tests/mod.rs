@@ -9,8 +9,8 @@ mod thread;
 /// A guest that does everything wrong.
 mod hostile;
 
-use super::active::Active;
 use super::counters::Counters;
+use super::queues::Queues;
 use crate::sys::{read_frame, write_frame};
 use crate::vmm::virtio::net::link::Link;
 use crate::vmm::virtio::queue::QueueRegisters;
@@ -69,7 +69,7 @@ struct Bench {
     memory: Memory,
     receive: Ring,
     transmit: Ring,
-    active: Active,
+    active: Queues,
     link: Socket,
     peer: UnixDatagram,
     counters: Counters,
@@ -88,7 +88,7 @@ impl Bench {
             };
             registers.check(size, event_idx, &memory).unwrap()
         };
-        let active = Active::new(queue(&receive), queue(&transmit), &memory).unwrap();
+        let active = Queues::new(queue(&receive), queue(&transmit), &memory).unwrap();
         let (link, peer) = sockets();
         Self {
             receive,

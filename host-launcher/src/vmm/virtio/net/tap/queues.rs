@@ -8,7 +8,7 @@ use virtio_queue::{Error, Queue};
 use vm_memory::GuestMemoryMmap;
 
 /// The queues, while they are ours.
-pub(super) struct Active {
+pub struct Queues {
     receive: Receive,
     transmit: Transmit,
     /// The tap may have frames: it said so, and has not said since that it has none.
@@ -19,8 +19,12 @@ pub(super) struct Active {
     awake: bool,
 }
 
-impl Active {
-    pub(super) fn new(receive: Queue, transmit: Queue, memory: &GuestMemoryMmap) -> Result<Self, Error> {
+impl Queues {
+    /// Takes over two queues.
+    ///
+    /// # Errors
+    /// The queues', here and below: they cannot be used, and the device must be reset.
+    pub fn new(receive: Queue, transmit: Queue, memory: &GuestMemoryMmap) -> Result<Self, Error> {
         Ok(Self {
             receive: Receive::new(receive, memory)?,
             transmit: Transmit::new(transmit),
@@ -31,18 +35,18 @@ impl Active {
     }
 
     /// The link has frames again.
-    pub(super) fn link_readable(&mut self) {
+    pub fn link_readable(&mut self) {
         self.readable = true;
     }
 
     /// The driver has rung for the receive queue.
-    pub(super) fn buffers_posted(&mut self, memory: &GuestMemoryMmap) -> Result<(), Error> {
+    pub fn buffers_posted(&mut self, memory: &GuestMemoryMmap) -> Result<(), Error> {
         self.starved = false;
         self.receive.rung(memory)
     }
 
     /// A turn on each queue; `true` if frames were moved.
-    pub(super) fn turn(
+    pub fn turn(
         &mut self,
         memory: &GuestMemoryMmap,
         link: &impl Link,
@@ -63,7 +67,7 @@ impl Active {
     }
 
     /// Prepares to sleep. `false` if there is something to do already.
-    pub(super) fn rest(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Error> {
+    pub fn rest(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Error> {
         self.awake = false;
         let quiet = self.transmit.rest(memory)?;
         Ok(quiet && (!self.readable || self.starved))

@@ -1,0 +1,25 @@
+//! Entry points for fuzzing: bytes in, and a panic if something is wrong. libFuzzer calls them (`fuzz_targets`, by `./run`),
+//! and so does a test of fixed length that mutates the corpus (`tests/corpus.rs`).
+#![forbid(unsafe_code)]
+
+mod input;
+
+mod machine;
+
+mod plane;
+
+mod rings;
+
+use input::Input;
+use machine::Machine;
+
+/// A guest that reads the bytes as a program: accesses to ports, to configuration space, to registers, to its own memory
+/// with the rings in it, while frames come and go. In the end the network card must work for a driver that behaves.
+pub fn guest(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mut machine = Machine::new();
+    while !input.is_empty() {
+        machine.step(&mut input);
+    }
+    machine.end();
+}

@@ -1,0 +1,171 @@
+//! The machine around the program: all that a guest's accesses reach, but for KVM itself.
+
+use crate::input::Input;
+use crate::plane::Plane;
+use crate::rings::{BUFFERS, PARTS, RAM_BYTES, Rings, SIZE, STEP, WRITE};
+use host_launcher::vmm::bus::Bus;
+use host_launcher::vmm::legacy::Legacy;
+use host_launcher::vmm::pci::{ECAM, LOW_WINDOW, Root, Windows};
+use host_launcher::vmm::virtio::net::{Kicks, Net, Settings};
+use host_launcher::vmm::virtio::transport::Transport;
+use host_launcher::vmm::virtio::{Doorbells, Memory};
+use std::io;
+use std::sync::Arc;
+use vm_memory::{GuestAddress, GuestMemoryMmap};
+use vmm_sys_util::eventfd::EventFd;
+
+/// Configuration space of the network card.
+const CARD: u64 = ECAM.start + (1 << 15);
+
+/// Where its BAR is put by the machine, and its registers in that.
+const BAR: u64 = LOW_WINDOW.start;
+const STATUS: u64 = BAR + 0x14;
+const NOTIFY: u64 = BAR + 0x3000;
+
+const VERSION_1: u64 = 1 << 32;
+const EVENT_IDX: u64 = 1 << 29;
+
+struct Unheard;
+
+impl Doorbells for Unheard {
+    fn add(&self, _address: u64, _kick: &EventFd) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _address: u64, _kick: &EventFd) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) struct Machine {
+    bus: Bus<io::Sink, io::Sink>,
+    plane: Plane,
+    rings: Rings,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let ram = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), RAM_BYTES)]);
+        let memory: Memory = Arc::new(ram.expect("a mebibyte"));
+        let plane = Plane::new(Arc::clone(&memory));
+        let settings = Settings {
+            mac: [2, 0, 0, 0, 0, 1],
+            mtu: 1500,
+        };
+        let net = Net::new(
+            settings,
+            Kicks::new().expect("two descriptors"),
+            Box::new(plane.clone()),
+        );
+        let mut root = Root::new(Windows::above(RAM_BYTES as u64, 39));
+        let card = Transport::new(net, Arc::clone(&memory), Box::new(Unheard));
+        root.add(Box::new(card)).expect("a place on the bus");
+        root.place_bars().expect("room for a BAR");
+        Self {
+            bus: Bus::new(Legacy::new(io::sink(), io::sink()), root),
+            plane,
+            rings: Rings::new(memory),
+        }
+    }
+
+    /// One thing the program does.
+    pub(crate) fn step(&mut self, input: &mut Input<'_>) {
+        match input.byte() % 12 {
+            0 => {
+                let any = input.half();
+                let port =
+                    input.one_of(&[0xcf8, 0xcfc, 0x3f8, 0x2f8, 0xf4, any]) + u16::from(input.byte() & 7);
+                self.port(port, &input.data());
+            }
+            1 => {
+                let device = input.one_of(&[1, 1, 1, 0, 2]);
+                self.access(
+                    ECAM.start + (device << 15) + u64::from(input.half() & 0xfff),
+                    &input.data(),
+                );
+            }
+            2 => self.access(BAR + u64::from(input.half() & 0x7fff), &input.data()),
+            3 => self.access(input.long(), &input.data()),
+            4 => self.rings.put(PARTS[0] + u64::from(input.half()), &input.data()),
+            5 => self.rings.describe_any(input),
+            6 => self.rings.post(input.byte() & 1, input.half() % (SIZE + 2)),
+            7 => self.write(NOTIFY + 4 * u64::from(input.byte() & 3), &[0, 0]),
+            8 => self.bring_up(input.one_of(&[VERSION_1 | EVENT_IDX, VERSION_1])),
+            9 => {
+                let len = usize::from(input.half() % 4000);
+                self.plane.send(vec![input.byte(); len.max(12)]);
+            }
+            _ => {
+                let how = input.byte();
+                self.plane.turn(how & 1 == 0, how & 2 == 0);
+            }
+        }
+    }
+
+    fn port(&self, port: u16, data: &[u8]) {
+        self.bus.port_write(port, data).expect("no access fails");
+        self.bus.port_read(port, &mut data.to_vec());
+    }
+
+    fn access(&self, address: u64, data: &[u8]) {
+        self.write(address, data);
+        self.bus.memory_read(address, &mut data.to_vec());
+    }
+
+    fn write(&self, address: u64, data: &[u8]) {
+        self.bus.memory_write(address, data).expect("no access fails");
+    }
+
+    fn status(&self) -> u8 {
+        let mut status = [0];
+        self.bus.memory_read(STATUS, &mut status);
+        status[0]
+    }
+
+    /// Resets the card, wherever it was put, and sets it to work on empty rings.
+    fn bring_up(&mut self, features: u64) {
+        self.write(CARD + 4, &[6, 0]);
+        self.write(CARD + 0x10, &u32::try_from(BAR).unwrap_or_default().to_le_bytes());
+        self.write(CARD + 0x14, &[0; 4]);
+        self.write(STATUS, &[0]);
+        assert_eq!(self.status(), 0, "a reset resets");
+        self.rings.clear();
+        self.write(STATUS, &[3]);
+        let bytes = features.to_le_bytes();
+        for (select, half) in [(0, &bytes[..4]), (1, &bytes[4..])] {
+            self.write(BAR + 8, &[select, 0, 0, 0]);
+            self.write(BAR + 12, half);
+        }
+        self.write(STATUS, &[0xb]);
+        for queue in 0..2_u8 {
+            self.write(BAR + 0x16, &[queue, 0]);
+            self.write(BAR + 0x18, &SIZE.to_le_bytes());
+            for (at, part) in (0x20..).step_by(8).zip(PARTS) {
+                let part = u32::try_from(part + STEP * u64::from(queue)).unwrap_or_default();
+                self.write(BAR + at, &part.to_le_bytes());
+                self.write(BAR + at + 4, &[0; 4]);
+            }
+            self.write(BAR + 0x1c, &[1, 0]);
+        }
+        self.write(STATUS, &[0xf]);
+    }
+
+    /// Whatever the program did, a driver that behaves can send and receive.
+    pub(crate) fn end(mut self) {
+        self.bring_up(VERSION_1 | EVENT_IDX);
+        assert_eq!(self.status(), 0xf);
+        self.plane.clear();
+        self.rings.put(BUFFERS, &[7; 112]);
+        self.rings.describe(1, 0, BUFFERS, 112, 0, 0);
+        self.rings.post(1, 0);
+        self.rings.describe(0, 3, BUFFERS + 0x1000, 2048, WRITE, 0);
+        self.rings.post(0, 3);
+        self.plane.send(vec![8; 72]);
+        self.plane.turn(true, true);
+        assert_eq!(self.plane.heard(), [vec![7; 112]]);
+        assert_eq!(self.rings.used(1), (1, 0, 0));
+        assert_eq!(self.rings.used(0), (1, 3, 72));
+        assert_eq!(self.rings.get(BUFFERS + 0x1000 + 12), [8; 60]);
+        assert_eq!(self.status(), 0xf);
+    }
+}
