@@ -17,6 +17,8 @@ pub trait Kernel: Send + Sync {
     fn load(&self, module: &str) -> io::Result<()>;
     /// The addresses of all interfaces.
     fn addresses(&self) -> Vec<(String, IpAddr)>;
+    /// Whether a process has this device open, which only one can have open.
+    fn is_open(&self, device: &Path) -> bool;
 }
 
 /// A host.
@@ -128,6 +130,11 @@ impl Kernel for Linux {
             Some((entry.interface_name, v4.or_else(v6)?))
         })
         .collect()
+    }
+
+    fn is_open(&self, device: &Path) -> bool {
+        let opened = fs::File::options().read(true).write(true).open(device);
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::ResourceBusy)
     }
 }
 

@@ -69,6 +69,9 @@ pub enum NicError {
     /// Somebody is at it.
     #[error("cannot give {0} back: the ix with process id {1} uses it; stop that first (ix ps)")]
     StillHeld(Bdf, u32),
+    /// Some program has it open.
+    #[error("cannot give {0} back: some program has it open; stop that first (fuser /dev/vfio/{1})")]
+    StillOpen(Bdf, u32),
     /// VFIO's driver is missing.
     #[error("the host has no driver vfio-pci, and modprobe cannot load it: {0}")]
     NoVfio(String),

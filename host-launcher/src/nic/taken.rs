@@ -1,11 +1,13 @@
 //! Taking a card, and giving it back.
 
 use super::card::Obstacle;
+use super::group::{self, Iommu};
 use super::journal::{self, Entry, Holder, Journal};
 use super::{Nic, NicError, VFIO_PCI, binding, folder};
 use crate::config::Bdf;
 use crate::host::Host;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// A card that is VFIO's for this process. It goes back to the driver it had when this is dropped.
 pub struct TakenNic {
@@ -37,7 +39,7 @@ impl TakenNic {
         folder(&self.host, self.bdf)
     }
 
-    /// Gives it back to the driver it had. Only when no process has it open any more: the host waits for that.
+    /// Gives it back to the driver it had. No process must have it open any more.
     pub fn give_back(mut self) -> Result<(), NicError> {
         self.release()
     }
@@ -220,6 +222,26 @@ fn let_go(host: &Host, journal: &Journal, bdf: Bdf, entry: Entry) -> Result<(), 
 }
 
 fn restore(host: &Host, journal: &Journal, bdf: Bdf, entry: &Entry) -> Result<(), NicError> {
+    wait_until_closed(host, bdf)?;
     binding::back(host, bdf, entry)?;
     journal.remove(bdf)
+}
+
+/// How long a machine that was killed may take to let go of its card.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// To take a card from vfio-pci while a program has it open would take until that ends, and could not be interrupted.
+fn wait_until_closed(host: &Host, bdf: Bdf) -> Result<(), NicError> {
+    let Iommu::Group(number) = group::of(&folder(host, bdf)) else {
+        return Ok(());
+    };
+    let file = host.path(&format!("/dev/vfio/{number}"));
+    let start = Instant::now();
+    while host.kernel().is_open(&file) {
+        if start.elapsed() > PATIENCE {
+            return Err(NicError::StillOpen(bdf, number));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }

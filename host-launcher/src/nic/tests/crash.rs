@@ -1,7 +1,10 @@
 use super::I82574L;
 use super::fake::FakeHost;
 use crate::config::Bdf;
-use crate::nic::{Force, Nic, bind, repair, take, unbind};
+use crate::nic::{Force, Nic, NicError, bind, repair, take, unbind};
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 /// A card that an `ix` took that was killed.
 fn left_behind() -> (FakeHost, Bdf) {
@@ -105,4 +108,19 @@ fn a_journal_of_nonsense_is_none() {
     let (host, _) = left_behind();
     host.file("/run/ix/nic/0000:01:00.0", "{\"old_driver\": 7}");
     assert!(repair(&host.host).is_empty());
+}
+
+#[test]
+fn a_card_that_is_still_open_is_waited_for_but_not_for_ever() {
+    let (host, bdf) = left_behind();
+    host.kernel().open.store(true, Ordering::Relaxed);
+    assert!(matches!(unbind(&host.host, bdf), Err(NicError::StillOpen(_, 4))));
+    assert_eq!(host.driver(bdf).as_deref(), Some("vfio-pci"));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(100));
+            host.kernel().open.store(false, Ordering::Relaxed);
+        });
+        assert_eq!(unbind(&host.host, bdf).unwrap().as_deref(), Some("e1000e"));
+    });
 }

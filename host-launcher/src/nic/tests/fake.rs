@@ -7,7 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The folder, removed at the end, and what is written to it.
@@ -25,6 +25,8 @@ pub(super) struct FakeKernel {
     pub(super) unwilling: Mutex<Vec<String>>,
     /// Modules that can be loaded.
     pub(super) modules: Mutex<Vec<String>>,
+    /// Whether somebody has the group of every card open.
+    pub(super) open: AtomicBool,
     pub(super) log: Mutex<Vec<String>>,
 }
 
@@ -168,5 +170,9 @@ impl Kernel for FakeKernel {
 
     fn addresses(&self) -> Vec<(String, IpAddr)> {
         self.addresses.lock().unwrap().clone()
+    }
+
+    fn is_open(&self, device: &Path) -> bool {
+        device == self.root.join("dev/vfio/4") && self.open.load(Ordering::Relaxed)
     }
 }
