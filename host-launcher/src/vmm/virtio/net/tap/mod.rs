@@ -65,7 +65,9 @@ pub struct TapPlane {
 }
 
 impl TapPlane {
-    /// Starts the thread, which first calls `confine`. `kicks` are the receive and the transmit queue's.
+    /// Starts the thread, which first calls `confine`. From then on it waits (epoll, futex), reads and writes the tap
+    /// (`readv`, `writev`, TUNSETOFFLOAD), reads the clock, and frees memory. `kicks` are the receive and the transmit
+    /// queue's.
     ///
     /// # Errors
     /// The host's: descriptors or threads have run out, or `tap` is not attached to a tap.
