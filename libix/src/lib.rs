@@ -72,7 +72,7 @@ pub use handles::{Flow, Listener, Timer, UdpPort};
 
 mod error;
 pub use error::Error;
-pub use ix_abi::app::Status;
+pub use ix_abi::app::{CongestionControl, Status};
 
 #[cfg(test)]
 #[allow(unsafe_code, reason = "it plays the kernel's part of the shared memory")]

@@ -1,5 +1,6 @@
 //! What a stack is told once, when it is made.
 
+pub use crate::tcp::congestion::Algorithm as CongestionControl;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
@@ -79,6 +80,8 @@ pub struct TcpConfig {
     pub default_backlog: u32,
     /// Largest segment, of either side, whatever the MTU; 0: no further limit.
     pub max_segment: u16,
+    /// How the congestion window of a flow that names nothing else is governed.
+    pub congestion: CongestionControl,
     /// Offer window scaling and timestamps (RFC 7323) and selective acknowledgement (RFC 2018).
     pub offer_options: bool,
     /// First retransmission timeout (RFC 6298 section 2.1).
@@ -147,6 +150,7 @@ impl Default for TcpConfig {
             receive_window_bytes: 1 << 18,
             default_backlog: 1024,
             max_segment: 0,
+            congestion: CongestionControl::default(),
             offer_options: true,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),

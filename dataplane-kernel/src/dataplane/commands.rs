@@ -10,8 +10,11 @@ use crate::mem::{GuestPhys, UserVirt};
 use crate::nic::Nic;
 use crate::user::Process;
 use core::time::Duration;
-use ix_abi::app::{Command, Endpoint, Handle, HandleKind, MAX_SG_ENTRIES, Opcode, SgEntry, Status, layout};
-use netstack::{Id, Instant, Span};
+use ix_abi::app::{
+    Command, CongestionControl, Endpoint, FlowOption, Handle, HandleKind, MAX_SG_ENTRIES, Opcode, SgEntry,
+    Status, layout,
+};
+use netstack::{Id, Instant, Span, Stack};
 
 const _: () = assert!(
     MAX_SG_ENTRIES <= netstack::MAX_TX_SPANS,
@@ -104,6 +107,7 @@ impl<N: Nic> Core<N> {
             Opcode::TcpKeepalive => stack
                 .tcp_keepalive(time, flow()?, duration(command.len))
                 .map(nothing),
+            Opcode::TcpSetOption => set_option(stack, flow()?, command)?.map(nothing),
             Opcode::TcpConnect => {
                 let local: Endpoint = match command.address {
                     0 => Endpoint::UNSPECIFIED,
@@ -219,6 +223,21 @@ fn id(command: &Request, kind: HandleKind) -> Result<Id, Status> {
     Ok(Id {
         index: handle.index(),
         generation: handle.generation(),
+    })
+}
+
+/// An option of a flow; the number of it and its value are checked here, the handle by the stack.
+fn set_option(stack: &mut Stack, flow: Id, command: &Request) -> Result<Result<(), netstack::Error>, Status> {
+    let option = FlowOption::from_u64(command.address).ok_or(Status::Invalid)?;
+    Ok(match option {
+        FlowOption::CongestionControl => {
+            let algorithm = match CongestionControl::from_u64(command.len).ok_or(Status::Invalid)? {
+                CongestionControl::NewReno => netstack::CongestionControl::NewReno,
+                CongestionControl::Cubic => netstack::CongestionControl::Cubic,
+            };
+            stack.tcp_congestion_control(flow, algorithm)
+        }
+        FlowOption::UserTimeout => stack.tcp_user_timeout(flow, duration(command.len)),
     })
 }
 

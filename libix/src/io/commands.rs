@@ -6,7 +6,7 @@ use crate::slab::Key;
 use crate::{Flow, Listener, SendBuf, Timer, UdpPort};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use ix_abi::app::{Command, Endpoint, Handle, Opcode, Status};
+use ix_abi::app::{Command, CongestionControl, Endpoint, FlowOption, Handle, Opcode, Status};
 
 impl Io {
     /// Listens on `port` of every address.
@@ -109,6 +109,34 @@ impl Io {
         command.flags = 0;
         command.handle = handle;
         command.len = idle.map_or(0, nanoseconds);
+        Ok(())
+    }
+
+    /// Lets another algorithm govern the congestion window of `flow`.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead.
+    pub fn congestion_control(&mut self, flow: Flow, algorithm: CongestionControl) -> Result<(), Status> {
+        self.set_option(flow, FlowOption::CongestionControl, algorithm as u64)
+    }
+
+    /// Gives `flow` up (`Dead` by `TimedOut`) when data stays unacknowledged for `timeout`, or, for `None`, as the kernel
+    /// does by itself.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead.
+    pub fn user_timeout(&mut self, flow: Flow, timeout: Option<Duration>) -> Result<(), Status> {
+        self.set_option(flow, FlowOption::UserTimeout, timeout.map_or(0, nanoseconds))
+    }
+
+    fn set_option(&mut self, flow: Flow, option: FlowOption, value: u64) -> Result<(), Status> {
+        let handle = self.flows.get(flow.0).ok_or(Status::BadHandle)?.handle;
+        let command = self.command();
+        command.opcode = Opcode::TcpSetOption as u16;
+        command.flags = 0;
+        command.handle = handle;
+        command.address = option as u64;
+        command.len = value;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::route::NextHop;
 use crate::tcp::close::Wants;
 use crate::tcp::flow::{Flow, Marks};
 use crate::tcp::tuple::Ports;
-use crate::{Env, Error, Id, Instant, Span};
+use crate::{CongestionControl, Env, Error, Id, Instant, Span};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -245,6 +245,26 @@ impl Stack {
         let flow = self.flows.get(id).and_then(owned)?;
         flow.abort(&mut self.shared, env, now);
         self.settle(env, id.index);
+        Ok(())
+    }
+
+    /// Governs the congestion window by another algorithm from here on.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn tcp_congestion_control(&mut self, id: Id, algorithm: CongestionControl) -> Result<(), Error> {
+        let flow = self.flows.get(id).and_then(owned)?;
+        flow.congestion.choose(algorithm);
+        Ok(())
+    }
+
+    /// Gives a connection up when data stays unacknowledged for `timeout` (1 ms to 34 minutes), or as configured.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn tcp_user_timeout(&mut self, id: Id, timeout: Option<Duration>) -> Result<(), Error> {
+        let flow = self.flows.get(id).and_then(owned)?;
+        flow.set_user_timeout(timeout);
         Ok(())
     }
 

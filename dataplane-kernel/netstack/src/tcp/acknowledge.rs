@@ -73,8 +73,9 @@ impl Flow {
             self.rtt
                 .sample(now.ns_since(self.sent_at), shared.tuning.rto_bounds);
         }
+        let mss = u32::from(self.mss);
         self.congestion
-            .on_ack(acked, self.flight_peak, u32::from(self.mss));
+            .on_ack(acked, self.flight_peak, mss, now, &self.rtt);
     }
 
     #[inline]

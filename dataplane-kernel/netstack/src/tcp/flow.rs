@@ -1,8 +1,8 @@
 //! The transmission control block: all that is kept of one connection. What a segment or a send touches comes first.
 
-use super::congestion::Congestion;
+use super::congestion::{Algorithm, Congestion};
 use super::rtt::RttEstimator;
-use super::scoreboard::NONE;
+use super::scoreboard::{NONE, Stamp};
 use super::span_queue::SpanQueue;
 use super::template::Template;
 use super::tuple::Tuple;
@@ -270,6 +270,11 @@ pub(crate) struct Flow {
     pub(crate) twice: SackBlock,
     /// When TIME-WAIT, FIN-WAIT-2 or a silent peer ends.
     pub(crate) linger_at: Instant,
+    /// How long data may stay unacknowledged before the flow is given up, in milliseconds (RFC 5482); 0: until it was sent
+    /// too often.
+    pub(crate) user_timeout_ms: u32,
+    /// Since when nothing has come back; means something while `unanswered` is not 0.
+    pub(crate) silent_since: Stamp,
     /// Idle time before keepalive probes; 0: none.
     pub(crate) keepalive_ns: u64,
     pub(crate) keepalive_at: Instant,
@@ -333,7 +338,7 @@ impl Flow {
             send: SpanQueue::EMPTY,
             sent_untold: 0,
             flight_peak: 0,
-            congestion: Congestion::new(0),
+            congestion: Congestion::new(0, Algorithm::NewReno),
             rtt: RttEstimator::new(0),
             board: NONE,
             wheel_at: Instant::FAR,
@@ -355,6 +360,8 @@ impl Flow {
             beyond_latest: SeqNum(0),
             twice: SackBlock::default(),
             linger_at: Instant::FAR,
+            user_timeout_ms: 0,
+            silent_since: Stamp::default(),
             keepalive_ns: 0,
             keepalive_at: Instant::FAR,
             ts_recent_at: Instant(0),

@@ -97,7 +97,7 @@ mod scoreboard;
 pub(crate) mod rtt;
 
 /// The congestion window.
-mod congestion;
+pub(crate) mod congestion;
 
 /// Its way is narrower.
 mod path_mtu;
@@ -271,6 +271,7 @@ pub(crate) struct Tuning {
     pub(crate) device_checksum: bool,
     pub(crate) offer_options: bool,
     pub(crate) default_backlog: u32,
+    pub(crate) congestion: congestion::Algorithm,
     pub(crate) max_boards: u32,
     pub(crate) max_records: u32,
     pub(crate) rto_initial_ns: u64,
@@ -317,6 +318,7 @@ impl Tuning {
             device_checksum: config.tx_checksum,
             offer_options: tcp.offer_options,
             default_backlog: tcp.default_backlog.max(1),
+            congestion: tcp.congestion,
             max_boards: config.max_loss_boards,
             max_records: config.max_loss_ranges,
             rto_initial_ns: ns(tcp.rto_initial),

@@ -61,7 +61,7 @@ impl Flow {
         self.snd_end = iss + 1;
         let max_segment = shared.send_limit(&self.tuple, now);
         self.mss = max_segment;
-        self.congestion = Congestion::new(max_segment.into());
+        self.congestion = Congestion::new(max_segment.into(), shared.tuning.congestion);
         self.rtt = RttEstimator::new(shared.tuning.rto_initial_ns);
         self.ts_offset = shared.secrets.timestamp_offset(&ends, ports);
         self.template = Template::new(shared.interface.mac, &ends, &self.tuple);
@@ -107,7 +107,7 @@ impl Flow {
             mss -= u16::try_from(TIMESTAMPS_LEN).unwrap_or(0);
         }
         self.mss = mss;
-        self.congestion = Congestion::new(mss.into());
+        self.congestion.restart(mss.into());
     }
 
     /// Section 3.10.7.3.

@@ -161,9 +161,11 @@ impl Flow {
     pub(crate) fn conclude(&mut self, shared: &mut Shared, now: Instant, news: &News) {
         self.conclude_probe(shared, news);
         self.undo_if_spurious(shared, news);
-        self.leave_phase(shared);
+        let left = self.leave_phase(shared);
         self.find_losses(shared, now, news);
-        self.set_window(shared, news);
+        if !left {
+            self.set_window(shared, now, news);
+        }
         self.release_board_if_done(shared);
         self.make_dirty(shared);
     }
@@ -196,14 +198,15 @@ impl Flow {
         board.ranges.unmark_lost(records);
     }
 
-    /// RFC 6675 section 5 step A: all that was out when the losses were found is acknowledged.
-    fn leave_phase(&mut self, shared: &mut Shared) {
+    /// RFC 6675 section 5 step A: all that was out when the losses were found is acknowledged. `true` if that is so; such
+    /// an ACK does not grow the window.
+    fn leave_phase(&mut self, shared: &mut Shared) -> bool {
         let una = self.snd_una;
         let Some((board, _)) = shared.boards.get(self.board) else {
-            return;
+            return false;
         };
         if board.phase == Phase::Open || una.before(board.recover) {
-            return;
+            return false;
         }
         if board.phase == Phase::Recovery {
             self.congestion.on_recovered();
@@ -212,6 +215,7 @@ impl Flow {
         board.phase = Phase::Open;
         board.presumed = 0;
         // `undo` stays until the next loss: a DSACK comes after the ACK.
+        true
     }
 
     /// RFC 8985, or RFC 6582 for peers without SACK; and the begin of a recovery.
@@ -288,16 +292,19 @@ impl Flow {
     }
 
     /// How much may be out: RFC 6937 in recovery, else what congestion control says.
-    fn set_window(&mut self, shared: &mut Shared, news: &News) {
+    fn set_window(&mut self, shared: &mut Shared, now: Instant, news: &News) {
         let (in_flight, nxt, mss) = (self.in_flight(), self.snd_nxt, u32::from(self.mss));
         let Some((board, _)) = shared.boards.get(self.board) else {
             return;
         };
         match board.phase {
-            Phase::Open if news.acked > 0 => self.congestion.on_ack(news.acked, self.flight_peak, mss),
+            Phase::Open if news.acked > 0 => {
+                self.congestion
+                    .on_ack(news.acked, self.flight_peak, mss, now, &self.rtt)
+            }
             Phase::Loss if news.acked > 0 => {
                 self.congestion
-                    .on_ack_after_timeout(news.acked, self.flight_peak, mss);
+                    .on_ack_after_timeout(news.acked, self.flight_peak, mss, now, &self.rtt);
             }
             Phase::Open | Phase::Loss => {}
             Phase::Recovery => {

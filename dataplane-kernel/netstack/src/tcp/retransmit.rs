@@ -9,6 +9,10 @@ use super::{Shared, timestamp_clock};
 use crate::seq::SeqNum;
 use crate::wire::tcp::Flags;
 use crate::{Env, Error, Instant, TxTicket};
+use core::time::Duration;
+
+/// Longest user timeout: half of what a [`Stamp`] tells apart, 36 minutes.
+const MOST_TIMEOUT_MS: u128 = 1 << 21;
 
 impl Flow {
     /// The retransmission timer starts now; if a probe may be of use, it goes off for that first.
@@ -53,7 +57,10 @@ impl Flow {
     #[cold]
     #[inline(never)]
     pub(crate) fn on_rto<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant) {
-        if self.is_given_up(shared) {
+        if self.unanswered == 0 {
+            self.silent_since = Stamp::of(self.sent_at);
+        }
+        if self.is_given_up(shared, now) {
             return self.give_up(shared, env);
         }
         self.unanswered = self.unanswered.saturating_add(1);
@@ -69,6 +76,11 @@ impl Flow {
         // The neighbour may have moved.
         self.neighbor_epoch = 0;
         self.start_timeout(shared, now);
+        if let Some(timeout_ns) = self.user_timeout_ns() {
+            let left_ns = timeout_ns.saturating_sub(self.silence_ns(now));
+            self.rto_at = self.rto_at.min(now.after_ns(left_ns));
+            self.arm(shared, self.rto_at);
+        }
         self.make_dirty(shared);
     }
 
@@ -117,13 +129,31 @@ impl Flow {
     }
 
     /// RFC 9293 section 3.8.3, and the same for flows that nobody owns any more, even if the peer still answers probes.
-    fn is_given_up(&self, shared: &Shared) -> bool {
+    fn is_given_up(&self, shared: &Shared, now: Instant) -> bool {
         let tuning = &shared.tuning;
+        if let Some(timeout_ns) = self.user_timeout_ns() {
+            return self.silence_ns(now) >= timeout_ns;
+        }
         if self.state.is_opening() {
             return self.unanswered >= tuning.max_syn_retransmits;
         }
         let orphan = self.marks.has(Marks::CLOSED_BY_APP) && self.backoff >= tuning.max_orphan_retransmits;
         orphan || self.unanswered >= tuning.max_retransmits
+    }
+
+    /// RFC 9293 section 3.8.3, RFC 5482: the app's own limit.
+    fn user_timeout_ns(&self) -> Option<u64> {
+        (self.user_timeout_ms != 0).then(|| u64::from(self.user_timeout_ms) * 1_000_000)
+    }
+
+    fn silence_ns(&self, now: Instant) -> u64 {
+        Stamp::of(now).ns_since(self.silent_since)
+    }
+
+    /// Sets how long data may stay unacknowledged; `None`: as long as the stack's configuration says.
+    pub(crate) fn set_user_timeout(&mut self, timeout: Option<Duration>) {
+        let ms = timeout.map_or(0, |timeout| timeout.as_millis().clamp(1, MOST_TIMEOUT_MS));
+        self.user_timeout_ms = u32::try_from(ms).unwrap_or(0);
     }
 
     fn give_up<E: Env>(&mut self, shared: &mut Shared, env: &mut E) {

@@ -68,6 +68,8 @@ pub enum Opcode {
     TimerCancel = 17,
     /// Switches keepalive probes of `handle` on (`len` = idle time in nanoseconds) or off (`len` = 0).
     TcpKeepalive = 18,
+    /// Sets an option of `handle`: `address` is a [`super::FlowOption`], `len` its value.
+    TcpSetOption = 19,
 }
 
 impl Opcode {
@@ -94,6 +96,7 @@ impl Opcode {
             16 => Opcode::TimerStart,
             17 => Opcode::TimerCancel,
             18 => Opcode::TcpKeepalive,
+            19 => Opcode::TcpSetOption,
             _ => return None,
         })
     }
@@ -137,7 +140,7 @@ mod tests {
         for number in 0..=u16::MAX {
             match Opcode::from_u16(number) {
                 Some(opcode) => assert_eq!(opcode as u16, number),
-                None => assert!(number > 18),
+                None => assert!(number > 19),
             }
         }
     }

@@ -14,6 +14,9 @@ pub use endpoint::{Endpoint, Family};
 mod command;
 pub use command::{Command, MAX_SG_ENTRIES, Opcode, SgEntry};
 
+mod flow_option;
+pub use flow_option::{CongestionControl, FlowOption};
+
 mod event;
 pub use event::{Event, EventKind};
 

@@ -1,9 +1,9 @@
 //! Handles that were never given out, are of another kind, or have gone stale.
 
-use ix_abi::app::{Endpoint, Handle, HandleKind, Opcode, Status};
+use ix_abi::app::{Endpoint, FlowOption, Handle, HandleKind, Opcode, Status};
 use ixion_guests::{Dataplane, command};
 
-const ON_HANDLES: [Opcode; 12] = [
+const ON_HANDLES: [Opcode; 13] = [
     Opcode::TcpAccept,
     Opcode::TcpReject,
     Opcode::TcpSend,
@@ -16,6 +16,7 @@ const ON_HANDLES: [Opcode; 12] = [
     Opcode::UdpSendv,
     Opcode::TimerCancel,
     Opcode::TcpKeepalive,
+    Opcode::TcpSetOption,
 ];
 
 fn main() {
@@ -40,6 +41,9 @@ fn main() {
             let array = matches!(opcode, Opcode::TcpSendv | Opcode::UdpSendv);
             using.address = bytes.as_ptr() as u64;
             using.len = if array { 0 } else { 8 };
+            if opcode == Opcode::TcpSetOption {
+                using.address = FlowOption::UserTimeout as u64;
+            }
             assert_eq!(
                 dataplane.refusal(using),
                 Status::BadHandle,

@@ -2,6 +2,39 @@
 //! found by [`super::rack`] and done by [`super::recovery`]; here stands how much may be out. Bytes; no division on the
 //! way of an ACK.
 
+/// RFC 9438.
+mod cubic;
+
+use super::rtt::RttEstimator;
+use crate::Instant;
+use cubic::Cubic;
+
+/// How the window grows and shrinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RFC 5681.
+    NewReno,
+    /// RFC 9438.
+    #[default]
+    Cubic,
+}
+
+/// The same with what it remembers.
+#[derive(Clone, Copy, Debug)]
+enum Control {
+    NewReno,
+    Cubic(Cubic),
+}
+
+impl Control {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::NewReno => Control::NewReno,
+            Algorithm::Cubic => Control::Cubic(Cubic::default()),
+        }
+    }
+}
+
 /// Initial window, in segments (RFC 6928).
 const INITIAL_SEGMENTS: u32 = 10;
 
@@ -14,16 +47,29 @@ pub(crate) struct Congestion {
     ssthresh: u32,
     /// Bytes acknowledged towards the next step of congestion avoidance.
     counted: u32,
+    control: Control,
 }
 
 impl Congestion {
     /// Section 3.1.
-    pub(crate) fn new(mss: u32) -> Self {
+    pub(crate) fn new(mss: u32, algorithm: Algorithm) -> Self {
         Congestion {
             cwnd: INITIAL_SEGMENTS * mss,
             ssthresh: u32::MAX / 2,
             counted: 0,
+            control: Control::new(algorithm),
         }
+    }
+
+    /// Another algorithm from here on, with the window there is.
+    pub(crate) fn choose(&mut self, algorithm: Algorithm) {
+        self.control = Control::new(algorithm);
+        self.counted = 0;
+    }
+
+    /// The window is for segments of another size now: the initial one, if nothing was sent yet.
+    pub(crate) fn restart(&mut self, mss: u32) {
+        self.cwnd = INITIAL_SEGMENTS * mss;
     }
 
     /// The window.
@@ -50,22 +96,29 @@ impl Congestion {
     /// An ACK of `acked` new bytes. `peak`: as much was in flight when something was sent last; if that was far from the
     /// window, the window says nothing of the network and does not grow (RFC 7661).
     #[inline]
-    pub(crate) fn on_ack(&mut self, acked: u32, peak: u32, mss: u32) {
+    pub(crate) fn on_ack(&mut self, acked: u32, peak: u32, mss: u32, now: Instant, rtt: &RttEstimator) {
         if self.cwnd < peak.saturating_mul(2) {
-            self.grow(acked, peak, mss);
+            self.grow(acked, peak, mss, now, rtt);
         }
     }
 
     /// The same in slow start after a timeout (RFC 3465 section 2.3: by a segment at most, as one ACK may tell of data
     /// that left the network long ago).
-    pub(crate) fn on_ack_after_timeout(&mut self, acked: u32, peak: u32, mss: u32) {
-        self.on_ack(acked.min(mss), peak, mss);
+    pub(crate) fn on_ack_after_timeout(
+        &mut self,
+        acked: u32,
+        peak: u32,
+        mss: u32,
+        now: Instant,
+        rtt: &RttEstimator,
+    ) {
+        self.on_ack(acked.min(mss), peak, mss, now, rtt);
     }
 
     /// Counts bytes and not ACKs (RFC 3465): many ACKs for one segment gain the peer nothing.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, acked: u32, peak: u32, mss: u32) {
+    fn grow(&mut self, acked: u32, peak: u32, mss: u32, now: Instant, rtt: &RttEstimator) {
         if self.cwnd < self.ssthresh {
             // RFC 5681 equation 2, but for the limit of one segment: a peer that takes in batches acknowledges a batch.
             self.cwnd = self.cwnd.saturating_add(acked);
@@ -74,17 +127,33 @@ impl Congestion {
         if peak.saturating_add(mss) <= self.cwnd {
             return;
         }
-        // One segment per window of acknowledged bytes (section 3.1, RFC 3465 section 2.1).
         self.counted = self.counted.saturating_add(acked);
-        if self.counted >= self.cwnd {
-            self.counted -= self.cwnd;
-            self.cwnd = self.cwnd.saturating_add(mss);
+        match &mut self.control {
+            Control::NewReno => {
+                // One segment per window of acknowledged bytes (section 3.1, RFC 3465 section 2.1).
+                if self.counted >= self.cwnd {
+                    self.counted -= self.cwnd;
+                    self.cwnd = self.cwnd.saturating_add(mss);
+                }
+            }
+            Control::Cubic(cubic) => {
+                // Eight times per window, since that takes divisions.
+                if self.counted >= self.cwnd / 8 {
+                    self.cwnd = cubic.grow(self.cwnd, self.counted, mss, now, rtt.srtt_ns());
+                    self.counted = 0;
+                }
+            }
         }
     }
 
     /// A loss was found while `in_flight` bytes were out. The window comes down in the course of the recovery.
     pub(crate) fn on_loss(&mut self, in_flight: u32, mss: u32) {
-        self.ssthresh = half(in_flight, mss);
+        let share = match &mut self.control {
+            // RFC 5681 equation 4.
+            Control::NewReno => in_flight / 2,
+            Control::Cubic(cubic) => cubic.on_loss(self.cwnd, in_flight),
+        };
+        self.ssthresh = share.max(2 * mss);
         self.counted = 0;
     }
 
@@ -95,6 +164,9 @@ impl Congestion {
 
     /// The retransmission timer has run out (RFC 5681 section 3.1: LW is one segment).
     pub(crate) fn on_timeout(&mut self, mss: u32) {
+        if let Control::Cubic(cubic) = &mut self.control {
+            cubic.on_timeout();
+        }
         self.counted = 0;
         self.cwnd = mss;
     }
@@ -102,44 +174,49 @@ impl Congestion {
     /// Nothing has been sent for longer than a retransmission timeout: what the window says is out of date (RFC 5681
     /// section 4.1).
     pub(crate) fn on_idle(&mut self, mss: u32) {
+        if let Control::Cubic(cubic) = &mut self.control {
+            cubic.on_idle();
+        }
         self.cwnd = self.cwnd.min(INITIAL_SEGMENTS * mss);
     }
 }
 
-/// RFC 5681 equation 4.
-fn half(in_flight: u32, mss: u32) -> u32 {
-    (in_flight / 2).max(2 * mss)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Congestion;
+    use super::super::rtt::RttEstimator;
+    use super::{Algorithm, Congestion};
+    use crate::Instant;
 
     const MSS: u32 = 1000;
+    const NOW: Instant = Instant(1 << 40);
+
+    fn rtt() -> RttEstimator {
+        RttEstimator::new(0)
+    }
 
     #[test]
     fn slow_start_doubles_and_an_idle_window_stays() {
-        let mut congestion = Congestion::new(MSS);
+        let mut congestion = Congestion::new(MSS, Algorithm::NewReno);
         for _ in 0..10 {
-            congestion.on_ack(MSS, 20 * MSS, MSS);
+            congestion.on_ack(MSS, 20 * MSS, MSS, NOW, &rtt());
         }
         assert_eq!(congestion.window(), 20 * MSS);
-        congestion.on_ack(MSS, 3 * MSS, MSS);
+        congestion.on_ack(MSS, 3 * MSS, MSS, NOW, &rtt());
         assert_eq!(congestion.window(), 20 * MSS);
     }
 
     #[test]
     fn avoidance_adds_one_segment_per_window() {
-        let mut congestion = Congestion::new(MSS);
+        let mut congestion = Congestion::new(MSS, Algorithm::NewReno);
         congestion.on_loss(8 * MSS, MSS);
         congestion.on_timeout(MSS);
         assert_eq!(congestion.window(), MSS);
         for _ in 0..3 {
-            congestion.on_ack_after_timeout(3 * MSS, 20 * MSS, MSS);
+            congestion.on_ack_after_timeout(3 * MSS, 20 * MSS, MSS, NOW, &rtt());
         }
         assert_eq!(congestion.window(), 4 * MSS);
         for _ in 0..4 {
-            congestion.on_ack(MSS, 20 * MSS, MSS);
+            congestion.on_ack(MSS, 20 * MSS, MSS, NOW, &rtt());
         }
         assert_eq!(congestion.window(), 5 * MSS);
     }
@@ -147,9 +224,9 @@ mod tests {
     /// RFC 3465 section 2.1: a segment acknowledged byte by byte counts as one.
     #[test]
     fn divided_acknowledgements_gain_nothing() {
-        let mut congestion = Congestion::new(MSS);
+        let mut congestion = Congestion::new(MSS, Algorithm::NewReno);
         for _ in 0..MSS {
-            congestion.on_ack(1, 20 * MSS, MSS);
+            congestion.on_ack(1, 20 * MSS, MSS, NOW, &rtt());
         }
         assert_eq!(congestion.window(), 11 * MSS);
     }

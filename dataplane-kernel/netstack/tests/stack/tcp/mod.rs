@@ -5,6 +5,7 @@ mod close;
 mod data;
 mod keepalive;
 mod loss;
+mod options;
 mod passive_open;
 mod reassembly;
 mod reassembly_property;
