@@ -128,6 +128,9 @@ pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
         tap_counters: Arc::clone(&tap_counters),
     };
     let bus = Arc::new(Bus::new(Legacy::new(log, bell), parts.bus(devices)?));
+    // The devices end with the process, all at once. To take them apart would fall to whichever thread is the last, and
+    // would take rights that threads which run a guest do not need.
+    std::mem::forget(Arc::clone(&bus));
     let cpus = vcpus(blueprint, &vm, &supported, entry)?;
 
     let watch = Watch::new(doorbell, area, (&bus, tap_counters), &cpus).map_err(MachineError::Thread)?;
