@@ -31,13 +31,17 @@ const fn bit(leaf: u32, register: fn(&mut kvm_cpuid_entry2) -> &mut u32, bit: u3
 }
 
 /// Features taken away, although KVM could give them.
-const REMOVED: [Bit; 8] = [
+const REMOVED: [Bit; 11] = [
     // MONITOR, VMX, SVM: the guest starts no machines, and waits by polling.
     bit(1, ecx, 3),
     bit(1, ecx, 5),
     bit(0x8000_0001, ecx, 2),
     // PDCM, and with it the performance counters of leaf 0xa: they would show the host's other work.
     bit(1, ecx, 15),
+    // The same of AMD's: of the core, the northbridge, the last cache.
+    bit(0x8000_0001, ecx, 23),
+    bit(0x8000_0001, ecx, 24),
+    bit(0x8000_0001, ecx, 28),
     // SGX, and the transactions of HLE and RTM, which are switched off on many hosts.
     bit(7, ebx, 2),
     bit(7, ebx, 4),
@@ -219,7 +223,8 @@ mod tests {
         let removed = 1 << 3 | 1 << 5 | 1 << 15 | 1 << 24;
         assert_eq!(leaf(&cpuid, 1, 0).ecx, u32::MAX - removed);
         assert_eq!(leaf(&cpuid, 7, 0).ebx, u32::MAX - (1 << 2 | 1 << 4 | 1 << 11));
-        assert_eq!(leaf(&cpuid, 0x8000_0001, 0).ecx, u32::MAX - (1 << 2));
+        let removed = 1 << 2 | 1 << 23 | 1 << 24 | 1 << 28;
+        assert_eq!(leaf(&cpuid, 0x8000_0001, 0).ecx, u32::MAX - removed);
         assert_eq!(leaf(&cpuid, 0xa, 0).eax, 0);
         assert_eq!(leaf(&cpuid, 0, 0), full(0, 0));
     }

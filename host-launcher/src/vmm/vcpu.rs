@@ -7,7 +7,7 @@ use super::pci::DecodeError;
 use super::vm::{Vm, VmError};
 use super::{cpuid, registers};
 use ix_abi::host::exit;
-use kvm_bindings::CpuId;
+use kvm_bindings::{CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, kvm_enable_cap};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -86,6 +86,12 @@ impl Vcpu {
             .fd
             .create_vcpu(id.into())
             .map_err(VmError::refused("make a virtual CPU"))?;
+        // KVM's clock and its other paravirtual interfaces answer only where CPUID names them, which ours does not.
+        let _ = fd.enable_cap(&kvm_enable_cap {
+            cap: KVM_CAP_ENFORCE_PV_FEATURE_CPUID,
+            args: [1, 0, 0, 0],
+            ..Default::default()
+        });
         let tsc_khz = fd.get_tsc_khz().ok().filter(|&khz| khz != 0);
         let refused = VmError::refused("set up a virtual CPU");
         let leaves = cpuid::filter(supported, id, cpus, tsc_khz);

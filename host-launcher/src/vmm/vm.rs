@@ -4,8 +4,9 @@ use super::layout;
 use super::ram::Ram;
 use super::slots::RamSlots;
 use kvm_bindings::{
-    CpuId, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_DISABLE_EXITS, KVM_MAX_CPUID_ENTRIES,
-    KVM_X86_DISABLE_EXITS_HLT, KVM_X86_DISABLE_EXITS_MWAIT, KVM_X86_DISABLE_EXITS_PAUSE, kvm_enable_cap,
+    CpuId, KVM_CAP_PMU_CAPABILITY, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X86_DISABLE_EXITS, KVM_MAX_CPUID_ENTRIES,
+    KVM_PMU_CAP_DISABLE, KVM_X86_DISABLE_EXITS_HLT, KVM_X86_DISABLE_EXITS_MWAIT, KVM_X86_DISABLE_EXITS_PAUSE,
+    kvm_enable_cap,
 };
 use kvm_ioctls::{Kvm, VmFd};
 use nix::errno::Errno;
@@ -98,6 +99,8 @@ impl Vm {
         enable(&fd, KVM_CAP_SPLIT_IRQCHIP, 0).map_err(VmError::refused(
             "make interrupt controllers of CPUs alone (split irqchip)",
         ))?;
+        // An older KVM has no such switch, and shows what CPUID leaves over.
+        let _ = enable(&fd, KVM_CAP_PMU_CAPABILITY, KVM_PMU_CAP_DISABLE.into());
         if cores == Cores::Dedicated {
             disable_exits(&fd);
         }
