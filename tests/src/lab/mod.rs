@@ -12,6 +12,8 @@ mod modules;
 
 mod initramfs;
 
+mod clock;
+
 mod qemu;
 
 mod protocol;

@@ -1,7 +1,7 @@
 //! The lab's hardware: an emulated machine with everything that `ix` needs on the real one.
 
 use super::protocol::{PORT, SHELL};
-use super::{NICS, initramfs};
+use super::{NICS, clock, initramfs};
 use crate::artifacts;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -74,9 +74,11 @@ impl Images {
 
     fn console(&self, command: &mut Command, console: Console) {
         // On a busy machine the emulated timer comes too late for the check Linux makes of it at boot.
-        let mut words = "console=ttyS0 quiet panic=-1 no_timer_check intel_iommu=on iommu=pt \
-                         hugepagesz=2M hugepages=256"
-            .to_owned();
+        let mut words = format!(
+            "console=ttyS0 quiet panic=-1 no_timer_check tsc_early_khz={} intel_iommu=on iommu=pt \
+             hugepagesz=2M hugepages=256",
+            clock::tsc_khz()
+        );
         match console {
             Console::Shell => {
                 words = format!("{words} {SHELL}");
