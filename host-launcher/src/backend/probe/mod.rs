@@ -19,7 +19,7 @@ use vm_memory::{Bytes, GuestAddress};
 const RAM_BYTES: usize = 2 << 20;
 
 /// How long KVM may take for everything before it is taken to hang.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the guest may count; what is slower is judged by what it got done.
 const COUNTING: Duration = Duration::from_millis(500);
 /// Instructions per second below which no processor runs them. An emulated one (QEMU's) does twenty times as many, an
@@ -231,7 +231,7 @@ mod tests {
     fn the_verdict_comes_quickly_whatever_is_here() {
         let asked = Instant::now();
         let verdict = probe();
-        assert!(asked.elapsed() < Duration::from_secs(4), "{verdict}");
+        assert!(asked.elapsed() < Duration::from_secs(11), "{verdict}");
         assert!(!verdict.to_string().contains('\n'));
         assert!(!matches!(verdict, Verdict::Hangs), "{verdict}");
     }
