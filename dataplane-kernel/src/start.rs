@@ -178,7 +178,7 @@ fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) 
         rx_checksum: features.rx_checksum,
         tx_checksum: features.tx_checksum,
         rx_buffers: pool.region().count(),
-        rx_reserve: pool.region().count() / 8,
+        rx_reserve: pool.region().count() / 8 + pool.in_large(),
         ..Config::new(nic.mac(), ip.address, ip.prefix)
     };
     random.fill(&mut config.secret);

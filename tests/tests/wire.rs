@@ -36,29 +36,34 @@ fn every_size_of_ping_is_answered() {
 }
 
 #[test]
-fn fragments_are_dropped_and_counted_not_answered() {
+fn long_pings_and_datagrams_come_back_whole() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before: u64 = fragments(&run);
-    let ping = namespace
-        .command("ping")
-        .args(["-c", "2", "-i", "0.2", "-W", "1", "-s", "3000"])
-        .arg(GUEST.to_string())
-        .output()
-        .unwrap();
-    assert!(!ping.status.success());
-    assert!(fragments(&run) >= before + 6);
-    run.stop().assert_code(0);
-}
-
-fn fragments(run: &Run) -> u64 {
+    for size in ["1473", "3000", "20000", "65507"] {
+        let ping = namespace
+            .command("ping")
+            .args(["-c", "3", "-i", "0.2", "-W", "5", "-s", size])
+            .arg(GUEST.to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ping.stdout);
+        assert!(said.contains("3 received"), "{size}: {said}");
+    }
+    let socket = peer::udp(&namespace, peer::guest(7));
+    let mut room = vec![0; 70_000];
+    for size in [1473, 2000, 2953, 9000, 30_000, 65_507] {
+        let bytes = peer::pattern(size as u64, size);
+        socket.send(&bytes).unwrap();
+        let count = socket
+            .recv(&mut room)
+            .unwrap_or_else(|error| panic!("{size} bytes: {error}"));
+        peer::assert_same(&room[..count], &bytes);
+    }
     let stats = run.stats();
-    let counters: Vec<_> = stats
-        .iter()
-        .filter(|(name, _)| name.contains("fragment"))
-        .collect();
-    assert!(!counters.is_empty(), "no counter of fragments: {stats:#?}");
-    counters.into_iter().map(|(_, value)| value).sum()
+    let of = |name: &str| stats.get(name).copied().unwrap_or_else(|| panic!("no {name}"));
+    assert!(of("reassembled") >= 18, "{stats:#?}");
+    assert_eq!(of("pool.free_large"), 16, "{stats:#?}");
+    run.stop().assert_code(0);
 }
 
 #[test]

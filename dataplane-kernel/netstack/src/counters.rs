@@ -47,8 +47,6 @@ counters! {
     rx_ipv4_not_ours,
     /// Dropped: from an address that no host can have.
     rx_ipv4_bad_source,
-    /// Dropped: a fragment (reassembly is not supported).
-    rx_ipv4_fragment,
     /// Dropped: a protocol that nobody takes.
     rx_ipv4_unknown_protocol,
     /// Dropped: IPv6 header malformed, or extension headers that contradict each other or are too many.
@@ -57,8 +55,6 @@ counters! {
     rx_ipv6_not_ours,
     /// Dropped: from an address that no host can have.
     rx_ipv6_bad_source,
-    /// Dropped: a fragment (reassembly is not supported).
-    rx_ipv6_fragment,
     /// Dropped: an option or a routing header that wants it so; answered by ICMPv6 where that is right.
     rx_ipv6_refused,
     /// Dropped: a protocol that nobody takes; answered by ICMPv6.
@@ -67,6 +63,14 @@ counters! {
     rx_icmpv6_malformed,
     /// Dropped: a message of neighbour discovery that RFC 4861 calls invalid, or from beyond the link.
     rx_nd_invalid,
+    /// Fragments kept until the rest of their packet comes; the last one counts as what the packet turns out to be.
+    rx_fragment,
+    /// Dropped: a fragment that overlaps another, or whose packet had such.
+    rx_fragment_overlap,
+    /// Dropped: a fragment that cannot be a part of any packet, or of its own.
+    rx_fragment_impossible,
+    /// Dropped: a fragment for which there was no memory.
+    rx_fragment_no_room,
     /// Dropped: ICMP message malformed.
     rx_icmp_malformed,
     /// Dropped: UDP header malformed.
@@ -99,6 +103,12 @@ counters! {
     /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.
     tx_answer_dropped,
 
+    /// Packets put together of fragments.
+    reassembled,
+    /// Packets given up since fragments did not come in time.
+    reassembly_timeouts,
+    /// Packets given up since others needed the room.
+    reassembly_evicted,
     /// Ways found to carry less than the link, or less than before.
     path_mtus_lowered,
     /// Datagrams that a host refused, of which the app is told.
@@ -171,6 +181,8 @@ counters! {
     buffers_lent,
     /// Gauge: receive buffers of datagrams, waiting for the app or held by it.
     buffers_udp,
+    /// Gauge: packets being put together.
+    reassemblies,
     /// Gauge: pairs of IPv6 addresses of flows.
     ipv6_pairs,
     /// Gauge: pieces of app memory queued for sending.

@@ -64,10 +64,25 @@ pub trait Env {
     /// Gives a receive buffer back to the pool.
     fn free_rx(&mut self, buf: BufId);
 
-    /// The bytes of a payload span, for checksums in software; only called when [`crate::Config`] says that the device
-    /// computes none.
+    /// A receive buffer that takes a whole IP packet of any length, [`LARGE_BYTES`], in which fragments are put together;
+    /// it lives as others do, and [`Env::free_rx`] ends it. `None` while all are in use; a driver that has none does
+    /// without fragments.
+    fn alloc_large(&mut self) -> Option<BufId> {
+        None
+    }
+
+    /// The memory of a large buffer.
+    fn large(&mut self, _buf: &BufId) -> &mut [u8] {
+        &mut []
+    }
+
+    /// The bytes of a payload span, for checksums in software: of fragments, and of all where [`crate::Config`] says that the
+    /// device computes none.
     fn bytes(&self, span: Span) -> &[u8];
 }
+
+/// Bytes of a large buffer ([`Env::alloc_large`]): the longest packet, and room for its header to be laid out.
+pub const LARGE_BYTES: usize = 65535 + 60;
 
 /// Most payload spans of one frame, as many as one call of the app's may name; a segment that would need more is cut
 /// short.

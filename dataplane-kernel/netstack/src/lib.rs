@@ -15,7 +15,9 @@ extern crate alloc;
 extern crate std;
 
 mod env;
-pub use env::{BufId, ChecksumOffload, Env, HEADER_ROOM, MAX_TX_SPANS, RxChecksum, Span, TxTicket};
+pub use env::{
+    BufId, ChecksumOffload, Env, HEADER_ROOM, LARGE_BYTES, MAX_TX_SPANS, RxChecksum, Span, TxTicket,
+};
 
 mod event;
 pub use event::{Error, Event, Id};
@@ -56,6 +58,12 @@ mod ipv6;
 /// Both ends of a conversation.
 mod ends;
 
+/// Long packets in parts.
+mod fragmentation;
+
+/// And back.
+mod reassembly;
+
 /// ICMP.
 pub mod icmp;
 
@@ -75,4 +83,4 @@ mod rx_buffers;
 mod tcp;
 
 mod stack;
-pub use stack::Stack;
+pub use stack::{Stack, WholePacket};

@@ -43,6 +43,10 @@ impl<N: Nic> Core<N> {
             let data = region.bytes(buf.0, offset, len);
             stack.receive(&mut Wire::new(nic, pool), time, buf, data, offset, checksum);
         }
+        while let Some(whole) = stack.poll_whole() {
+            let data = region.large_bytes(whole.buf().0, whole.offset(), whole.len());
+            stack.receive_whole(&mut Wire::new(nic, pool), time, whole, data);
+        }
         nic.refill(pool);
     }
 

@@ -40,7 +40,18 @@ impl<N: Nic> Env for Wire<'_, N> {
         self.pool.free(buf);
     }
 
-    #[allow(unsafe_code, reason = "for NICs that leave checksums to software")]
+    fn alloc_large(&mut self) -> Option<BufId> {
+        self.pool.alloc_large()
+    }
+
+    fn large(&mut self, buf: &BufId) -> &mut [u8] {
+        self.pool.large(buf)
+    }
+
+    #[allow(
+        unsafe_code,
+        reason = "for NICs that leave checksums to software, and for fragments"
+    )]
     fn bytes(&self, span: Span) -> &[u8] {
         // SAFETY: the stack asks only for parts of the spans it was given to send, and `commands::span`, which makes
         // them, makes no others.

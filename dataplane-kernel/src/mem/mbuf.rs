@@ -9,10 +9,17 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
-use netstack::BufId;
+use netstack::{BufId, LARGE_BYTES};
 
 /// Bytes of a buffer.
 pub const BUFFER_BYTES: usize = 2048;
+
+/// Buffers in a row that make a large one, into which the stack puts fragments together.
+pub const LARGE_RUN: u32 = 33;
+const _: () = assert!(LARGE_RUN as usize * BUFFER_BYTES >= LARGE_BYTES);
+
+/// Large buffers of a pool that is not small.
+const MAX_LARGE: u32 = 16;
 
 const SHIFT: u32 = BUFFER_BYTES.trailing_zeros();
 
@@ -29,8 +36,8 @@ pub struct Region {
 
 impl Region {
     /// # Safety
-    /// `base` must be the start of `count` buffers that are mapped for ever, written by devices only, and at `phys` for
-    /// them.
+    /// `base` must be the start of `count` buffers that are mapped for ever, written by devices and through
+    /// [`Pool::large`] only, and at `phys` for devices.
     pub unsafe fn new(base: NonNull<u8>, phys: GuestPhys, count: u32) -> Self {
         Region { base, phys, count }
     }
@@ -46,6 +53,20 @@ impl Region {
         }
         // SAFETY: inside an existing buffer. Only a device that was given the buffer writes it; its owner has it back,
         // and what a hostile device writes late changes bytes, nothing the kernel decides by twice.
+        unsafe {
+            core::slice::from_raw_parts(self.base.add(((index as usize) << SHIFT) + start).as_ptr(), len)
+        }
+    }
+
+    /// The same of a large buffer, whose bytes go on in the buffers behind it.
+    pub fn large_bytes(&self, index: u32, offset: u16, len: u16) -> &[u8] {
+        let (start, len) = (usize::from(offset), usize::from(len));
+        let run = u64::from(index) + u64::from(LARGE_RUN);
+        if run > u64::from(self.count) || start + len > LARGE_RUN as usize * BUFFER_BYTES {
+            return &[];
+        }
+        // SAFETY: inside existing buffers, which no device is ever given; only their owner writes them, through `large`,
+        // which borrows the pool and the buffer's name.
         unsafe {
             core::slice::from_raw_parts(self.base.add(((index as usize) << SHIFT) + start).as_ptr(), len)
         }
@@ -100,6 +121,9 @@ impl Region {
 pub struct Pool {
     region: Region,
     free: Vec<u32>,
+    /// Large buffers: the first buffer of each. All stand at the end of the region.
+    free_large: Vec<u32>,
+    first_large: u32,
     /// Per buffer: somebody has it.
     taken: Box<[bool]>,
     bad_frees: u64,
@@ -119,10 +143,15 @@ impl Pool {
 
     /// A pool of all buffers of a region.
     pub fn over(region: Region) -> Self {
-        let free = (0..region.count).rev().collect();
+        let large = (region.count / 8 / LARGE_RUN).min(MAX_LARGE);
+        let first_large = region.count - large * LARGE_RUN;
         Pool {
             region,
-            free,
+            free: (0..first_large).rev().collect(),
+            free_large: (0..large)
+                .map(|number| first_large + number * LARGE_RUN)
+                .collect(),
+            first_large,
             taken: vec![false; region.count as usize].into(),
             bad_frees: 0,
         }
@@ -144,13 +173,48 @@ impl Pool {
         match self.taken.get_mut(buf.0 as usize) {
             Some(taken) if *taken => {
                 *taken = false;
-                self.free.push(buf.0);
+                if buf.0 < self.first_large {
+                    self.free.push(buf.0);
+                } else {
+                    self.free_large.push(buf.0);
+                }
             }
             _ => self.bad_frees += 1,
         }
     }
 
-    /// Free buffers.
+    /// Takes a large buffer; `None` while all are in use.
+    pub fn alloc_large(&mut self) -> Option<BufId> {
+        let index = self.free_large.pop()?;
+        if let Some(taken) = self.taken.get_mut(index as usize) {
+            *taken = true;
+        }
+        Some(BufId(index))
+    }
+
+    /// The memory of a large buffer, for its owner; nothing of one that is none.
+    pub fn large(&mut self, buf: &BufId) -> &mut [u8] {
+        let is_large = buf.0 >= self.first_large && (buf.0 - self.first_large).is_multiple_of(LARGE_RUN);
+        if !is_large || buf.0 >= self.region.count {
+            return &mut [];
+        }
+        let start = (buf.0 as usize) << SHIFT;
+        // SAFETY: a run of buffers inside the region that no device is ever given. The pool is borrowed, and the name of
+        // the buffer is with its one owner; ring 3 may read it, and sees bytes change at worst.
+        unsafe {
+            core::slice::from_raw_parts_mut(
+                self.region.base.add(start).as_ptr(),
+                LARGE_RUN as usize * BUFFER_BYTES,
+            )
+        }
+    }
+
+    /// Buffers that the stack needs for large ones.
+    pub fn in_large(&self) -> u32 {
+        self.region.count - self.first_large
+    }
+
+    /// Free buffers, large ones apart.
     #[inline]
     pub fn available(&self) -> u32 {
         u32::try_from(self.free.len()).unwrap_or(u32::MAX)
@@ -162,11 +226,12 @@ impl Pool {
         self.region
     }
 
-    /// The pool's counters: `pool.free`, buffers nobody has; `pool.bad_frees`, buffers given back twice or never given
+    /// The pool's counters: `pool.free` and `pool.free_large`, buffers nobody has; `pool.bad_frees`, buffers given back twice or never given
     /// out.
     pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         [
             ("pool.free", u64::from(self.available())),
+            ("pool.free_large", self.free_large.len() as u64),
             ("pool.bad_frees", self.bad_frees),
         ]
         .into_iter()
@@ -204,6 +269,26 @@ mod tests {
             pool.free(buf);
         }
         assert_eq!(pool.available(), 8);
+    }
+
+    #[test]
+    fn large_buffers_are_apart_and_whole() {
+        let mut pool = pool(1024);
+        assert_eq!(pool.available() + pool.in_large(), 1024);
+        let (one, two) = (pool.alloc_large().unwrap(), pool.alloc_large().unwrap());
+        pool.large(&one).fill(1);
+        pool.large(&two).fill(2);
+        let region = pool.region();
+        for (buf, value) in [(&one, 1), (&two, 2)] {
+            let bytes = region.large_bytes(buf.0, 60, u16::MAX);
+            assert!(bytes.len() == 65_535 && bytes.iter().all(|byte| *byte == value));
+        }
+        assert!(pool.alloc_large().is_some() && pool.alloc_large().is_none());
+        pool.free(one);
+        assert!(pool.alloc_large().is_some());
+        let small = pool.alloc().unwrap();
+        assert!(pool.large(&small).is_empty() && region.large_bytes(1023, 0, 1).is_empty());
+        assert!(pool.large(&BufId(two.0 + 1)).is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::interface::{Interface, TTL};
 use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::icmpv4;
 use crate::wire::ipv4::{self, Packet, Protocol};
+use core::net::Ipv4Addr;
 
 /// Most bytes of the packet that an error quotes: all in all no more than 576 (RFC 1812 section 4.3.2.3).
 const MAX_QUOTED: usize = 576 - ipv4::HEADER_LEN - icmpv4::HEADER_LEN;
@@ -18,7 +19,7 @@ pub fn emit_echo_reply(
     out: &mut [u8],
 ) -> Option<usize> {
     let request = packet.payload();
-    let (body, len) = emit_headers(packet, dst, interface, request.len(), out)?;
+    let (body, len) = emit_headers(packet.src(), dst, interface, request.len(), out)?;
     icmpv4::echo_reply(request, body)?;
     Some(len)
 }
@@ -36,19 +37,43 @@ pub fn emit_unreachable(
     interface: &Interface,
     out: &mut [u8],
 ) -> Option<usize> {
-    let quoted = packet.bytes();
+    let error = (icmpv4::DESTINATION_UNREACHABLE, code);
+    emit_error(error, packet.bytes(), packet.src(), dst, interface, out)
+}
+
+/// Writes the frame that tells `sender` that fragments of the packet that began with `quoted` did not come in time; gives
+/// its length.
+#[must_use]
+pub fn emit_reassembly_timeout(
+    quoted: &[u8],
+    sender: Ipv4Addr,
+    dst: MacAddr,
+    interface: &Interface,
+    out: &mut [u8],
+) -> Option<usize> {
+    emit_error((icmpv4::TIME_EXCEEDED, 1), quoted, sender, dst, interface, out)
+}
+
+fn emit_error(
+    error: (u8, u8),
+    quoted: &[u8],
+    sender: Ipv4Addr,
+    dst: MacAddr,
+    interface: &Interface,
+    out: &mut [u8],
+) -> Option<usize> {
     let quoted = quoted.get(..MAX_QUOTED).unwrap_or(quoted);
-    let (body, len) = emit_headers(packet, dst, interface, icmpv4::HEADER_LEN + quoted.len(), out)?;
+    let (body, len) = emit_headers(sender, dst, interface, icmpv4::HEADER_LEN + quoted.len(), out)?;
     let (header, rest) = body.split_first_chunk_mut::<{ icmpv4::HEADER_LEN }>()?;
-    icmpv4::emit_unreachable(code, quoted, header);
+    icmpv4::emit_error(error, quoted, header);
     rest.copy_from_slice(quoted);
     Some(len)
 }
 
-/// Ethernet and IPv4 headers back to where `packet` came from; gives the `payload_len` bytes after them, and the length
+/// Ethernet and IPv4 headers to the host `to` at the station `dst`; gives the `payload_len` bytes after them, and the length
 /// of all.
 fn emit_headers<'o>(
-    packet: &Packet<'_>,
+    to: Ipv4Addr,
     dst: MacAddr,
     interface: &Interface,
     payload_len: usize,
@@ -65,7 +90,7 @@ fn emit_headers<'o>(
     .emit(link);
     ipv4::Header {
         src: interface.route.address(),
-        dst: packet.src(),
+        dst: to,
         protocol: Protocol::Icmp,
         ttl: TTL,
         payload_len: u16::try_from(payload_len).ok()?,

@@ -3,7 +3,7 @@
 use crate::interface::TTL;
 use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::icmpv6::{self, Error};
-use crate::wire::ipv6::{self, Packet, Protocol};
+use crate::wire::ipv6::{self, Protocol};
 use crate::wire::ndp;
 use core::net::Ipv6Addr;
 
@@ -33,13 +33,12 @@ pub fn emit_echo_reply(way: &Way, request: &[u8], out: &mut [u8]) -> Option<usiz
     })
 }
 
-/// Writes the frame that tells the sender of `packet` what is wrong with it; gives its length.
+/// Writes the frame that tells the sender of the packet `quoted` what is wrong with it; gives its length.
 ///
 /// Section 2.4 e forbids it in answer to an error, to a packet for a group (but for two cases), or to one whose source is
 /// not one host's: the caller has seen to that.
 #[must_use]
-pub fn emit_error(way: &Way, error: Error, packet: &Packet<'_>, out: &mut [u8]) -> Option<usize> {
-    let quoted = packet.bytes();
+pub fn emit_error(way: &Way, error: Error, quoted: &[u8], out: &mut [u8]) -> Option<usize> {
     let quoted = quoted.get(..MAX_QUOTED).unwrap_or(quoted);
     emit(way, TTL, icmpv6::HEADER_LEN + quoted.len(), out, |body| {
         let (header, rest) = body.split_first_chunk_mut::<{ icmpv6::HEADER_LEN }>()?;

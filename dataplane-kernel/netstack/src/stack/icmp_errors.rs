@@ -158,7 +158,7 @@ impl Stack {
         }
     }
 
-    fn is_ours(&self, ends: &Ends) -> bool {
+    pub(super) fn is_ours(&self, ends: &Ends) -> bool {
         match (ends, &self.shared.ipv6) {
             (Ends::V4 { local, .. }, _) => *local == self.shared.interface.route.address(),
             (Ends::V6 { local, .. }, Some(ipv6)) => ipv6.addresses.is_ours(*local),

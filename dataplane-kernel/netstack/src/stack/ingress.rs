@@ -4,6 +4,7 @@ use super::Stack;
 use super::icmp_errors::Complaint;
 use crate::ends::Ends;
 use crate::icmp;
+use crate::reassembly::{Fragment, Key};
 use crate::route::Destination;
 use crate::seq::SeqNum;
 use crate::tcp::flow::State;
@@ -99,6 +100,32 @@ impl Stack {
             };
             return self.receive_other_frame(env, now, frame, is_for_us);
         }
+        let frame = Frame {
+            ether,
+            payload,
+            checksum,
+            buf,
+            offset: frame_offset.saturating_add(14),
+        };
+        self.receive_frame_v4(env, now, frame, dst);
+    }
+
+    /// A packet put together of fragments.
+    pub(super) fn receive_whole_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>) {
+        let dst = station(frame.ether);
+        self.receive_frame_v4(env, now, frame, dst);
+    }
+
+    #[inline(always)]
+    fn receive_frame_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>, dst: u64) {
+        let Frame {
+            ether,
+            payload,
+            checksum,
+            buf,
+            offset,
+        } = frame;
+        let counters = &mut self.shared.counters;
         match Packet::parse(payload) {
             Ok(packet) => {
                 let to_us = packet.dst() == self.shared.interface.route.address();
@@ -112,7 +139,7 @@ impl Stack {
                         RxChecksum::Unknown
                     },
                     buf,
-                    offset: frame_offset.saturating_add(14),
+                    offset,
                 };
                 self.receive_ipv4(env, now, incoming);
             }
@@ -162,7 +189,8 @@ impl Stack {
         } else if !route.is_legal_source(packet.src()) {
             &mut counters.rx_ipv4_bad_source
         } else if packet.is_fragment() {
-            &mut counters.rx_ipv4_fragment
+            self.receive_fragment_v4(env, now, &incoming);
+            return env.free_rx(incoming.buf);
         } else {
             match packet.protocol() {
                 Protocol::Udp => return self.receive_udp(env, now, incoming),
@@ -176,6 +204,27 @@ impl Stack {
         };
         *refused += 1;
         env.free_rx(incoming.buf);
+    }
+
+    fn receive_fragment_v4<E: Env>(&mut self, env: &mut E, now: Instant, incoming: &Incoming<'_>) {
+        let packet = &incoming.packet;
+        let (at, has_more) = packet.place();
+        let fragment = Fragment {
+            key: Key {
+                ends: Ends::V4 {
+                    local: packet.dst(),
+                    remote: packet.src(),
+                },
+                protocol: packet.protocol().into(),
+                identification: packet.identification().into(),
+            },
+            at,
+            has_more,
+            data: packet.payload(),
+            header: packet.header(),
+            ether: incoming.ether,
+        };
+        self.receive_fragment(env, now, &fragment);
     }
 
     #[inline]
@@ -310,9 +359,13 @@ impl Stack {
                     Message::EchoRequest if incoming.to_us_alone => {
                         let interface = self.shared.interface;
                         let src_mac = station_from(incoming.ether);
-                        self.answer_icmp(env, |out| {
-                            icmp::v4::emit_echo_reply(packet, src_mac, &interface, out)
-                        });
+                        if packet.bytes().len() > usize::from(interface.mtu) {
+                            self.answer_long_echo(env, now, packet, src_mac);
+                        } else {
+                            self.answer_icmp(env, |out| {
+                                icmp::v4::emit_echo_reply(packet, src_mac, &interface, out)
+                            });
+                        }
                     }
                     Message::DestinationUnreachable { code, mtu, quoted } => {
                         if let Some(complaint) = Complaint::unreachable(code, mtu, quoted) {
@@ -327,6 +380,17 @@ impl Stack {
             }
         }
         env.free_rx(incoming.buf);
+    }
+
+    fn answer_long_echo<E: Env>(&mut self, env: &mut E, now: Instant, packet: &Packet<'_>, dst: MacAddr) {
+        let ends = Ends::V4 {
+            local: packet.dst(),
+            remote: packet.src(),
+        };
+        if let Some((head, tail)) = packet.payload().split_first_chunk() {
+            let head = icmpv4::echo_reply_header(head);
+            self.answer_in_fragments(env, now, &ends, dst, (Protocol::Icmp.into(), &head, tail));
+        }
     }
 
     #[inline(never)]

@@ -5,14 +5,15 @@ use super::icmp_errors::Complaint;
 use super::ingress::{Frame, later, station, station_from};
 use crate::ends::Ends;
 use crate::icmp::v6::{self, Way};
-use crate::ipv6::{self, Ipv6};
+use crate::ipv6::{Ipv6, is_host};
+use crate::reassembly::{Fragment, Key};
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::Ports;
 use crate::udp::Refused;
 use crate::wire::ethernet;
 use crate::wire::icmpv6::{self, Error, Message};
-use crate::wire::ipv6::{Packet, Protocol};
-use crate::wire::ipv6_extensions::{Content, Refusal, UNKNOWN_NEXT_HEADER};
+use crate::wire::ipv6::{self, Packet, Protocol};
+use crate::wire::ipv6_extensions::{self, Content, ERRONEOUS_FIELD, Refusal, UNKNOWN_NEXT_HEADER};
 use crate::wire::tcp::{self, Segment};
 use crate::wire::udp;
 use crate::{BufId, Env, Instant, RxChecksum};
@@ -45,7 +46,7 @@ impl Stack {
             return env.free_rx(frame.buf);
         }
         // Only a host without an address may have none, and all it says is neighbour discovery's.
-        if !(ipv6::is_host(src) || src.is_unspecified()) || ipv6.addresses.is_ours(src) {
+        if !(is_host(src) || src.is_unspecified()) || ipv6.addresses.is_ours(src) {
             counters.rx_ipv6_bad_source += 1;
             return env.free_rx(frame.buf);
         }
@@ -65,12 +66,64 @@ impl Stack {
             Ok(Content::Upper { protocol, offset }) => {
                 self.receive_upper(env, now, incoming, protocol, offset);
             }
-            Ok(Content::Fragment { .. }) => {
-                counters.rx_ipv6_fragment += 1;
-                env.free_rx(incoming.buf);
+            Ok(Content::Fragment { fragment, offset }) => {
+                self.receive_fragment_v6(env, now, incoming, &fragment, offset);
             }
             Err(refusal) => self.refuse_v6(env, now, incoming, refusal),
         }
+    }
+
+    /// RFC 8200 section 4.5; RFC 6946: one that is all of its packet is taken by itself.
+    fn receive_fragment_v6<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        incoming: Incoming<'_>,
+        fragment: &ipv6_extensions::Fragment,
+        at: usize,
+    ) {
+        let packet = incoming.packet;
+        if fragment.is_atomic() {
+            match packet.content_behind(fragment.next_header, at) {
+                Ok(Content::Upper { protocol, offset }) => {
+                    self.receive_upper(env, now, incoming, protocol, offset);
+                }
+                Ok(Content::Fragment { .. }) => self.refuse_v6(env, now, incoming, Refusal::Malformed),
+                Err(refusal) => self.refuse_v6(env, now, incoming, refusal),
+            }
+            return;
+        }
+        let data = packet.from_offset(at);
+        if fragment.has_more && !data.len().is_multiple_of(8) {
+            // The payload length, RFC 8200 section 4.5.
+            let refusal = Refusal::Problem {
+                code: ERRONEOUS_FIELD,
+                pointer: 4,
+                even_of_group: false,
+            };
+            return self.refuse_v6(env, now, incoming, refusal);
+        }
+        if packet.src().is_unspecified() {
+            self.shared.counters.rx_ipv6_bad_source += 1;
+            return env.free_rx(incoming.buf);
+        }
+        let fragment = Fragment {
+            key: Key {
+                ends: Ends::V6 {
+                    local: packet.dst(),
+                    remote: packet.src(),
+                },
+                protocol: 0, // may differ from fragment to fragment: section 4.5
+                identification: fragment.identification,
+            },
+            at: fragment.at,
+            has_more: fragment.has_more,
+            data,
+            header: &packet.header_for(fragment.next_header),
+            ether: incoming.ether,
+        };
+        self.receive_fragment(env, now, &fragment);
+        env.free_rx(incoming.buf);
     }
 
     fn receive_upper<E: Env>(
@@ -195,10 +248,23 @@ impl Stack {
 
     /// RFC 4443 section 4.2; a request to a group is not answered, since an answer would help an attacker multiply.
     fn answer_echo_v6<E: Env>(&mut self, env: &mut E, now: Instant, incoming: &Incoming<'_>, request: &[u8]) {
-        if incoming.to_us_alone
-            && let Some(way) = self.way_back(incoming, now)
-        {
+        if !incoming.to_us_alone {
+            return;
+        }
+        let Some(way) = self.way_back(incoming, now) else {
+            return;
+        };
+        let ends = Ends::V6 {
+            local: way.src,
+            remote: way.dst,
+        };
+        let fits = request.len() + ipv6::HEADER_LEN <= usize::from(self.shared.path_mtu(&ends, now));
+        if fits {
             self.answer_icmp(env, |out| v6::emit_echo_reply(&way, request, out));
+        } else if let Some((head, tail)) = request.split_first_chunk() {
+            let head = icmpv6::echo_reply_header(head);
+            let message = (Protocol::Icmpv6.into(), &head[..], tail);
+            self.answer_in_fragments(env, now, &ends, way.dst_mac, message);
         }
     }
 
@@ -207,7 +273,9 @@ impl Stack {
         if let Some(way) = self.way_back(incoming, now)
             && self.icmp_errors.allows(now)
         {
-            self.answer_icmp(env, |out| v6::emit_error(&way, error, &incoming.packet, out));
+            self.answer_icmp(env, |out| {
+                v6::emit_error(&way, error, incoming.packet.bytes(), out)
+            });
         }
     }
 

@@ -9,6 +9,10 @@ mod ingress_v6;
 /// Complaints about packets of ours.
 mod icmp_errors;
 
+/// Fragments in.
+mod fragments;
+pub use fragments::WholePacket;
+
 /// Neighbour discovery.
 mod discovery;
 
@@ -30,11 +34,13 @@ mod timers;
 /// Flows come and go.
 mod lifecycle;
 
+use crate::fragmentation::Identifications;
 use crate::icmp::ErrorLimit;
 use crate::interface::{Interface, TxChecksum};
 use crate::ipv6::Ipv6;
 use crate::neighbor::Neighbors;
 use crate::path_mtus::PathMtus;
+use crate::reassembly::Reassembly;
 use crate::ring::Ring;
 use crate::route::Route;
 use crate::rx_buffers::RxBuffers;
@@ -54,6 +60,9 @@ pub struct Stack {
     udp: Udp,
     timers: AppTimers,
     icmp_errors: ErrorLimit,
+    reassembly: Reassembly,
+    /// No fragment is too late before.
+    reassembly_ends: Instant,
     /// The flow whose events are being told; it is off the ring of the ready already.
     telling: Option<u32>,
     /// Events since timers and UDP were asked first.
@@ -113,12 +122,15 @@ impl Stack {
             sends: config.udp_sends,
             held_buffers: udp_held_buffers,
         };
-        let [first, second, ..] = shared.secrets.random().to_le_bytes();
+        let [first, second, third, fourth, fifth, sixth, ..] = shared.secrets.random().to_le_bytes();
+        let identifications = Identifications::new(u32::from_le_bytes([third, fourth, fifth, sixth]));
         Stack {
             flows: FlowTable::new(config.max_flows),
-            udp: Udp::new(limits, u16::from_le_bytes([first, second])),
+            udp: Udp::new(limits, u16::from_le_bytes([first, second]), identifications),
             timers: AppTimers::new(config.max_timers, now),
             icmp_errors: ErrorLimit::new(now),
+            reassembly: Reassembly::new(),
+            reassembly_ends: Instant::FAR,
             telling: None,
             events_in_turn: 0,
             trusts_rx_checksum: config.rx_checksum,
@@ -136,6 +148,7 @@ impl Stack {
             buffers_queued: u64::from(rx.queued()),
             buffers_lent: u64::from(rx.lent()),
             buffers_udp: u64::from(self.udp.held_buffers()),
+            reassemblies: self.reassembly.len() as u64,
             ipv6_pairs: self.shared.pairs.used() as u64,
             send_spans: u64::from(self.shared.spans.used()),
             loss_boards: u64::from(self.shared.boards.used()),

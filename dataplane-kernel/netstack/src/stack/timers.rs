@@ -31,6 +31,9 @@ impl Stack {
         if self.shared.ipv6.is_some() {
             self.on_timer_v6(env, now);
         }
+        if now >= self.reassembly_ends {
+            self.expire_fragments(env, now);
+        }
         self.retry_held();
     }
 
@@ -62,6 +65,7 @@ impl Stack {
             self.timers.next_deadline(),
             self.shared.neighbors.next_deadline(),
             self.shared.ipv6.as_ref().and_then(Ipv6::next_deadline),
+            self.reassembly.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -9,6 +9,7 @@ mod sends;
 mod way;
 pub(crate) use way::Link;
 
+use crate::fragmentation::Identifications;
 use crate::interface::Local;
 use crate::{BufId, Env, Error, Event, Id, Instant, Span};
 use alloc::boxed::Box;
@@ -72,6 +73,8 @@ pub(crate) struct Udp {
     held_buffers: u32,
     max_held_buffers: u32,
     sends: Sends,
+    /// Of packets that leave in fragments.
+    identifications: Identifications,
     /// Datagrams that a host refused: the socket, and who it was.
     refusals: VecDeque<(Id, SocketAddr)>,
 }
@@ -82,7 +85,7 @@ const MAX_REFUSALS: usize = 64;
 impl Udp {
     /// No port bound. It allocates here and never again. `random` chooses the first dynamic port.
     #[must_use]
-    pub(crate) fn new(limits: Limits, random: u16) -> Self {
+    pub(crate) fn new(limits: Limits, random: u16, identifications: Identifications) -> Self {
         let sockets = limits.sockets.min(u16::MAX - 1);
         Udp {
             sockets: vec![Socket::default(); usize::from(sockets)].into_boxed_slice(),
@@ -93,6 +96,7 @@ impl Udp {
             held_buffers: 0,
             max_held_buffers: limits.held_buffers,
             sends: Sends::new(limits.sends),
+            identifications,
             refusals: VecDeque::with_capacity(MAX_REFUSALS),
         }
     }
@@ -237,7 +241,7 @@ impl Udp {
     ///
     /// # Errors
     /// `BadHandle`, `Invalid` (port 0), `NotSupported` (IPv6, where there is none), `Unreachable`, `MessageTooLong` (for
-    /// one packet, or in too many pieces), `Again` (too many on their way).
+    /// a packet of any length, or in too many pieces), `Again` (too many on their way).
     pub(crate) fn send(
         &mut self,
         id: Id,
@@ -259,13 +263,18 @@ impl Udp {
             dst_port: remote.port(),
             way,
         };
-        self.sends.push(destination, spans, link.mtu(&way, now))
+        self.sends.push(destination, spans)
+    }
+
+    /// A number for a packet that leaves in fragments.
+    pub(crate) fn identification(&mut self) -> u32 {
+        self.identifications.next()
     }
 
     /// Sends what is ready to be sent, as far as the transmit ring takes it; begins to ask for neighbours not known.
     #[inline]
     pub(crate) fn flush<E: Env>(&mut self, env: &mut E, now: Instant, link: &mut Link<'_>) -> u32 {
-        self.sends.flush(env, now, link)
+        self.sends.flush(env, now, link, &mut self.identifications)
     }
 
     /// `neighbor` has become known: what waited for it can go with the next [`Udp::flush`].

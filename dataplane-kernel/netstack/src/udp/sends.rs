@@ -3,6 +3,7 @@
 
 use super::way::{Hop, Link, Way};
 use crate::checksum::Sum;
+use crate::fragmentation::Identifications;
 use crate::interface::{TxChecksum, add_spans};
 use crate::neighbor::Lookup;
 use crate::wire::ethernet::{self, MacAddr};
@@ -40,6 +41,10 @@ struct Datagram {
     /// Header and data.
     udp_len: u16,
     way: Way,
+    /// How much of it has left in fragments, and to which station.
+    gone: u16,
+    station: MacAddr,
+    identification: u32,
     spans: [Span; MAX_TX_SPANS],
     span_count: u8,
 }
@@ -55,13 +60,16 @@ impl Datagram {
         dst_port: 0,
         udp_len: 0,
         way: Way::NONE,
+        gone: 0,
+        station: MacAddr::BROADCAST,
+        identification: 0,
         spans: [Span { address: 0, len: 0 }; MAX_TX_SPANS],
         span_count: 0,
     };
 
     /// Takes the spans if they and the header are no longer than `max_len`; those that touch become one.
     fn gather(&mut self, spans: &[Span], max_len: u16) -> Result<(), Error> {
-        (self.udp_len, self.span_count) = (8, 0);
+        (self.udp_len, self.span_count, self.gone) = (8, 0, 0);
         for span in spans.iter().filter(|span| span.len != 0) {
             self.push(*span, max_len)?;
         }
@@ -127,6 +135,103 @@ impl Datagram {
         ends.emit(UDP, self.udp_len, link.hop_limit(&self.way), ip)?;
         *udp_out = header_bytes;
         Some(env.commit_tx(start + udp::HEADER_LEN, self.spans(), offload))
+    }
+
+    /// It needs no fragments.
+    fn fits(&self, mtu: u16) -> bool {
+        usize::from(self.udp_len) + self.way.ends.header_len() <= usize::from(mtu)
+    }
+
+    /// Sends what has not left yet, in fragments; `None` if the transmit ring is full before the last one.
+    #[inline(never)]
+    fn transmit_in_fragments<E: Env>(
+        &mut self,
+        env: &mut E,
+        dst: MacAddr,
+        link: &Link<'_>,
+        mtu: u16,
+        identifications: &mut Identifications,
+    ) -> Option<TxTicket> {
+        if self.gone == 0 {
+            env.begin_tx()?;
+            (self.station, self.identification) = (dst, identifications.next());
+        }
+        loop {
+            let (ticket, has_more) = self.transmit_fragment(env, link, mtu)?;
+            if !has_more {
+                return Some(ticket);
+            }
+        }
+    }
+
+    /// The next fragment, and whether there are more. The checksum, which covers all, is computed here.
+    fn transmit_fragment<E: Env>(
+        &mut self,
+        env: &mut E,
+        link: &Link<'_>,
+        mtu: u16,
+    ) -> Option<(TxTicket, bool)> {
+        let ends = self.way.ends;
+        let cut = ends.cut(self.udp_len.into(), self.gone.into(), mtu)?;
+        let mut udp_header = [0; udp::HEADER_LEN];
+        if cut.at == 0 {
+            let header = udp::Header {
+                src_port: self.src_port,
+                dst_port: self.dst_port,
+                len: self.udp_len,
+            };
+            header.emit(&mut udp_header);
+            let sum = self.full_sum(env, ends.pseudo_header(UDP, self.udp_len), &udp_header);
+            udp::set_checksum(&mut udp_header, sum.finish_nonzero());
+        }
+        let own: &[u8] = if cut.at == 0 { &udp_header } else { &[] };
+        let headers_len = ethernet::HEADER_LEN + ends.fragment_header_len();
+        let out = env.begin_tx()?.get_mut(..headers_len + own.len())?;
+        let (ether, rest) = out.split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()?;
+        let (ip, udp_out) = rest.split_at_mut_checked(ends.fragment_header_len())?;
+        ethernet::Header {
+            dst: self.station,
+            src: link.interface.mac,
+            ether_type: ends.ether_type(),
+        }
+        .emit(ether);
+        ends.emit_fragment(UDP, &cut, self.identification, link.hop_limit(&self.way), ip)?;
+        udp_out.copy_from_slice(own);
+        let from = (cut.at + own.len()).saturating_sub(udp::HEADER_LEN);
+        let (spans, count) = self.part(from, cut.len - own.len());
+        let ticket = env.commit_tx(
+            headers_len + own.len(),
+            spans.get(..count)?,
+            ChecksumOffload::Complete,
+        );
+        self.gone += u16::try_from(cut.len).ok()?;
+        Some((ticket, cut.has_more))
+    }
+
+    /// The spans of `len` bytes of the data, from `from`, and how many they are.
+    fn part(&self, from: usize, len: usize) -> ([Span; MAX_TX_SPANS], usize) {
+        let mut part = [Span::default(); MAX_TX_SPANS];
+        let (mut skip, mut left, mut count) = (from, len, 0);
+        for span in self.spans() {
+            let whole = span.len as usize;
+            if skip >= whole {
+                skip -= whole;
+                continue;
+            }
+            let taken = (whole - skip).min(left);
+            if taken == 0 {
+                break;
+            }
+            if let Some(place) = part.get_mut(count) {
+                *place = Span {
+                    address: span.address + skip as u64,
+                    len: u32::try_from(taken).unwrap_or(0),
+                };
+                count += 1;
+            }
+            (skip, left) = (0, left - taken);
+        }
+        (part, count)
     }
 
     fn full_sum<E: Env>(&self, env: &E, mut sum: Sum, header: &[u8]) -> Sum {
@@ -199,13 +304,14 @@ impl Sends {
     }
 
     /// Queues a datagram. It is written where it will stand: its list of spans is long.
-    pub(super) fn push(&mut self, to: Destination, spans: &[Span], mtu: u16) -> Result<(), Error> {
+    pub(super) fn push(&mut self, to: Destination, spans: &[Span]) -> Result<(), Error> {
         let slot = self.slots.get_mut(self.free.head as usize).ok_or(Error::Again)?;
         let Slot {
             datagram, outcome, ..
         } = slot;
+        // In IPv6 the length does not count the header, but we take no longer ones in either.
         let header_len = u16::try_from(to.way.ends.header_len()).unwrap_or(u16::MAX);
-        datagram.gather(spans, mtu.saturating_sub(header_len))?;
+        datagram.gather(spans, u16::MAX - header_len)?;
         (datagram.socket, datagram.cookie) = (to.socket, to.cookie);
         (datagram.src_port, datagram.dst_port, datagram.way) = (to.src_port, to.dst_port, to.way);
         *outcome = Outcome::Unknown;
@@ -216,14 +322,31 @@ impl Sends {
     }
 
     /// Gives the number of frames sent.
-    pub(super) fn flush<E: Env>(&mut self, env: &mut E, now: Instant, link: &mut Link<'_>) -> u32 {
+    pub(super) fn flush<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        link: &mut Link<'_>,
+        identifications: &mut Identifications,
+    ) -> u32 {
         let mut frames = 0;
         while self.ready.head != NONE {
             let slot = self.ready.head;
-            let datagram = &self.slots[slot as usize].datagram;
-            match link.station(datagram.way.hop, now) {
+            let datagram = &mut self.slots[slot as usize].datagram;
+            let station = if datagram.gone == 0 {
+                link.station(datagram.way.hop, now)
+            } else {
+                Lookup::Known(datagram.station)
+            };
+            match station {
                 Lookup::Known(mac) => {
-                    let Some(ticket) = datagram.transmit(env, mac, link) else {
+                    let mtu = link.mtu(&datagram.way, now);
+                    let ticket = if datagram.gone == 0 && datagram.fits(mtu) {
+                        datagram.transmit(env, mac, link)
+                    } else {
+                        datagram.transmit_in_fragments(env, mac, link, mtu, identifications)
+                    };
+                    let Some(ticket) = ticket else {
                         break;
                     };
                     self.slots[slot as usize].outcome = Outcome::Sent(ticket);

@@ -9,9 +9,11 @@ use core::net::Ipv4Addr;
 pub const HEADER_LEN: usize = 8;
 
 const ECHO_REPLY: u8 = 0;
-const DESTINATION_UNREACHABLE: u8 = 3;
+/// Type of an error.
+pub const DESTINATION_UNREACHABLE: u8 = 3;
 const ECHO_REQUEST: u8 = 8;
-const TIME_EXCEEDED: u8 = 11;
+/// Type of an error.
+pub const TIME_EXCEEDED: u8 = 11;
 
 /// Code of a Destination Unreachable.
 pub const PROTOCOL_UNREACHABLE: u8 = 2;
@@ -90,20 +92,27 @@ pub fn echo_reply(request: &[u8], out: &mut [u8]) -> Option<()> {
         return None;
     }
     out.copy_from_slice(request);
-    let header = out.first_chunk_mut::<HEADER_LEN>()?;
+    *out.first_chunk_mut()? = echo_reply_header(request.first_chunk()?);
+    Some(())
+}
+
+/// The same of the header alone.
+#[must_use]
+pub fn echo_reply_header(request: &[u8; HEADER_LEN]) -> [u8; HEADER_LEN] {
+    let mut header = *request;
     let sum = updated(
-        be16(header, 2),
+        be16(&header, 2),
         u16::from(ECHO_REQUEST) << 8,
         u16::from(ECHO_REPLY) << 8,
     );
     header[0] = ECHO_REPLY;
-    put(header, 2, sum.to_be_bytes());
-    Some(())
+    put(&mut header, 2, sum.to_be_bytes());
+    header
 }
 
-/// Writes the header of a Destination Unreachable that quotes `quoted` after it.
-pub fn emit_unreachable(code: u8, quoted: &[u8], out: &mut [u8; HEADER_LEN]) {
-    *out = [DESTINATION_UNREACHABLE, code, 0, 0, 0, 0, 0, 0];
+/// Writes the header of an error of this type and code that quotes `quoted` after it.
+pub fn emit_error((kind, code): (u8, u8), quoted: &[u8], out: &mut [u8; HEADER_LEN]) {
+    *out = [kind, code, 0, 0, 0, 0, 0, 0];
     let mut sum = Sum::new();
     sum.add_bytes(out);
     sum.add_bytes(quoted);

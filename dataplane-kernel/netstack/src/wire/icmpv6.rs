@@ -3,7 +3,7 @@
 use super::ipv6::HEADER_LEN as IPV6_HEADER_LEN;
 use super::ipv6_extensions::{self, Content};
 use super::{be16, be32, ipv6, put};
-use crate::checksum::Sum;
+use crate::checksum::{Sum, updated};
 use core::net::Ipv6Addr;
 
 /// Bytes of the header that all messages here have.
@@ -118,6 +118,17 @@ pub fn echo_reply(request: &[u8], out: &mut [u8]) -> Option<()> {
     out.copy_from_slice(request);
     out.first_chunk_mut::<HEADER_LEN>()?[0] = ECHO_REPLY;
     Some(())
+}
+
+/// The header of the reply alone, its checksum right if the addresses change places.
+#[must_use]
+pub fn echo_reply_header(request: &[u8; HEADER_LEN]) -> [u8; HEADER_LEN] {
+    let mut header = *request;
+    let (old, new) = (u16::from(ECHO_REQUEST) << 8, u16::from(ECHO_REPLY) << 8);
+    let sum = updated(be16(&header, 2), old, new);
+    header[0] = ECHO_REPLY;
+    put(&mut header, 2, sum.to_be_bytes());
+    header
 }
 
 /// What goes wrong with packets of others here.

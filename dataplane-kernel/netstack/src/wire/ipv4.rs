@@ -138,6 +138,25 @@ impl<'a> Packet<'a> {
         be16(self.fixed, 6) & 0x3fff != 0
     }
 
+    /// Which packet a fragment is of.
+    #[must_use]
+    pub fn identification(&self) -> u16 {
+        be16(self.fixed, 4)
+    }
+
+    /// Where the data of a fragment stand in the whole, in bytes, and whether more come after them.
+    #[must_use]
+    pub fn place(&self) -> (u16, bool) {
+        let field = be16(self.fixed, 6);
+        ((field & 0x1fff) << 3, field & 0x2000 != 0)
+    }
+
+    /// Header, options included.
+    #[must_use]
+    pub fn header(&self) -> &'a [u8] {
+        self.bytes.get(..self.header_len).unwrap_or_default()
+    }
+
     /// Bytes of the header, options included.
     #[inline]
     #[must_use]

@@ -107,6 +107,23 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// The same behind a Fragment header that ends at `offset` and says what comes next.
+    ///
+    /// # Errors
+    /// Says why the packet must not be taken.
+    pub fn content_behind(&self, next: u8, offset: usize) -> Result<Content, Refusal> {
+        let named_at = offset.saturating_sub(ipv6_extensions::FRAGMENT_LEN);
+        ipv6_extensions::walk(self.bytes, next, named_at, offset)
+    }
+
+    /// The fixed header, as it stands in front of what has this number.
+    #[must_use]
+    pub fn header_for(&self, next: u8) -> [u8; HEADER_LEN] {
+        let mut header = *self.fixed;
+        header[NEXT_HEADER] = next;
+        header
+    }
+
     /// Header and payload: what an ICMPv6 error quotes.
     #[inline]
     #[must_use]

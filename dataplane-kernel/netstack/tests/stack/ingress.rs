@@ -77,16 +77,6 @@ fn packets_for_others_or_from_nobody() {
 }
 
 #[test]
-fn fragments_are_not_reassembled() {
-    dropped_as(
-        |c| c.rx_ipv4_fragment,
-        &udp_with(1, 2, b"x", |ip| ip.more_fragments = true),
-    );
-    let later = udp_with(1, 2, b"x", |ip| ip.fragment_offset = 100.try_into().unwrap());
-    dropped_as(|c| c.rx_ipv4_fragment, &later);
-}
-
-#[test]
 fn options_of_ip_are_skipped() {
     let mut t = Dialogue::new();
     let plain = echo_request(1, 1, b"with options");

@@ -5,6 +5,7 @@
 
 mod arp;
 mod attacks;
+mod fragments;
 mod harness;
 mod hostile;
 mod icmp;

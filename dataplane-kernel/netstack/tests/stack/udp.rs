@@ -208,7 +208,7 @@ fn what_cannot_be_sent_is_refused_at_once() {
     let mut t = Dialogue::new();
     let socket = bind(&mut t, 7);
     assert_eq!(
-        send(&mut t, socket, 9, &[&[0; 1473]], 1),
+        send(&mut t, socket, 9, &[&[0; 65_508]], 1),
         Err(Error::MessageTooLong)
     );
     assert_eq!(send(&mut t, socket, 0, &[b"x"], 1), Err(Error::Invalid));

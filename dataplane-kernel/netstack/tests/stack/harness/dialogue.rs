@@ -1,7 +1,7 @@
 //! The stack on one side, the test on the other. Each call of the test is one cycle of the driver: frames in, timers, the
 //! call, flush.
 
-use super::driver::{Driver, FRAME_OFFSET};
+use super::driver::{Driver, FRAME_OFFSET, LARGE};
 use super::segment::{ACK, OUR_PORT, PEER_PORT, SYN, Segment, ack, data, syn, syn_ack};
 use super::{OUR_IP, OUR_MAC, PEER_IP, frames, frames_v6};
 use etherparse::ArpOperation;
@@ -50,7 +50,7 @@ impl Dialogue {
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new(OUR_MAC.0, OUR_IP, 24);
         config.max_flows = 64;
-        config.rx_buffers = 256;
+        config.rx_buffers = 256 + LARGE;
         config.rx_reserve = 32;
         config.udp_held_buffers = 64;
         config.udp_sends = 64;
@@ -58,7 +58,7 @@ impl Dialogue {
         change(&mut config);
         let now = Instant(5_000_000_000);
         Dialogue {
-            driver: Driver::new(config.rx_buffers, 64),
+            driver: Driver::new(config.rx_buffers - LARGE, 64),
             stack: Stack::new(config, now),
             now,
             answers_arp: true,
@@ -104,6 +104,14 @@ impl Dialogue {
             let checksum = RxChecksum::Unknown;
             self.stack
                 .receive(&mut self.driver, self.now, buf, frame, FRAME_OFFSET, checksum);
+        }
+        while let Some(whole) = self.stack.poll_whole() {
+            let bytes = self
+                .driver
+                .view(whole.buf(), whole.offset(), whole.len())
+                .to_vec();
+            self.stack
+                .receive_whole(&mut self.driver, self.now, whole, &bytes);
         }
         self.turn();
     }

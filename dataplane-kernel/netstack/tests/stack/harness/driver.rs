@@ -1,12 +1,14 @@
 //! A driver made of vectors: a pool of receive buffers, app memory, and a transmit ring whose device reads a payload only
 //! when it is told to, as a real one does.
 
-use netstack::{BufId, ChecksumOffload, Env, Span, TxTicket};
+use netstack::{BufId, ChecksumOffload, Env, LARGE_BYTES, Span, TxTicket};
 use std::collections::VecDeque;
 
 /// Where a frame begins in its buffer.
 pub(crate) const FRAME_OFFSET: u16 = 12;
 const BUFFER_LEN: usize = 2048;
+/// Large buffers there are.
+pub(crate) const LARGE: u32 = 8;
 
 struct Posted {
     header: Vec<u8>,
@@ -26,6 +28,9 @@ pub(crate) enum Device {
 pub(crate) struct Driver {
     buffers: Vec<Vec<u8>>,
     free: Vec<u32>,
+    /// Large buffers; their numbers follow on those of the others.
+    large: Vec<Vec<u8>>,
+    free_large: Vec<u32>,
     /// App memory; a span's address is an index into it.
     pub(crate) memory: Vec<u8>,
     begun: Vec<u8>,
@@ -43,6 +48,8 @@ impl Driver {
         Driver {
             buffers: vec![vec![0; BUFFER_LEN]; buffers as usize],
             free: (0..buffers).rev().collect(),
+            large: vec![vec![0; LARGE_BYTES]; LARGE as usize],
+            free_large: (buffers..buffers + LARGE).collect(),
             memory: Vec::new(),
             begun: vec![0; BUFFER_LEN],
             ring: VecDeque::new(),
@@ -66,8 +73,18 @@ impl Driver {
 
     /// What the app sees of a buffer it holds.
     pub(crate) fn view(&self, buf: &BufId, offset: u16, len: u16) -> &[u8] {
-        assert!(!self.free.contains(&buf.0), "buffer {} is not the app's", buf.0);
-        &self.buffers[buf.0 as usize][usize::from(offset)..][..usize::from(len)]
+        let free = [&self.free, &self.free_large];
+        assert!(
+            !free.iter().any(|free| free.contains(&buf.0)),
+            "buffer {} is free",
+            buf.0
+        );
+        let number = buf.0 as usize;
+        let buffer = self
+            .buffers
+            .get(number)
+            .unwrap_or_else(|| &self.large[number - self.buffers.len()]);
+        &buffer[usize::from(offset)..][..usize::from(len)]
     }
 
     /// Copies bytes into fresh app memory.
@@ -119,7 +136,7 @@ impl Driver {
 
     /// Buffers that are not in the pool.
     pub(crate) fn buffers_out(&self) -> usize {
-        self.buffers.len() - self.free.len()
+        self.buffers.len() - self.free.len() + self.large.len() - self.free_large.len()
     }
 }
 
@@ -153,8 +170,24 @@ impl Env for Driver {
     }
 
     fn free_rx(&mut self, buf: BufId) {
-        assert!(!self.free.contains(&buf.0), "buffer {} freed twice", buf.0);
-        self.free.push(buf.0);
+        let is_large = buf.0 as usize >= self.buffers.len();
+        let free = if is_large {
+            &mut self.free_large
+        } else {
+            &mut self.free
+        };
+        assert!(!free.contains(&buf.0), "buffer {} freed twice", buf.0);
+        free.push(buf.0);
+    }
+
+    fn alloc_large(&mut self) -> Option<BufId> {
+        self.free_large.pop().map(BufId)
+    }
+
+    fn large(&mut self, buf: &BufId) -> &mut [u8] {
+        assert!(!self.free_large.contains(&buf.0), "buffer {} is free", buf.0);
+        let number = buf.0 as usize - self.buffers.len();
+        &mut self.large[number]
     }
 
     fn bytes(&self, span: Span) -> &[u8] {

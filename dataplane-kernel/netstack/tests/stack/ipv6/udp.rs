@@ -75,10 +75,6 @@ fn datagrams_of_every_size_both_ways() {
         );
         expect_sent(&mut t, socket, Ok(()));
     }
-    assert_eq!(
-        send(&mut t, socket, PEER_IP6, &[0; 1453]),
-        Err(Error::MessageTooLong)
-    );
     t.end();
 }
 
