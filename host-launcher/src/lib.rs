@@ -23,6 +23,8 @@ pub mod doctor;
 
 pub mod run;
 
+pub mod jail;
+
 pub mod hostcall;
 
 pub mod control;

@@ -2,7 +2,8 @@
 
 use super::needs::{Needs, NeedsError};
 use super::{
-    Backend, CpuList, EnvVar, MemSize, NetError, Network, NicChoice, NicModel, Options, Vhost, Volume,
+    Backend, CpuList, EnvVar, LogLevel, MemSize, NetError, Network, NicChoice, NicModel, Options, Vhost,
+    Volume,
 };
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
@@ -39,6 +40,8 @@ pub struct Plan {
     pub volumes: Vec<Volume>,
     /// Who moves a tap's packets on KVM.
     pub vhost: Vhost,
+    /// How much the kernel tells, and `ix`.
+    pub log: LogLevel,
     /// Where the kernel's log goes, if not to standard error.
     pub kernel_log: Option<PathBuf>,
     /// Time the app has to finish when asked to stop.
@@ -101,6 +104,7 @@ impl Plan {
             volumes: options.volume,
             nic,
             vhost: options.vhost.unwrap_or(Vhost::Auto),
+            log: options.log.unwrap_or(LogLevel::Warn),
             kernel_log: options.kernel_log,
             grace: Duration::from_secs(options.grace.unwrap_or(3).into()),
             qemu_args: options.qemu_arg,

@@ -28,7 +28,7 @@ mod input;
 
 /// The threads.
 mod server;
-pub use server::Server;
+pub use server::{Server, ServerError};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 use super::files::Files;
 use super::input::Input;
 use super::volumes::Volumes;
+use crate::jail::{self, JailError, Kind, Landlock};
 use crate::sys::GuestRam;
 use ix_abi::host::HostCalls;
 use ix_abi::host::hostcall::{DATA_BYTES, Slot};
@@ -11,11 +12,26 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 /// Signals that the loop of the run handles, and no other thread may take.
 const SIGNALS: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGPIPE];
+
+/// Why nobody answers host calls.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The host lacks a descriptor, or a thread.
+    #[error("cannot start the threads that answer the app's calls")]
+    Start(#[from] io::Error),
+    /// They keep too many rights.
+    #[error(transparent)]
+    Jail(#[from] JailError),
+    /// One of them is gone.
+    #[error("a thread that answers the app's calls has ended at once")]
+    Gone(#[from] RecvError),
+}
 
 /// The threads that answer host calls. They end when this is dropped, as soon as what they are at lets them.
 #[derive(Debug)]
@@ -24,6 +40,7 @@ pub struct Server {
     /// How many calls had been posted when the threads were last woken.
     seen: u32,
     over: Arc<AtomicBool>,
+    landlock: Landlock,
 }
 
 /// What a thread waits at.
@@ -33,8 +50,12 @@ struct Bell {
 }
 
 impl Server {
-    /// Starts the threads. They map the host area of `ram` for themselves.
-    pub fn start(ram: &GuestRam, volumes: Volumes) -> io::Result<Self> {
+    /// Starts the threads. They map the host area of `ram` for themselves, and give up all rights but those their work
+    /// takes before they look into it.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn start(ram: &GuestRam, volumes: Volumes) -> Result<Self, ServerError> {
         let over = Arc::new(AtomicBool::new(false));
         let bell = || {
             let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
@@ -47,13 +68,30 @@ impl Server {
         let (files_ram, input_ram) = (ram.map_again()?, ram.map_again()?);
         let files = Files::new(volumes);
         let input = Input::new(io::stdin());
-        spawn("ix-files", move || serve_files(&files_bell, &files_ram, files))?;
-        spawn("ix-input", move || serve_input(&input_bell, &input_ram, input))?;
+        let landlock = spawn(
+            "ix-files",
+            files,
+            |files| jail::enter_with(&files.volumes),
+            move |files| serve_files(&files_bell, &files_ram, files),
+        )?;
+        spawn(
+            "ix-input",
+            input,
+            |_| jail::enter(Kind::Input),
+            move |input| serve_input(&input_bell, &input_ram, input),
+        )?;
         Ok(Self {
             alarms,
             seen: 0,
             over,
+            landlock,
         })
+    }
+
+    /// Whether this kernel holds the threads to their files.
+    #[must_use]
+    pub fn landlock(&self) -> Landlock {
+        self.landlock
     }
 
     /// Whether calls have come that the threads have not been told of.
@@ -86,16 +124,28 @@ impl Drop for Server {
     }
 }
 
-/// A thread that leaves the run's signals to others.
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+/// A thread that leaves the run's signals to others, and enters the jail before it does anything else.
+fn spawn<T: Send + 'static>(
+    name: &str,
+    state: T,
+    enter: impl FnOnce(&T) -> Result<Landlock, JailError> + Send + 'static,
+    body: impl FnOnce(T) + Send + 'static,
+) -> Result<Landlock, ServerError> {
     let signals: SigSet = SIGNALS.into_iter().collect();
+    let (sender, entered) = sync_channel(1);
     let start = move || {
         // Fails for a wrong number only.
         let _ = signals.thread_block();
-        body();
+        let result = enter(&state);
+        let failed = result.is_err();
+        // Somebody waits for it.
+        let _ = sender.send(result);
+        if !failed {
+            body(state);
+        }
     };
     thread::Builder::new().name(name.to_owned()).spawn(start)?;
-    Ok(())
+    Ok(entered.recv()??)
 }
 
 fn serve_files(bell: &Bell, ram: &GuestRam, mut files: Files) {

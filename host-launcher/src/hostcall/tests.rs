@@ -4,6 +4,7 @@ use super::files::Files;
 use super::input::Input;
 use super::server::serve_slot;
 use super::volumes::Volumes;
+use crate::jail;
 use ix_abi::host::HostCalls;
 use ix_abi::host::hostcall::{
     DATA_BYTES, DIRECTORY, FILE_STATUS_BYTES, FileStatus, HERE, Operation, Request, Slot, WITHOUT_END,
@@ -444,4 +445,50 @@ fn waiting_for_input_has_an_end() {
     calls.input[0].post(Operation::Open, [0; 4], DATA_BYTES);
     input.serve(&calls);
     assert_eq!(ready(&calls, 0), Some(Err(Errno::ENOSYS as i32)));
+}
+
+/// On a thread of its own, for there is no way back out.
+#[test]
+fn every_call_can_be_made_in_the_jail() {
+    let mut host = Host::new();
+    symlink("target", host.root.join("rw/link")).unwrap();
+    let in_jail = move || {
+        jail::enter_with(&host.files.volumes).unwrap();
+        let arguments = [O_RDWR | O_CREAT, 0o644, 0, 0];
+        let (handle, _) = host.ask(Operation::Open, arguments, b"/data/f").unwrap();
+        let (root, _) = host.ask(Operation::Open, [0; 4], b"/data").unwrap();
+        let root = root & (DIRECTORY - 1);
+        let mut failed = Vec::new();
+        for (operation, arguments, data) in [
+            (Operation::Write, [handle, HERE, 0, 0], &b"hello"[..]),
+            (Operation::Write, [handle, 0, 0, 0], b"hello"),
+            (Operation::Read, [handle, 1, HERE, 0], b""),
+            (Operation::Read, [handle, 1, 0, 0], b""),
+            (Operation::Seek, [handle, 0, 0, 0], b""),
+            (Operation::Status, [handle, 0, 0, 0], b""),
+            (Operation::PathStatus, [0; 4], b"/data/f"),
+            (Operation::PathStatus, [1, 0, 0, 0], b"/data/link"),
+            (Operation::ReadDirectory, [root, 4096, 0, 0], b""),
+            (Operation::Truncate, [handle, 3, 0, 0], b""),
+            (Operation::Sync, [handle, 0, 0, 0], b""),
+            (Operation::Sync, [handle, 1, 0, 0], b""),
+            (Operation::SetMode, [handle, 0o600, 0, 0], b""),
+            (Operation::SetPathMode, [0o644, 0, 0, 0], b"/data/f"),
+            (Operation::MakeDirectory, [0o755, 0, 0, 0], b"/data/d"),
+            (Operation::Rename, [7, 0, 0, 0], b"/data/f/data/d/g"),
+            (Operation::Rename, [9, 1, 0, 0], b"/data/d/g/data/f"),
+            (Operation::Remove, [1, 0, 0, 0], b"/data/d"),
+            (Operation::Remove, [0; 4], b"/data/f"),
+            (Operation::ReadLink, [0; 4], b"/data/link"),
+            (Operation::Access, [6, 0, 0, 0], b"/data/"),
+            (Operation::Close, [handle, 0, 0, 0], b""),
+        ] {
+            if let Err(errno) = host.ask(operation, arguments, data) {
+                failed.push((operation, errno));
+            }
+        }
+        (host, failed)
+    };
+    let (_host, failed) = std::thread::spawn(in_jail).join().unwrap();
+    assert_eq!(failed, []);
 }

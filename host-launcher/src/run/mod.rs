@@ -26,7 +26,7 @@ use crate::backend::{self, NoBackend, probe};
 use crate::config::{ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
-use crate::hostcall::{self, VolumeError, Volumes};
+use crate::hostcall::{self, ServerError, VolumeError, Volumes};
 use crate::images::{self, AppError, KernelError};
 use crate::nic::NicError;
 use ix_abi::host::exit::status;
@@ -60,6 +60,9 @@ pub enum RunError {
     /// A volume cannot be granted.
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    /// Nobody answers the app's calls.
+    #[error(transparent)]
+    HostCalls(#[from] ServerError),
     /// The name is taken, or there is nowhere to put the control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -99,6 +102,12 @@ pub enum RunError {
     /// The machine's process gave up by itself.
     #[error("{0} ended: {1}")]
     Ended(&'static str, String),
+    /// The machine's process was ended by its jail.
+    #[error(
+        "the machine made a system call it has no use for, and was ended; journalctl -k has its number (type=1326). \
+         This is a bug in Ixion, or the guest broke out of its machine"
+    )]
+    Jailed,
     /// Someone else killed it.
     #[error("{who} was killed by {}; was it the out-of-memory killer? (journalctl -k)", signal_name(u8::try_from(*.signal).unwrap_or(0)))]
     Killed {
@@ -153,7 +162,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
             let _ = writeln!(io::stderr(), "ix: backend {reason}");
         }
     })?;
-    let host_calls = hostcall::Server::start(&machine.ram, volumes).map_err(RunError::Watch)?;
+    let host_calls = hostcall::Server::start(&machine.ram, volumes)?;
     let mut session = Session {
         machine,
         host_calls,
@@ -166,7 +175,8 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         info: info(plan, name),
         started,
     };
-    notes.extend(remarks::on(plan, &backend, &session.machine));
+    let landlock = session.host_calls.landlock();
+    notes.extend(remarks::on(plan, &backend, &session.machine, landlock));
     notes.iter().for_each(|note| session.note(note));
     let ended = session.carry();
     // The machine's process is gone, and nobody has the card open any more.

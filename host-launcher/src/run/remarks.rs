@@ -2,12 +2,16 @@
 
 use super::machine::Machine;
 use crate::backend::{Choice, Kind};
-use crate::config::{Link, Plan, Vhost};
+use crate::config::{Link, LogLevel, Plan, Vhost};
+use crate::jail::Landlock;
 use crate::vmm::{DataPlane, PageKind};
 use crate::{memory, tap};
 
+const NO_LANDLOCK: &str = "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock); filters of system calls hold \
+                           ix alone";
+
 /// One line each.
-pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine) -> Vec<String> {
+pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine, landlock: Landlock) -> Vec<String> {
     let reason = backend.reason.as_ref().map(|reason| format!("backend {reason}"));
     let small_pages = backend.kind == Kind::Kvm && machine.pages == PageKind::Transparent;
     let pages = small_pages.then(|| memory::advice(plan.mem));
@@ -23,7 +27,9 @@ pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine) -> Vec<String
             }
             .to_owned()
         });
-    [reason, pages, mover, tap_down(plan)]
+    let unheld = landlock == Landlock::Missing && plan.log >= LogLevel::Info;
+    let unheld = unheld.then(|| NO_LANDLOCK.to_owned());
+    [reason, pages, mover, tap_down(plan), unheld]
         .into_iter()
         .flatten()
         .collect()

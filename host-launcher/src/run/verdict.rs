@@ -4,6 +4,7 @@ use super::RunError;
 use crate::backend::Kind;
 use ix_abi::host::area::Outcome;
 use ix_abi::host::exit::{self, status};
+use nix::libc::SIGSYS;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -35,6 +36,7 @@ pub(super) fn verdict(
         // A reset ends the machine with 0 (QEMU: -no-reboot); the kernel never asks for one.
         (Some(0), _) => Err(RunError::Reset),
         (Some(_), _) => Err(RunError::Ended(who.name(), who.explain(complaints))),
+        (None, _) if who == Kind::Kvm && end.signal() == Some(SIGSYS) => Err(RunError::Jailed),
         (None, _) => Err(RunError::Killed {
             who: who.name(),
             signal: end.signal().unwrap_or_default(),
@@ -73,6 +75,13 @@ mod tests {
         assert_eq!(status(0, Outcome::Running, None), 123);
         assert_eq!(status(1, Outcome::Running, None), 125);
         assert_eq!(status(33, Outcome::Signalled(9), Some(15)), 143);
+    }
+
+    #[test]
+    fn who_breaks_out_of_the_jail_is_told_so() {
+        let broken_out = ExitStatus::from_raw(nix::libc::SIGSYS);
+        let error = verdict(Kind::Kvm, broken_out, Outcome::Running, None, "").unwrap_err();
+        assert!(matches!(error, RunError::Jailed) && error.status() == 125);
     }
 
     #[test]

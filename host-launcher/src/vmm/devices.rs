@@ -8,6 +8,7 @@ use super::virtio::transport::Transport;
 use super::virtio::{Doorbells, Memory};
 use super::vm::Vm;
 use super::{DataPlane, Device, cpuid};
+use crate::jail::{self, Kind};
 use kvm_bindings::CpuId;
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use std::io;
@@ -117,7 +118,8 @@ impl Parts<'_> {
             DataPlane::VhostNet => Box::new(VhostPlane::new(tap, &memory, shared)?),
             DataPlane::Own => {
                 let counters = Arc::clone(&self.tap_counters);
-                let plane = TapPlane::new(tap, Arc::clone(&memory), shared, counters, || ());
+                let confine = || jail::enter_or_end(Kind::DataPlane);
+                let plane = TapPlane::new(tap, Arc::clone(&memory), shared, counters, confine);
                 Box::new(plane.map_err(DeviceError::Tap)?)
             }
         };

@@ -1,7 +1,8 @@
 //! The machine on KVM. It is a process of its own, `ix machine`: the launcher starts it as it would start QEMU, hands it
 //! descriptors to inherit, and writes a [`Blueprint`] to its standard input. From there [`run`] is the story: memory, the
 //! kernel in it, the virtual machine around it, devices on its buses, CPUs that run until the kernel says how it ended.
-//! A thread runs each CPU; the first thread waits for the end, and tells the counters when it is asked to.
+//! A thread runs each CPU; the first thread waits for the end, and tells the counters when it is asked to. Before the
+//! guest's first instruction, each thread gives up what it does not need for that ([`jail`]).
 
 /// What is to be built.
 mod blueprint;
@@ -50,6 +51,7 @@ pub mod stats;
 /// The first thread, once the others run.
 mod watch;
 
+use crate::jail::{self, JailError, Kind};
 use crate::sys::{Inherited, MachineArea};
 use boot::LoadError;
 use bus::Bus;
@@ -90,6 +92,9 @@ pub enum MachineError {
     /// The host lacks a thread, or a pipe.
     #[error("cannot start the machine's threads")]
     Thread(#[source] io::Error),
+    /// A thread keeps too many rights.
+    #[error(transparent)]
+    Jail(#[from] JailError),
     /// A CPU cannot go on.
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
@@ -134,6 +139,7 @@ pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
     let cpus = vcpus(blueprint, &vm, &supported, entry)?;
 
     let watch = Watch::new(doorbell, area, (&bus, tap_counters), &cpus).map_err(MachineError::Thread)?;
+    jail::lower_limits()?;
     for (id, cpu) in cpus.into_iter().enumerate() {
         let (bus, ending) = (Arc::clone(&bus), watch.ending().map_err(MachineError::Thread)?);
         std::thread::Builder::new()
@@ -141,6 +147,7 @@ pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
             .spawn(move || ending.tell(cpu.run(&bus)))
             .map_err(MachineError::Thread)?;
     }
+    jail::enter(Kind::Watch)?;
     Ok(watch.wait()?)
 }
 

@@ -6,6 +6,7 @@ use super::legacy::Effect;
 use super::pci::DecodeError;
 use super::vm::{Vm, VmError};
 use super::{cpuid, registers};
+use crate::jail::{self, JailError, Kind};
 use ix_abi::host::exit;
 use kvm_bindings::{CpuId, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, kvm_enable_cap};
 use kvm_ioctls::{VcpuExit, VcpuFd};
@@ -51,6 +52,9 @@ pub enum VcpuError {
         "cannot pin a virtual CPU to core {0}: it is not there, or not this process's to use (taskset -p)"
     )]
     Pin(u16, #[source] Errno),
+    /// It keeps too many rights.
+    #[error(transparent)]
+    Jail(#[from] JailError),
     /// KVM_RUN itself failed.
     #[error("KVM cannot run the virtual CPU")]
     Run(#[source] kvm_ioctls::Error),
@@ -121,6 +125,7 @@ impl Vcpu {
     /// [`VcpuError`].
     pub fn run<L: Write, D: Write>(mut self, bus: &Bus<L, D>) -> Result<End, VcpuError> {
         self.pin()?;
+        jail::enter(Kind::Vcpu)?;
         loop {
             let exit = match self.fd.run() {
                 Ok(exit) => exit,

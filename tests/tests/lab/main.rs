@@ -5,3 +5,6 @@ mod harness;
 
 /// `ix nic`: which cards there are, and who has them.
 mod cards;
+
+/// What the machine's process may still do once it runs, and files for it.
+mod jail;
