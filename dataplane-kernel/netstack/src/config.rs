@@ -78,6 +78,8 @@ pub struct TcpConfig {
     pub receive_window_bytes: u32,
     /// Backlog of a listener that names none.
     pub default_backlog: u32,
+    /// Answer SYNs without keeping anything while a listener has its backlog of half-open connections (RFC 4987).
+    pub syn_cookies: bool,
     /// Largest segment, of either side, whatever the MTU; 0: no further limit.
     pub max_segment: u16,
     /// How the congestion window of a flow that names nothing else is governed.
@@ -149,6 +151,7 @@ impl Default for TcpConfig {
             send_queue_bytes: 1 << 20,
             receive_window_bytes: 1 << 18,
             default_backlog: 1024,
+            syn_cookies: true,
             max_segment: 0,
             congestion: CongestionControl::default(),
             offer_options: true,

@@ -166,6 +166,10 @@ counters! {
     tcp_keepalive_probes,
     /// Acknowledgements that waited for the delay to end.
     tcp_delayed_acks,
+    /// SYNs answered without keeping anything.
+    tcp_syn_cookies_sent,
+    /// Flows opened by the ACK of such an answer; `rx_tcp` counts it.
+    tcp_syn_cookies_taken,
     /// Half-open flows given up.
     tcp_half_open_expired,
     /// Flows in TIME-WAIT that made way.

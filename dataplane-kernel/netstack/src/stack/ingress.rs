@@ -8,6 +8,7 @@ use crate::reassembly::{Fragment, Key};
 use crate::route::Destination;
 use crate::seq::SeqNum;
 use crate::tcp::flow::State;
+use crate::tcp::listener::Room;
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::{Ports, Tuple};
 use crate::udp::Refused;
@@ -436,15 +437,18 @@ impl Stack {
         let listeners = &self.shared.listeners;
         let on_port = listeners
             .on_port(segment.dst_port)
-            .filter(|(_, listener)| listener.takes(ends));
+            .filter(|(_, listener)| listener.takes(ends))
+            .map(|(slot, listener)| (slot, listener.room()));
         match on_port {
-            Some((slot, listener)) if segment.is_open() => {
-                if listener.is_full() {
-                    self.shared.counters.rx_tcp_backlog_full += 1;
-                    return;
+            Some((slot, room)) if segment.is_open() => {
+                let cookies = self.shared.tuning.syn_cookies;
+                match room {
+                    Room::ForOneMore => self.open_passive(env, now, segment, ends, slot, last),
+                    Room::ForCookies if cookies => self.send_syn_cookie(env, now, src_mac, ends, segment),
+                    Room::ForCookies | Room::None => self.shared.counters.rx_tcp_backlog_full += 1,
                 }
-                self.open_passive(env, now, segment, ends, slot, last);
             }
+            Some((slot, _)) if self.take_syn_cookie(env, now, ends, segment, slot) => {}
             on_port => {
                 self.shared.counters.rx_tcp_no_flow += 1;
                 // A listener says nothing to what is neither SYN nor ACK.

@@ -31,6 +31,9 @@ mod calls;
 /// Time.
 mod timers;
 
+/// Handshakes without memory.
+mod syn_cookies;
+
 /// Flows come and go.
 mod lifecycle;
 
@@ -115,6 +118,7 @@ impl Stack {
             neighbor_epoch_ends: now,
             secrets: crate::tcp::secrets::Secrets::new(config.secret),
             listeners: crate::tcp::listener::Listeners::new(config.max_listeners),
+            cookies_until: now,
             challenges: crate::tcp::challenge_limit(config.tcp.challenge_acks_per_second, now),
         };
         let limits = Limits {

@@ -3,6 +3,7 @@
 
 use super::Shared;
 use super::flow::{EndReason, Flow, Marks, State};
+use super::listener::Pending;
 use super::scoreboard::NONE;
 use crate::{Env, Error, Instant};
 
@@ -154,8 +155,11 @@ impl Flow {
     }
 
     pub(crate) fn leave_backlog(&mut self, shared: &mut Shared) {
+        let (slot, generation) = (self.listener, self.listener_generation);
         if self.marks.take(Marks::IN_BACKLOG) {
-            shared.listeners.leave(self.listener, self.listener_generation);
+            shared.listeners.leave(slot, generation, Pending::HalfOpen);
+        } else if self.marks.take(Marks::AWAITS_ACCEPT) {
+            shared.listeners.leave(slot, generation, Pending::Waiting);
         }
     }
 

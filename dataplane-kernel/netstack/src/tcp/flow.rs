@@ -131,6 +131,8 @@ marks! {
     PROBE_TIMEOUT = 31,
     /// `twice` holds data that came once more than it was needed.
     TWICE = 32,
+    /// Open, and it counts against its listener's backlog until it is accepted.
+    AWAITS_ACCEPT = 33,
 }
 
 impl Marks {

@@ -18,16 +18,42 @@ pub(crate) struct Listener {
     local: Local,
     /// Most connections half-open or not yet accepted.
     backlog: u32,
-    /// How many there are.
-    pending: u32,
+    /// How many are half-open.
+    half_open: u32,
+    /// How many are open and wait to be accepted.
+    waiting: u32,
     pub(crate) cookie: u64,
     generation: u32,
 }
 
+/// What a listener has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// One more connection, half-open at first.
+    ForOneMore,
+    /// Open ones only: the app keeps up, but too many are half-open.
+    ForCookies,
+    /// The app does not keep up.
+    None,
+}
+
+/// Why a connection counts against the backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    HalfOpen,
+    Waiting,
+}
+
 impl Listener {
-    /// `true` if no further connection may wait.
-    pub(crate) fn is_full(&self) -> bool {
-        self.pending >= self.backlog
+    /// What becomes of a SYN.
+    pub(crate) fn room(&self) -> Room {
+        if self.waiting >= self.backlog {
+            Room::None
+        } else if self.half_open + self.waiting >= self.backlog {
+            Room::ForCookies
+        } else {
+            Room::ForOneMore
+        }
     }
 
     /// `true` if a connection between these ends is for it.
@@ -85,7 +111,8 @@ impl Listeners {
             port,
             local,
             backlog,
-            pending: 0,
+            half_open: 0,
+            waiting: 0,
             cookie,
             generation,
         };
@@ -117,18 +144,37 @@ impl Listeners {
             .map_or(0, |listener| listener.generation)
     }
 
-    /// One more connection waits.
+    /// One more connection is half-open.
     pub(crate) fn enter(&mut self, slot: u32) {
         if let Some(listener) = self.slots.get_mut(slot as usize) {
-            listener.pending += 1;
+            listener.half_open += 1;
+        }
+    }
+
+    /// A connection that was half-open is open now and waits.
+    pub(crate) fn complete(&mut self, slot: u32, generation: u32) {
+        if let Some(listener) = self.get_mut(slot, generation) {
+            listener.half_open = listener.half_open.saturating_sub(1);
+            listener.waiting += 1;
         }
     }
 
     /// A connection was accepted, or is gone.
-    pub(crate) fn leave(&mut self, slot: u32, generation: u32) {
+    pub(crate) fn leave(&mut self, slot: u32, generation: u32, pending: Pending) {
         if let Some(listener) = self.get_mut(slot, generation) {
-            listener.pending = listener.pending.saturating_sub(1);
+            let count = match pending {
+                Pending::HalfOpen => &mut listener.half_open,
+                Pending::Waiting => &mut listener.waiting,
+            };
+            *count = count.saturating_sub(1);
         }
+    }
+
+    /// One more open connection may wait.
+    pub(crate) fn may_wait(&self, slot: u32) -> bool {
+        self.slots
+            .get(slot as usize)
+            .is_some_and(|listener| listener.room() != Room::None)
     }
 
     /// The cookie for knocks; `None` if it listens no more.

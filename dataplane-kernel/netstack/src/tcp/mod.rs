@@ -30,6 +30,9 @@ pub(crate) mod listener;
 /// The handshake.
 pub(crate) mod open;
 
+/// The handshake without memory.
+pub(crate) mod syn_cookie;
+
 /// A segment arrives.
 pub(crate) mod receive;
 
@@ -159,6 +162,8 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     pub(crate) listeners: Listeners,
     pub(crate) challenges: ChallengeLimit,
+    /// Until then ACKs may come that bring SYN cookies back.
+    pub(crate) cookies_until: Instant,
 }
 
 impl Shared {
@@ -238,15 +243,20 @@ impl Shared {
         self.max_segment(tuple).min(path)
     }
 
-    /// The largest payload of a segment on the way of this tuple that we take, options not deducted.
-    pub(crate) fn max_segment(&self, tuple: &Tuple) -> u16 {
+    /// The largest payload that we take of a segment between these ends, options not deducted.
+    pub(crate) fn announced_segment(&self, ends: &Ends) -> u16 {
         let limit = self.tuning.max_segment;
-        match &self.ipv6 {
-            Some(ipv6) if tuple.is_v6() => limit
+        match (ends, &self.ipv6) {
+            (Ends::V6 { .. }, Some(ipv6)) => limit
                 .min(ipv6.mtu.saturating_sub(HEADERS_LEN_V6))
                 .max(MIN_SEGMENT),
             _ => limit,
         }
+    }
+
+    /// The largest payload of a segment on the way of this tuple that we take, options not deducted.
+    pub(crate) fn max_segment(&self, tuple: &Tuple) -> u16 {
+        self.announced_segment(&self.ends(tuple))
     }
 
     /// Flows have to look their neighbours up again; 0 stands for "never looked up".
@@ -272,6 +282,7 @@ pub(crate) struct Tuning {
     pub(crate) offer_options: bool,
     pub(crate) default_backlog: u32,
     pub(crate) congestion: congestion::Algorithm,
+    pub(crate) syn_cookies: bool,
     pub(crate) max_boards: u32,
     pub(crate) max_records: u32,
     pub(crate) rto_initial_ns: u64,
@@ -295,6 +306,11 @@ const HEADERS_LEN_V6: u16 = 60;
 pub(crate) const MIN_SEGMENT: u16 = 88;
 
 impl Tuning {
+    /// The window in a SYN and ACK, which is not scaled (RFC 7323 section 2.2).
+    pub(crate) fn first_window(&self) -> u16 {
+        u16::try_from(self.window_bytes).unwrap_or(u16::MAX)
+    }
+
     pub(crate) fn new(config: &Config) -> Self {
         let tcp: &TcpConfig = &config.tcp;
         let window_bytes = tcp.receive_window_bytes.clamp(4096, 1 << 30);
@@ -319,6 +335,7 @@ impl Tuning {
             offer_options: tcp.offer_options,
             default_backlog: tcp.default_backlog.max(1),
             congestion: tcp.congestion,
+            syn_cookies: tcp.syn_cookies,
             max_boards: config.max_loss_boards,
             max_records: config.max_loss_ranges,
             rto_initial_ns: ns(tcp.rto_initial),

@@ -49,6 +49,24 @@ impl Flow {
         self.make_dirty(shared);
     }
 
+    /// The same where the peer has answered our SYN and ACK already, of which nothing was kept but `cookie`, its number.
+    pub(crate) fn open_by_cookie(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        syn: &Segment<'_>,
+        slot: u32,
+        cookie: SeqNum,
+    ) {
+        self.open_passive(shared, now, syn, slot, None);
+        (self.iss, self.snd_una) = (cookie, cookie);
+        (self.gone_seq, self.mark_seq) = (cookie, cookie);
+        (self.snd_nxt, self.snd_max, self.snd_end) = (cookie + 1, cookie + 1, cookie + 1);
+        self.rcv_edge = self.rcv_nxt + u32::from(shared.tuning.first_window());
+        // When it was sent is not known.
+        self.marks.set(Marks::AMBIGUOUS);
+    }
+
     /// What both ways begin with.
     fn prepare(&mut self, shared: &mut Shared, now: Instant, last: Option<SeqNum>) {
         let (ends, ports) = (shared.ends(&self.tuple), self.tuple.ports());
@@ -178,6 +196,10 @@ impl Flow {
         self.snd_wl1 = segment.seq;
         self.take_ack(shared, now, segment.ack);
         shared.counters.tcp_opened_passive += u64::from(self.marks.has(Marks::PASSIVE));
+        if self.marks.take(Marks::IN_BACKLOG) {
+            self.marks.set(Marks::AWAITS_ACCEPT);
+            shared.listeners.complete(self.listener, self.listener_generation);
+        }
         self.marks.set(Marks::TELL_OPEN);
         self.make_ready(shared);
         if self.marks.has(Marks::FIN_QUEUED) {

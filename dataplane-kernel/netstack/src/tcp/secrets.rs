@@ -76,6 +76,17 @@ impl Secrets {
         hasher.finish()
     }
 
+    /// A hash of a SYN and what its cookie says.
+    #[allow(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+    pub(crate) fn cookie_hash(&self, ends: &Ends, ports: u32, irs: SeqNum, content: u64) -> u32 {
+        let mut hasher = SipHasher24::new_with_key(&self.key);
+        hasher.write_u8(3);
+        hasher.write_u32(self.hash(4, ends, ports));
+        hasher.write_u32(irs.0);
+        hasher.write_u64(content);
+        hasher.finish() as u32
+    }
+
     #[allow(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
     fn hash(&self, purpose: u8, ends: &Ends, ports: u32) -> u32 {
         let mut hasher = SipHasher24::new_with_key(&self.key);

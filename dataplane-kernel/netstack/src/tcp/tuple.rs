@@ -62,7 +62,11 @@ impl Tuple {
     /// Both ports in one number.
     #[inline]
     pub(crate) fn ports(&self) -> u32 {
-        u32::from(self.remote_port) << 16 | u32::from(self.local_port)
+        let ports = Ports {
+            local: self.local_port,
+            remote: self.remote_port,
+        };
+        ports.number()
     }
 }
 
@@ -71,4 +75,12 @@ impl Tuple {
 pub(crate) struct Ports {
     pub(crate) local: u16,
     pub(crate) remote: u16,
+}
+
+impl Ports {
+    /// Both in one number.
+    #[inline]
+    pub(crate) fn number(self) -> u32 {
+        u32::from(self.remote) << 16 | u32::from(self.local)
+    }
 }

@@ -226,6 +226,11 @@ impl Dialogue {
         }
     }
 
+    /// What we have sent, to whomever, is of no interest.
+    pub(crate) fn discard_frames(&mut self) {
+        self.frames.clear();
+    }
+
     #[track_caller]
     pub(crate) fn expect_nothing(&mut self) {
         let rest = self.rest();

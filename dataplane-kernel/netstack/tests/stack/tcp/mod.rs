@@ -11,5 +11,6 @@ mod reassembly;
 mod reassembly_property;
 mod reset;
 mod retransmit;
+mod syn_flood;
 mod time_wait;
 mod window;
