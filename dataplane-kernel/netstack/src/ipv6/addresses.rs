@@ -158,3 +158,42 @@ impl Addresses {
 fn is_link_scope(group: Ipv6Addr) -> bool {
     group.is_multicast() && group.octets()[1] & 0x0f <= 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Addresses;
+    use crate::Instant;
+    use core::net::Ipv6Addr;
+
+    const OLD: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 1);
+    const NEW: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 2, 0, 0, 0, 1);
+    const LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+    fn assigned(list: &[(Ipv6Addr, Instant)]) -> Addresses {
+        let mut addresses = Addresses::default();
+        for (ip, preferred_until) in list {
+            addresses.add(*ip, *preferred_until, Instant::FAR);
+        }
+        while addresses.poll_probe(Instant(0)).is_some() {}
+        addresses.on_timer(Instant(2_000_000_000));
+        addresses
+    }
+
+    #[test]
+    fn a_deprecated_address_is_the_last_choice() {
+        let addresses = assigned(&[(OLD, Instant(10)), (NEW, Instant::FAR)]);
+        let dst = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, 9);
+        assert_eq!(addresses.source_for(dst, Instant(0)), Some(OLD));
+        assert_eq!(addresses.source_for(dst, Instant(10)), Some(NEW));
+        let alone = assigned(&[(OLD, Instant(10))]);
+        assert_eq!(alone.source_for(dst, Instant(10)), Some(OLD));
+    }
+
+    #[test]
+    fn the_scope_comes_first() {
+        let addresses = assigned(&[(LOCAL, Instant::FAR), (NEW, Instant(10))]);
+        let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+        assert_eq!(addresses.source_for(group, Instant(99)), Some(LOCAL));
+        assert_eq!(addresses.source_for(OLD, Instant(99)), Some(NEW));
+    }
+}

@@ -117,3 +117,38 @@ impl HasEnd for Router {
         self.until
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Routes;
+    use crate::Instant;
+    use core::net::Ipv6Addr;
+
+    #[test]
+    fn a_router_that_is_silent_comes_last() {
+        let router = |last| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last);
+        let far = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        let mut routes = Routes::default();
+        routes.add_router(router(1), Instant(100));
+        routes.add_router(router(2), Instant(200));
+        assert_eq!(routes.next_hop(far, Instant(0)), Some(router(1)));
+        routes.demote(router(1));
+        assert_eq!(routes.next_hop(far, Instant(0)), Some(router(2)));
+        routes.demote(router(2));
+        assert_eq!(routes.next_hop(far, Instant(0)), Some(router(1)));
+        assert_eq!(routes.next_hop(far, Instant(150)), Some(router(2)));
+        routes.on_timer(Instant(200));
+        assert_eq!(routes.next_hop(far, Instant(150)), None);
+    }
+
+    #[test]
+    fn what_was_told_for_ever_no_router_changes() {
+        let gateway = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        let mut routes = Routes::default();
+        routes.add_router(gateway, Instant::FAR);
+        routes.add_router(gateway, Instant(1));
+        routes.remove_router(gateway);
+        let far = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        assert_eq!(routes.next_hop(far, Instant(2)), Some(gateway));
+    }
+}

@@ -1,10 +1,11 @@
 use netstack::RxChecksum;
 use netstack::seq::SeqNum;
 use netstack::wire::ethernet::{EtherType, MacAddr};
+use netstack::wire::ipv6_extensions::{Content, Refusal};
 use netstack::wire::tcp_options::{MAX_LEN, Options, SackBlock, SackBlocks, Timestamps};
-use netstack::wire::{arp, ethernet, icmpv4, ipv4, tcp, udp};
+use netstack::wire::{arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndp, tcp, udp};
 use proptest::prelude::*;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 fn bytes(max: usize) -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..max)
@@ -52,7 +53,54 @@ fn plausible_ipv4() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// IPv6 headers whose length is right, in front of chains of headers that are nearly so.
+fn plausible_ipv6() -> impl Strategy<Value = Vec<u8>> {
+    let header = (0usize..8, 0u8..4, bytes(30)).prop_map(|(next, units, body)| {
+        let kinds = [0, 43, 44, 60, 6, 17, 58, 59];
+        let mut header = [&[kinds[next], units][..], &body].concat();
+        header.resize(8 + 8 * usize::from(units), 0);
+        header
+    });
+    let chain = prop::collection::vec(header, 0..12);
+    (any::<[u8; 32]>(), 0usize..4, chain, bytes(60)).prop_map(|(addresses, first, chain, tail)| {
+        let payload = [&chain.concat()[..], &tail].concat();
+        let [high, low] = u16::try_from(payload.len()).unwrap().to_be_bytes();
+        let fixed = [0x60, 0, 0, 0, high, low, [0, 43, 44, 60][first], 255];
+        [&fixed[..], &addresses, &payload].concat()
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_chain_of_headers_leads_out_of_its_packet(bytes in plausible_ipv6()) {
+        let packet = ipv6::Packet::parse(&bytes).unwrap();
+        match packet.content() {
+            Ok(Content::Upper { offset, .. } | Content::Fragment { offset, .. }) => {
+                prop_assert!(offset <= bytes.len());
+                prop_assert_eq!(packet.from_offset(offset).len(), bytes.len() - offset);
+            }
+            Err(Refusal::Problem { pointer, .. }) => prop_assert!(usize::from(pointer) < bytes.len()),
+            Err(Refusal::Malformed | Refusal::Silent) => {}
+        }
+        let _ = icmpv6::Quoted::parse(&bytes);
+    }
+
+    /// With a right checksum, so that what is behind it is read.
+    #[test]
+    fn no_message_of_icmpv6_makes_a_parser_panic(kind: u8, mut message in bytes(200), src: [u8; 16], dst: [u8; 16]) {
+        let (src, dst) = (Ipv6Addr::from(src), Ipv6Addr::from(dst));
+        if let Some(first) = message.first_mut() {
+            *first = 128 + kind % 16;
+        }
+        icmpv6::set_checksum(&mut message, src, dst);
+        prop_assert_eq!(icmpv6::Message::parse(&message, src, dst).is_ok(), message.len() >= 8);
+        for hop_limit in [64, 255] {
+            if let Some(ndp::Message::RouterAdvertisement(told)) = ndp::Message::parse(&message, src, dst, hop_limit) {
+                let _ = (told.station(), told.mtu(), told.prefixes().count());
+            }
+        }
+    }
+
     #[test]
     fn no_bytes_make_a_parser_panic(bytes in bytes(200), src: [u8; 4], dst: [u8; 4]) {
         let (src, dst) = (Ipv4Addr::from(src), Ipv4Addr::from(dst));
