@@ -73,8 +73,8 @@ impl Machine {
         match input.byte() % 12 {
             0 => {
                 let any = input.half();
-                let port =
-                    input.one_of(&[0xcf8, 0xcfc, 0x3f8, 0x2f8, 0xf4, any]) + u16::from(input.byte() & 7);
+                let near: u16 = input.one_of(&[0xcf8, 0xcfc, 0x3f8, 0x2f8, 0xf4, any]);
+                let port = near.wrapping_add(u16::from(input.byte() & 7));
                 self.port(port, &input.data());
             }
             1 => {
