@@ -1,7 +1,8 @@
 use ixion_tests::artifacts::{Build, guest};
-use ixion_tests::lab::{self, Lab};
+use ixion_tests::lab::{self, Lab, NICS};
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 
 /// What a thread may still do, as Linux tells it: a line of /proc per wish.
 type Rights = BTreeMap<String, String>;
@@ -39,36 +40,50 @@ fn assert_held(name: &str, rights: &Rights) {
     }
 }
 
+/// Runs the echo server with these options, looks at the rights of all threads meanwhile, and at what was forbidden.
+fn run_in_jail(lab: &Lab, options: &str, address: Ipv4Addr) -> Vec<String> {
+    lab.shell("dmesg -c >/dev/null");
+    let ix = format!("ix run --backend kvm --mem 128M --name jail {options} --ip {address}/24 /ixion/echo");
+    let run = lab.start(&ix.split_whitespace().collect::<Vec<_>>());
+    run.wait_for("echo: tcp and udp port 7");
+    let machine = lab.shell(&format!("cat /proc/{}/task/*/children", run.pid()));
+    let found = threads(lab, machine.trim());
+    // Linux' own threads for it bear names of their own.
+    let ours = found
+        .iter()
+        .filter(|(name, _)| !name.starts_with("vhost-") && !name.starts_with("kvm-"));
+    ours.for_each(|(name, rights)| assert_held(name, rights));
+    let launcher = threads(lab, &run.pid().to_string());
+    let of = |wanted: &str| &launcher.iter().find(|(name, _)| name == wanted).unwrap().1;
+    assert_held("ix-input", of("ix-input"));
+    assert_eq!(of("ix-files")["Seccomp"], "2");
+    lab.shell("ix stats jail >/dev/null");
+    run.stop().assert_code(0);
+    let log = lab.shell("dmesg");
+    assert!(!log.contains("type=1326"), "{log}");
+    found.into_iter().map(|(name, _)| name).collect()
+}
+
 /// Nothing that the machine does in a whole run is forbidden to it, whoever moves its packets.
 #[test]
-fn the_machine_keeps_no_rights_and_needs_none() {
-    for mover in ["on", "off"] {
+fn the_machine_on_a_tap_keeps_no_rights_and_needs_none() {
+    for (mover, threads) in [("on", &["vcpu0"][..]), ("off", &["vcpu0", "ix-tap"])] {
         let lab = lab::enter();
-        lab.shell("tunctl -t lab0 >/dev/null; ip address add 10.83.0.1/24 dev lab0; ip link set lab0 up; dmesg -c >/dev/null");
-        let ix = "ix run --backend kvm --net tap:lab0 --ip 10.83.0.2/24 --mem 128M --name jail --vhost";
-        let words: Vec<&str> = ix.split(' ').chain([mover, "/ixion/echo"]).collect();
-        let run = lab.start(&words);
-        run.wait_for("echo: tcp and udp port 7");
-        let machine = lab.shell(&format!("cat /proc/{}/task/*/children", run.pid()));
-        let found = threads(&lab, machine.trim());
-        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert!(names.contains(&"vcpu0"), "{names:?}");
-        assert_eq!(names.contains(&"ix-tap"), mover == "off", "{names:?}");
-        let ours = found
-            .iter()
-            .filter(|(name, _)| !name.starts_with("vhost-") && !name.starts_with("kvm-"));
-        ours.for_each(|(name, rights)| assert_held(name, rights));
-        let launcher = threads(&lab, &run.pid().to_string());
-        let input = launcher.iter().find(|(name, _)| name == "ix-input").unwrap();
-        assert_held("ix-input", &input.1);
-        let files = launcher.iter().find(|(name, _)| name == "ix-files").unwrap();
-        assert_eq!(files.1["Seccomp"], "2");
-        // Packets, counters, and the way out.
-        lab.shell("ping -c 3 -W 20 10.83.0.2");
-        lab.shell("ix stats jail >/dev/null");
-        run.stop().assert_code(0);
-        let log = lab.shell("dmesg");
-        assert!(!log.contains("type=1326"), "{log}");
+        lab.shell("tunctl -t lab0 >/dev/null; ip link set lab0 up");
+        let options = format!("--net tap:lab0 --vhost {mover}");
+        let names = run_in_jail(&lab, &options, Ipv4Addr::new(10, 83, 0, 2));
+        for thread in threads {
+            assert!(names.iter().any(|name| name == thread), "{names:?}");
+        }
+    }
+}
+
+#[test]
+fn the_machine_with_a_card_keeps_no_rights_and_needs_none() {
+    for nic in &NICS {
+        let lab = lab::enter();
+        run_in_jail(&lab, &format!("--nic vfio:{}", nic.address), nic.own);
+        assert_eq!(lab.driver(nic), nic.driver);
     }
 }
 
