@@ -71,30 +71,10 @@ const VHOST_SET_VRING_BUSYLOOP_TIMEOUT: u64 = 0x4008_af23;
 const VHOST_NET_SET_BACKEND: u64 = 0x4008_af30;
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
 
-/// Requests by which a card is let go (`linux/vfio.h`, `linux/kvm.h`).
-const VFIO_GROUP_UNSET_CONTAINER: u64 = 0x3b69;
-const VFIO_DEVICE_RESET: u64 = 0x3b6f;
-const VFIO_IOMMU_UNMAP_DMA: u64 = 0x3b72;
-const KVM_SET_DEVICE_ATTR: u64 = 0x4018_aee1;
-
 const WATCH: &[Call] = &[
     // The launcher's ring, and KVM's counters.
     Any(libc::SYS_recvfrom),
     Any(libc::SYS_pread64),
-    // At the end, what the machine was made of is taken apart here.
-    Only(
-        libc::SYS_ioctl,
-        1,
-        &[
-            KVM_SET_USER_MEMORY_REGION,
-            KVM_IOEVENTFD,
-            KVM_SET_DEVICE_ATTR,
-            VFIO_GROUP_UNSET_CONTAINER,
-            VFIO_DEVICE_RESET,
-            VFIO_IOMMU_UNMAP_DMA,
-            VHOST_NET_SET_BACKEND,
-        ],
-    ),
 ];
 
 const VCPU: &[Call] = &[
