@@ -1,20 +1,29 @@
-//! The fuzzing target on any toolchain, for a fixed number of runs: every seed of the corpus as it is, then mutations of
+//! The fuzzing targets on any toolchain, for a fixed number of runs: every seed of the corpus as it is, then mutations of
 //! them, and programs of random bytes. They are the same each time, so what fails here fails again.
 
-use launcher_fuzz::guest;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
-/// Some seconds' worth.
-const PROGRAMS: u32 = 20_000;
+type Target = fn(&[u8]);
 
 #[test]
 fn guests_of_all_kinds() {
-    let seeds = seeds();
+    run("guest", launcher_fuzz::guest, 20_000);
+}
+
+#[test]
+fn calls_of_all_kinds() {
+    run("calls", launcher_fuzz::calls, 2_000);
+}
+
+/// Some seconds' worth.
+fn run(name: &str, target: Target, programs: u32) {
+    let try_one = |bytes: &[u8]| try_one(name, target, bytes);
+    let seeds = seeds(name);
     assert!(!seeds.is_empty(), "no seeds");
     seeds.iter().for_each(|seed| try_one(seed));
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    for _ in 0..PROGRAMS {
+    for _ in 0..programs {
         let mut bytes = match random.below(4) {
             0 => Vec::new(),
             _ => seeds[random.below(seeds.len())].clone(),
@@ -27,17 +36,19 @@ fn guests_of_all_kinds() {
 }
 
 /// Runs it; what makes it panic is left in a file that the target can be given again.
-fn try_one(bytes: &[u8]) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| guest(bytes))) {
-        let file = std::env::temp_dir().join("launcher-fuzz-guest");
+fn try_one(name: &str, target: Target, bytes: &[u8]) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(bytes))) {
+        let file = std::env::temp_dir().join(format!("launcher-fuzz-{name}"));
         std::fs::write(&file, bytes).unwrap();
         eprintln!("it panics on the bytes in {}", file.display());
         resume_unwind(panic);
     }
 }
 
-fn seeds() -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus/guest");
+fn seeds(name: &str) -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name);
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();

@@ -25,7 +25,7 @@ const DT_DIR: u8 = 4;
 
 /// Answers calls on files.
 #[derive(Debug)]
-pub(super) struct Files {
+pub struct Files {
     pub(super) volumes: Volumes,
     pub(super) handles: Handles,
 }
@@ -35,7 +35,8 @@ type Data = Vec<u8>;
 
 impl Files {
     /// With nothing open.
-    pub(super) fn new(volumes: Volumes) -> Self {
+    #[must_use]
+    pub fn new(volumes: Volumes) -> Self {
         Self {
             volumes,
             handles: Handles::new(),

@@ -22,13 +22,14 @@ mod open;
 
 /// The calls on files.
 mod files;
+pub use files::Files;
 
 /// Standard input.
 mod input;
 
 /// The threads.
 mod server;
-pub use server::{Server, ServerError};
+pub use server::{Server, ServerError, serve_slot};
 
 #[cfg(test)]
 mod tests;

@@ -160,8 +160,8 @@ fn serve_files(bell: &Bell, ram: &GuestRam, mut files: Files) {
     }
 }
 
-/// Answers what is in a slot; `false` if nothing is.
-pub(super) fn serve_slot(slot: &Slot, files: &mut Files, data: &mut Vec<u8>) -> bool {
+/// Answers what is in a slot; `false` if nothing is. `data` is room for its data, kept for the next.
+pub fn serve_slot(slot: &Slot, files: &mut Files, data: &mut Vec<u8>) -> bool {
     let Some(request) = slot.request() else {
         return false;
     };
