@@ -3,6 +3,7 @@
 //! * [`artifacts`] builds what is tested, once per test program, and knows where it lies.
 //! * [`Namespace`] is a network of its own, with a tap for the machine and room for clients.
 //! * [`Run`] is one `ix run`: what it says, what it counts, how it ends.
+//! * [`RawStation`] is a peer of frames, whatever it likes to say.
 //! * [`peer`] is the Linux side: clients that check what they get.
 //! * [`Traffic`] is all of it together, to an echo server.
 //! * [`elf`] makes programs that are none.
@@ -23,6 +24,9 @@ mod folder;
 pub use folder::Folder;
 
 mod output;
+
+mod raw;
+pub use raw::RawStation;
 
 pub mod peer;
 

@@ -23,4 +23,4 @@ pub mod segment;
 pub mod frame;
 
 mod player;
-pub use player::{Player, Subject};
+pub use player::{Hope, Player, Subject};

@@ -6,13 +6,22 @@ use crate::segment::{Segment, TcpOption, flag};
 use std::collections::HashMap;
 use std::time::Duration;
 
+/// How long a frame is worth waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hope {
+    /// One has to come: as long as it may take.
+    Sure,
+    /// None has to come: until it would have.
+    Faint,
+}
+
 /// What is tested.
 pub trait Subject {
     /// A frame arrives at it.
     fn inject(&mut self, frame: &[u8]);
 
-    /// The next frame it has sent; one that works in real time is waited for.
-    fn next_frame(&mut self) -> Option<Vec<u8>>;
+    /// The next frame it has sent; a subject that works in real time is waited for.
+    fn next_frame(&mut self, hope: Hope) -> Option<Vec<u8>>;
 
     /// Time passes.
     fn wait(&mut self, duration: Duration);
@@ -92,7 +101,7 @@ impl Player {
             Step::Us(wanted) => return self.expect(wanted, subject),
             Step::UsOther(wanted) => return self.expect_other(wanted, subject),
             Step::Nothing => return self.nothing(subject),
-            Step::Anything => while self.next(subject)?.is_some() {},
+            Step::Anything => while self.next(subject, Hope::Faint)?.is_some() {},
             Step::Wait(duration) => subject.wait(*duration),
             Step::App(words) => {
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -137,8 +146,8 @@ impl Player {
     }
 
     /// The next frame that a dialogue speaks about, relative.
-    fn next(&mut self, subject: &mut impl Subject) -> Result<Option<Said>, String> {
-        while let Some(frame) = subject.next_frame() {
+    fn next(&mut self, subject: &mut impl Subject, hope: Hope) -> Result<Option<Said>, String> {
+        while let Some(frame) = subject.next_frame(hope) {
             match read(&frame).map_err(|error| format!("{error}: {frame:02x?}"))? {
                 Read::Foreign => {}
                 Read::Other(Other::ArpRequest) if self.answers_arp => {
@@ -186,14 +195,14 @@ impl Player {
     }
 
     fn expect(&mut self, wanted: &Segment, subject: &mut impl Subject) -> Result<(), String> {
-        match self.next(subject)? {
+        match self.next(subject, Hope::Sure)? {
             Some(Said::Segment(got)) if wanted.matches(&got) => Ok(()),
             got => Err(format!("\nwanted {wanted}\n   got {}", Said::text(got.as_ref()))),
         }
     }
 
     fn expect_other(&mut self, wanted: &Other, subject: &mut impl Subject) -> Result<(), String> {
-        match self.next(subject)? {
+        match self.next(subject, Hope::Sure)? {
             Some(Said::Other(got)) if got == *wanted => Ok(()),
             got => Err(format!(
                 "\nwanted {wanted:?}\n   got {}",
@@ -203,7 +212,7 @@ impl Player {
     }
 
     fn nothing(&mut self, subject: &mut impl Subject) -> Result<(), String> {
-        match self.next(subject)? {
+        match self.next(subject, Hope::Faint)? {
             None => Ok(()),
             got => Err(format!("wanted silence, got {}", Said::text(got.as_ref()))),
         }

@@ -32,6 +32,25 @@ pub(crate) fn named_tests_exist(scripts: &Path) -> Result<(), String> {
     Err(format!("of {found} tests named these do not exist: {missing:#?}"))
 }
 
+/// Where Linux is known to answer otherwise is told in the document, too.
+pub(crate) fn differences_are_told(scripts: &[PathBuf]) -> Result<(), String> {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/conformance.md");
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let (_, rest) = text.split_once("## Where Linux").ok_or("no section on Linux")?;
+    let section = rest.split("\n## ").next().unwrap_or(rest);
+    for path in scripts {
+        let script = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let differs = script.lines().any(|line| line.starts_with("differs "));
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if differs != section.contains(&format!("/{name}`")) {
+            return Err(format!(
+                "{name} differs from Linux, or does not: the script and the document disagree"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// A function `a::b::name` in the file `a/b.rs` below a root.
 fn is_test(netstack: &Path, root: &str, path: &str) -> bool {
     let Some((modules, function)) = path.rsplit_once("::") else {

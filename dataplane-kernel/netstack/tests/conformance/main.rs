@@ -27,12 +27,15 @@ fn main() -> ExitCode {
     let mut scripts = Vec::new();
     find(&folder, &mut scripts);
     scripts.sort();
-    let root = folder.clone();
+    let (root, all) = (folder.clone(), scripts.clone());
     let trials = scripts.into_iter().map(|path| {
         let name = path.strip_prefix(&folder).unwrap_or(&path).with_extension("");
         Trial::test(name.display().to_string(), move || play(&path))
     });
-    let documented = Trial::test("documented", move || Ok(documented::named_tests_exist(&root)?));
+    let documented = Trial::test("documented", move || {
+        documented::named_tests_exist(&root)?;
+        Ok(documented::differences_are_told(&all)?)
+    });
     libtest_mimic::run(&Arguments::from_args(), trials.chain([documented]).collect()).exit_code()
 }
 

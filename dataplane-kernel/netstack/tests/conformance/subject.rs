@@ -4,7 +4,7 @@ use crate::harness::driver::{Driver, FRAME_OFFSET};
 use crate::harness::{OUR_IP, OUR_MAC, PEER_IP, PEER_MAC};
 use netstack::{Config, Event, Id, Instant, RxChecksum, Stack};
 use packet_script::frame::Stations;
-use packet_script::{Subject, script};
+use packet_script::{Hope, Subject, script};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl Subject for Crate {
         self.turn();
     }
 
-    fn next_frame(&mut self) -> Option<Vec<u8>> {
+    fn next_frame(&mut self, _: Hope) -> Option<Vec<u8>> {
         self.driver.sent.pop_front()
     }
 
