@@ -37,6 +37,8 @@ impl Side {
     /// Takes in what the other side has sent, and sees to timers.
     fn receive(&mut self, from: &mut Port, now: Instant, take: Take) {
         let mut frames = from.take_out();
+        self.stack
+            .look_ahead(&self.port, frames.iter().map(|(full, len)| &full[..*len]));
         for (full, len) in frames.drain(..) {
             let index = self.port.take_free();
             take(&mut self.stack, &mut self.port, now, BufId(index), &full[..len]);

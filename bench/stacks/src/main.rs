@@ -2,7 +2,7 @@
 //!
 //! [`pair`] says what is asked of any stack; [`ixion`] (over [`wire`]) and [`smoltcp`] answer. [`workload`] measures
 //! one of them, [`compare`] all, lwIP included (which is a program of its own, in C). [`instructions`] counts ours.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod pair;
 

@@ -64,6 +64,11 @@ pub trait Env {
     /// Gives a receive buffer back to the pool.
     fn free_rx(&mut self, buf: BufId);
 
+    /// Asks for the cache lines of `place`, which will be read soon; never waits for them. A driver that cannot do that
+    /// does nothing.
+    #[inline]
+    fn prefetch<T>(&self, _place: &T) {}
+
     /// A receive buffer that takes a whole IP packet of any length, [`LARGE_BYTES`], in which fragments are put together;
     /// it lives as others do, and [`Env::free_rx`] ends it. `None` while all are in use; a driver that has none does
     /// without fragments.

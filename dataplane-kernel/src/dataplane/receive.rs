@@ -33,6 +33,10 @@ impl<N: Nic> Core<N> {
         *last_frame = time;
         tally.rx_batches += 1;
         let region = pool.region();
+        let frames = arrived
+            .iter()
+            .map(|frame| region.bytes(frame.buf.0, frame.offset, frame.len));
+        stack.look_ahead(&Wire::new(nic, pool), frames);
         for RxFrame {
             buf,
             offset,

@@ -5,6 +5,7 @@ use crate::mem::GuestPhys;
 use crate::mem::io_area;
 use crate::mem::mbuf::Pool;
 use crate::nic::Nic;
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use netstack::{BufId, ChecksumOffload, Env, Instant, Span, TxTicket};
 
 /// The stack's view of the NIC and the buffer pool.
@@ -38,6 +39,17 @@ impl<N: Nic> Env for Wire<'_, N> {
     #[inline]
     fn free_rx(&mut self, buf: BufId) {
         self.pool.free(buf);
+    }
+
+    #[inline]
+    #[allow(unsafe_code, reason = "there is no safe way to ask for a cache line")]
+    fn prefetch<T>(&self, place: &T) {
+        let start = core::ptr::from_ref(place).cast::<i8>();
+        for line in (0..size_of::<T>()).step_by(64) {
+            // SAFETY: a prefetch reads nothing, whatever the address. In a batch of 32 segments of 10,000 flows it takes two
+            // thirds off the time (docs/benchmarks.md, TCP/IP alone).
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line)) };
+        }
     }
 
     fn alloc_large(&mut self) -> Option<BufId> {

@@ -1,5 +1,8 @@
 //! The stack of one core, whole: its tables, and the calls of its driver.
 
+/// Memory for the frames to come.
+mod look_ahead;
+
 /// Frames in.
 mod ingress;
 

@@ -198,11 +198,12 @@ impl Stack {
     #[inline]
     pub fn tcp_send<E: Env>(
         &mut self,
-        _env: &mut E,
+        env: &mut E,
         _now: Instant,
         id: Id,
         spans: &[Span],
     ) -> Result<u32, Error> {
+        self.look_at(env, id.index);
         let flow = self.flows.get(id).and_then(owned)?;
         flow.queue(&mut self.shared, spans)
     }

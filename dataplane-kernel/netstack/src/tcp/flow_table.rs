@@ -3,7 +3,7 @@
 use super::flow::{Flow, Marks, State};
 use super::hash_index::HashIndex;
 use super::tuple::Tuple;
-use crate::{Error, Id};
+use crate::{Env, Error, Id};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -45,6 +45,28 @@ impl FlowTable {
         self.index.find(hash, |slot| {
             flows.get(slot as usize).is_some_and(|flow| flow.tuple == *tuple)
         })
+    }
+
+    /// Asks for the memory of the index at `hash`.
+    #[inline]
+    pub(crate) fn prefetch_place<E: Env>(&self, env: &E, hash: u32) {
+        env.prefetch(self.index.place(hash));
+    }
+
+    /// Asks for the memory of the first flow with this hash.
+    #[inline]
+    pub(crate) fn prefetch_flow<E: Env>(&self, env: &E, hash: u32) {
+        if let Some(slot) = self.index.find(hash, |_| true) {
+            self.prefetch(env, slot);
+        }
+    }
+
+    /// Asks for the memory of what a slot holds.
+    #[inline]
+    pub(crate) fn prefetch<E: Env>(&self, env: &E, slot: u32) {
+        if let Some(flow) = self.flows.get(slot as usize) {
+            env.prefetch(flow);
+        }
     }
 
     /// What a slot holds. Slots come from this table only.

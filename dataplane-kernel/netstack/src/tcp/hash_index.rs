@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 const FREE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(crate) struct Place {
     hash: u32,
     slot: u32,
 }
@@ -28,6 +28,12 @@ impl HashIndex {
             places: (0..size).map(|_| free).collect(),
             mask: size - 1,
         }
+    }
+
+    /// Where the search for this hash begins.
+    #[inline]
+    pub(crate) fn place(&self, hash: u32) -> &Place {
+        &self.places[(hash & self.mask) as usize]
     }
 
     /// The slot of this hash for which `is_it` holds.
