@@ -1,8 +1,7 @@
 //! Guest memory, and what pages it is made of.
 
 use crate::config::MemSize;
-use crate::sys::GuestRam;
-use crate::vmm::PageKind;
+use crate::sys::{GuestRam, PageKind};
 use std::io;
 
 /// Memory in small pages, which nobody needs to have reserved.

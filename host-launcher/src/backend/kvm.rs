@@ -76,7 +76,8 @@ pub fn explain(complaint: &str) -> String {
 mod tests {
     use super::{blueprint, data_plane, explain};
     use crate::config::{Options, Plan, Vhost};
-    use crate::vmm::{DataPlane, Device, Memory, PageKind, Wires};
+    use crate::sys::PageKind;
+    use crate::vmm::{DataPlane, Device, Memory, Wires};
     use std::path::Path;
 
     fn devices_and_cpus(options: Options, tap: Option<(i32, DataPlane)>) -> (Vec<Device>, Vec<Option<u16>>) {

@@ -220,8 +220,7 @@ impl Waiting {
 mod tests {
     use super::{ControlError, Server, Wish};
     use crate::control::{Counting, Info, Reply};
-    use crate::sys::GuestRam;
-    use crate::vmm::PageKind;
+    use crate::sys::{GuestRam, PageKind};
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;

@@ -4,7 +4,8 @@ use super::machine::Machine;
 use crate::backend::{Choice, Kind};
 use crate::config::{Link, LogLevel, Plan, Vhost};
 use crate::jail::Landlock;
-use crate::vmm::{DataPlane, PageKind};
+use crate::sys::PageKind;
+use crate::vmm::DataPlane;
 use crate::{memory, tap};
 
 const NO_LANDLOCK: &str = "this kernel has no Landlock (CONFIG_SECURITY_LANDLOCK, lsm=landlock); filters of system calls hold \

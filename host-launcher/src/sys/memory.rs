@@ -1,14 +1,26 @@
-use crate::vmm::PageKind;
 use ix_abi::host::HostArea;
 use ix_abi::host::area::HOST_AREA_GPA;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+/// Pages behind guest RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PageKind {
+    /// Reserved pages of 1 GiB.
+    Huge1G,
+    /// Reserved pages of 2 MiB.
+    Huge2M,
+    /// Small pages, which Linux joins to large ones where it can.
+    Transparent,
+}
 
 /// Guest memory: a memfd that the machine maps as its RAM, of which this process maps the beginning, to the end of the
 /// host area.

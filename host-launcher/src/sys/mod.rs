@@ -4,7 +4,7 @@
 
 /// Guest memory and the host area in it.
 mod memory;
-pub use memory::GuestRam;
+pub use memory::{GuestRam, PageKind};
 
 /// What the machine counts.
 mod machine_area;

@@ -2,6 +2,7 @@
 //! process inherits.
 
 use crate::config::Bdf;
+use crate::sys::PageKind;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::os::fd::RawFd;
@@ -51,18 +52,6 @@ pub struct Memory {
     pub bytes: u64,
     /// What its pages are.
     pub pages: PageKind,
-}
-
-/// Pages behind guest RAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PageKind {
-    /// Reserved pages of 1 GiB.
-    Huge1G,
-    /// Reserved pages of 2 MiB.
-    Huge2M,
-    /// Small pages, which Linux joins to large ones where it can.
-    Transparent,
 }
 
 /// A PCI function.

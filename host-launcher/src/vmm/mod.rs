@@ -6,7 +6,7 @@
 
 /// What is to be built.
 mod blueprint;
-pub use blueprint::{Blueprint, BlueprintError, DataPlane, Device, Mac, Memory, PageKind, Wires};
+pub use blueprint::{Blueprint, BlueprintError, DataPlane, Device, Mac, Memory, Wires};
 
 pub mod layout;
 

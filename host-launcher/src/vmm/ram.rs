@@ -1,7 +1,7 @@
 //! Guest RAM, as the machine process has it: the launcher's memory file, mapped whole, and there from the beginning.
 
-use super::{Memory, PageKind, layout};
-use crate::sys::{self, Inherited};
+use super::{Memory, layout};
+use crate::sys::{self, Inherited, PageKind};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;

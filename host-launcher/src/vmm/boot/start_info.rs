@@ -71,8 +71,9 @@ fn memory_map(bytes: u64) -> Vec<hvm_memmap_table_entry> {
 #[cfg(test)]
 mod tests {
     use super::{MEMORY_MAP, MODULES, pieces};
+    use crate::sys::PageKind;
     use crate::vmm::boot::Loaded;
-    use crate::vmm::{Blueprint, Memory, PageKind, Wires};
+    use crate::vmm::{Blueprint, Memory, Wires};
 
     fn blueprint(bytes: u64) -> Blueprint {
         Blueprint {
