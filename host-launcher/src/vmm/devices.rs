@@ -1,5 +1,6 @@
 //! The functions on the guest's PCI bus, made as the blueprint says.
 
+use super::inheritance::claim;
 use super::pci::{BusFull, Function, PlaceError, Root, Windows};
 use super::ram::Ram;
 use super::vfio::{OpenError, Vfio};
@@ -69,7 +70,7 @@ impl Prepared {
                 mac,
                 mtu,
                 data_plane,
-            } => Self::Tap(super::claim(tap)?.into_owned(), Settings { mac, mtu }, data_plane),
+            } => Self::Tap(claim(tap)?.into_owned(), Settings { mac, mtu }, data_plane),
             Device::Vfio { bdf } => Self::Card(bdf),
         })
     }

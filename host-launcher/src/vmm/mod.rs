@@ -8,6 +8,9 @@
 mod blueprint;
 pub use blueprint::{Blueprint, BlueprintError, DataPlane, Device, Mac, Memory, Wires};
 
+/// What the launcher left open for it.
+mod inheritance;
+
 pub mod layout;
 
 pub mod ram;
@@ -52,15 +55,14 @@ pub mod stats;
 mod watch;
 
 use crate::jail::{self, JailError, Kind};
-use crate::sys::{Inherited, MachineArea};
 use boot::LoadError;
 use bus::Bus;
 use devices::{DeviceError, Parts, Prepared};
+use inheritance::Inheritance;
 use kvm_bindings::CpuId;
 use legacy::Legacy;
 use nix::errno::Errno;
 use ram::RamError;
-use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -100,29 +102,19 @@ pub enum MachineError {
     Vcpu(#[from] VcpuError),
 }
 
-type Wire = UnixStream;
-
 /// Builds the machine, and runs it to its end.
 ///
 /// # Errors
 /// [`MachineError`].
 pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
-    let log = wire(blueprint.wires.log)?;
-    let doorbell = wire(blueprint.wires.doorbell)?;
-    let bell = doorbell.try_clone().map_err(MachineError::Thread)?;
-    // It wakes a reader; who does not read is awake.
-    bell.set_nonblocking(true).map_err(MachineError::Thread)?;
-    let area = File::from(claim(blueprint.wires.area)?.into_owned());
-    let area = MachineArea::map(area).map_err(MachineError::Area)?;
+    let inherited = Inheritance::claim(blueprint)?;
 
-    let devices = blueprint.devices.iter().map(Prepared::new);
-    let devices: Vec<Prepared> = devices.collect::<Result<_, _>>()?;
-
-    let ram = ram::map(claim(blueprint.memory.fd)?, blueprint.memory)?;
-    if !devices.iter().any(Prepared::pins_memory) {
+    let ram = ram::map(inherited.memory, blueprint.memory)?;
+    if !inherited.devices.iter().any(Prepared::pins_memory) {
         ram::lock(&ram);
     }
     let entry = boot::load(&ram, blueprint)?;
+
     let vm = Arc::new(Vm::create(&ram, cores(blueprint))?);
     let supported = vm.supported_cpuid()?;
     let tap_counters = Arc::default();
@@ -132,32 +124,31 @@ pub fn run(blueprint: &Blueprint) -> Result<End, MachineError> {
         supported: &supported,
         tap_counters: Arc::clone(&tap_counters),
     };
-    let bus = Arc::new(Bus::new(Legacy::new(log, bell), parts.bus(devices)?));
+    let legacy = Legacy::new(inherited.log, inherited.bell);
+    let bus = Arc::new(Bus::new(legacy, parts.bus(inherited.devices)?));
     // The devices end with the process, all at once. To take them apart would fall to whichever thread is the last, and
     // would take rights that threads which run a guest do not need.
     std::mem::forget(Arc::clone(&bus));
     let cpus = vcpus(blueprint, &vm, &supported, entry)?;
 
-    let watch = Watch::new(doorbell, area, (&bus, tap_counters), &cpus).map_err(MachineError::Thread)?;
+    let counters = (&bus, tap_counters);
+    let watch =
+        Watch::new(inherited.doorbell, inherited.area, counters, &cpus).map_err(MachineError::Thread)?;
     jail::lower_limits()?;
-    for (id, cpu) in cpus.into_iter().enumerate() {
-        let (bus, ending) = (Arc::clone(&bus), watch.ending().map_err(MachineError::Thread)?);
-        std::thread::Builder::new()
-            .name(format!("vcpu{id}"))
-            .spawn(move || ending.tell(cpu.run(&bus)))
-            .map_err(MachineError::Thread)?;
-    }
+    start(cpus, &bus, &watch).map_err(MachineError::Thread)?;
     jail::enter(Kind::Watch)?;
     Ok(watch.wait()?)
 }
 
-/// Takes over a descriptor that the launcher left open for us.
-fn claim(number: i32) -> Result<Inherited, MachineError> {
-    Inherited::claim(number).map_err(|errno| MachineError::NotInherited(number, errno))
-}
-
-fn wire(number: i32) -> Result<Wire, MachineError> {
-    Ok(claim(number)?.into_owned().into())
+/// Each CPU gets a thread of its own.
+fn start(cpus: Vec<Vcpu>, bus: &Arc<Bus<UnixStream, UnixStream>>, watch: &Watch) -> io::Result<()> {
+    for (id, cpu) in cpus.into_iter().enumerate() {
+        let (bus, ending) = (Arc::clone(bus), watch.ending()?);
+        std::thread::Builder::new()
+            .name(format!("vcpu{id}"))
+            .spawn(move || ending.tell(cpu.run(&bus)))?;
+    }
+    Ok(())
 }
 
 /// Who names cores for the machine means them to be its own.
