@@ -45,7 +45,3 @@ pub use dma::DmaMapping;
 /// Frames between a tap and guest memory.
 mod frames;
 pub use frames::{MAX_PLACES, read_frame, write_frame};
-
-/// What the `vhost` crate does not have.
-mod vhost;
-pub use vhost::set_vhost_busy_loop;

@@ -2,7 +2,6 @@
 
 use super::link::{Link, Tap};
 use super::model::{DataPlane, QUEUES};
-use crate::sys::set_vhost_busy_loop;
 use crate::vmm::virtio::{DeviceError, Memory};
 use std::fs::File;
 use std::io;
@@ -16,9 +15,6 @@ use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestMemoryBackend;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
-
-/// How long the kernel goes on looking after the last frame, as our own data plane does.
-const LOOK_US: u32 = 50;
 
 /// Why vhost-net cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -101,8 +97,6 @@ impl VhostPlane {
         // The guest wants no interrupts, so there is nobody to call.
         device.set_vring_kick(index, &self.kicks[index])?;
         device.set_vring_err(index, &self.errors[index])?;
-        // Older kernels do not know how to look on; they just sleep at once.
-        let _ = set_vhost_busy_loop(device, index, LOOK_US);
         device.set_backend(index, Some(&self.backend))
     }
 }
