@@ -66,6 +66,52 @@ fn long_pings_and_datagrams_come_back_whole() {
     run.stop().assert_code(0);
 }
 
+/// A group of either family: Linux sends to it, and the answer comes from the guest's own address.
+#[test]
+fn a_group_is_joined_and_heard() {
+    let namespace = Namespace::new().unwrap();
+    namespace
+        .ip(&format!("-6 address add fd77::1/64 dev {} nodad", Namespace::TAP))
+        .unwrap();
+    let run = Runner::new(artifacts::echo())
+        .on(&namespace)
+        .options(&["--ip6", "fd77::2/64"])
+        .args(&["--group", "239.77.1.2", "--group", "ff15::77"])
+        .start();
+    run.wait_for("echo: tcp and udp port 7");
+    for (bind, group) in [("10.77.0.1:0", "239.77.1.2:7"), ("[fd77::1]:0", "[ff15::77]:7")] {
+        let (from, bytes) = namespace.enter(|| {
+            let socket = UdpSocket::bind(bind).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+            let interface = nix::net::if_::if_nametoindex(Namespace::TAP).unwrap();
+            let group: std::net::SocketAddr = group.parse().unwrap();
+            let sockref = socket2::SockRef::from(&socket);
+            if group.is_ipv4() {
+                sockref.set_multicast_if_v4(&ixion_tests::HOST).unwrap();
+            } else {
+                sockref.set_multicast_if_v6(interface).unwrap();
+            }
+            let mut room = [0; 64];
+            // The guest's IPv6 address is its own only a second after it was asked for.
+            for _ in 0..40 {
+                socket.send_to(b"who listens?", group).unwrap();
+                if let Ok((count, from)) = socket.recv_from(&mut room) {
+                    return (from, room[..count].to_vec());
+                }
+            }
+            panic!("nobody in {group} answers");
+        });
+        assert_eq!(bytes, b"who listens?");
+        let expected = if from.is_ipv4() {
+            "10.77.0.2:7"
+        } else {
+            "[fd77::2]:7"
+        };
+        assert_eq!(from.to_string(), expected);
+    }
+    run.stop().assert_code(0);
+}
+
 #[test]
 fn arp_is_answered_for_its_own_address_only() {
     let namespace = Namespace::new().unwrap();

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use libix::{Error, Flow, Handler, Io, RecvBuf, Status, UdpPort};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 /// Echoes TCP streams and UDP datagrams.
@@ -15,6 +15,10 @@ struct Options {
     /// UDP port [default: the TCP port].
     #[arg(long)]
     udp_port: Option<u16>,
+
+    /// Take datagrams to this group in, too (repeatable).
+    #[arg(long, value_name = "ADDRESS")]
+    group: Vec<IpAddr>,
 
     /// Core to serve on; the dataplane has one so far.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=0))]
@@ -31,7 +35,10 @@ impl Handler for Echo {
         let port = self.0.port;
         let udp_port = self.0.udp_port.unwrap_or(port);
         io.listen(port)?;
-        io.udp_bind(udp_port)?;
+        let bound = io.udp_bind(udp_port)?;
+        for group in &self.0.group {
+            io.udp_join(bound, *group)?;
+        }
         let ports = if port == udp_port {
             format!("tcp and udp port {port}")
         } else {

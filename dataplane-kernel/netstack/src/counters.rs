@@ -27,6 +27,8 @@ counters! {
     rx_icmp,
     /// ICMPv6 messages, neighbour discovery's apart.
     rx_icmpv6,
+    /// IGMP messages.
+    rx_igmp,
     /// ARP packets.
     rx_arp,
     /// Messages of neighbour discovery.
@@ -71,6 +73,8 @@ counters! {
     rx_fragment_impossible,
     /// Dropped: a fragment for which there was no memory.
     rx_fragment_no_room,
+    /// Dropped: IGMP message malformed.
+    rx_igmp_malformed,
     /// Dropped: ICMP message malformed.
     rx_icmp_malformed,
     /// Dropped: UDP header malformed.
@@ -98,6 +102,8 @@ counters! {
     tx_icmp,
     /// Messages of neighbour discovery sent.
     tx_nd,
+    /// Reports to routers of the groups that are listened to.
+    tx_reports,
     /// ARP packets sent.
     tx_arp,
     /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.

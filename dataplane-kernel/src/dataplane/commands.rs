@@ -134,7 +134,19 @@ impl<N: Nic> Core<N> {
                 HandleKind::Udp,
                 stack.udp_bind(endpoint.ip(), endpoint.port, cookie),
             ),
-            Opcode::UdpUnbind => stack.udp_unbind(wire, id(command, HandleKind::Udp)?).map(nothing),
+            Opcode::UdpUnbind => stack
+                .udp_unbind(wire, time, id(command, HandleKind::Udp)?)
+                .map(nothing),
+            Opcode::UdpJoin | Opcode::UdpLeave => {
+                let socket = id(command, HandleKind::Udp)?;
+                let group = endpoint.ip().ok_or(Status::Invalid)?;
+                let changed = if opcode == Opcode::UdpJoin {
+                    stack.udp_join(time, socket, group)
+                } else {
+                    stack.udp_leave(time, socket, group)
+                };
+                changed.map(nothing)
+            }
             Opcode::TimerStart => made(
                 HandleKind::Timer,
                 stack.timer_start(time, Duration::from_nanos(command.len), cookie),

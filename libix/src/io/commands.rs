@@ -162,6 +162,32 @@ impl Io {
         .map(UdpPort)
     }
 
+    /// Takes datagrams to `group` in at this port, too; routers and switches are told.
+    ///
+    /// # Errors
+    /// `BadHandle`, `Invalid` if it is no group, `NotSupported` for IPv6 where there is none, `NoMemory` if the kernel's
+    /// table is full.
+    pub fn udp_join(&mut self, port: UdpPort, group: IpAddr) -> Result<(), Status> {
+        self.ask_about_group(Opcode::UdpJoin, port, group)
+    }
+
+    /// Takes them in no more.
+    ///
+    /// # Errors
+    /// `BadHandle`, or `Invalid` if it has not joined.
+    pub fn udp_leave(&mut self, port: UdpPort, group: IpAddr) -> Result<(), Status> {
+        self.ask_about_group(Opcode::UdpLeave, port, group)
+    }
+
+    fn ask_about_group(&mut self, opcode: Opcode, port: UdpPort, group: IpAddr) -> Result<(), Status> {
+        self.ask(|command| {
+            command.opcode = opcode as u16;
+            command.handle = port.0;
+            command.endpoint = local_endpoint(Some(group), 0);
+        })
+        .map(drop)
+    }
+
     /// Gives the port back. A stale handle is ignored.
     pub fn udp_unbind(&mut self, port: UdpPort) {
         self.handle_command(Opcode::UdpUnbind, port.0);

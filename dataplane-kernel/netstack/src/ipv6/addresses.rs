@@ -89,6 +89,11 @@ impl Addresses {
         self.list.iter().flatten().any(|address| holds(address.ip))
     }
 
+    /// All of them, of whatever state.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Ipv6Addr> + use<'_> {
+        self.list.iter().flatten().map(|address| address.ip)
+    }
+
     /// Another station has it.
     pub(super) fn give_up(&mut self, ip: Ipv6Addr) {
         for address in self.list.iter_mut().flatten() {

@@ -53,8 +53,8 @@ impl Stack {
     ///
     /// # Errors
     /// `BadHandle`.
-    pub fn udp_unbind<E: Env>(&mut self, _env: &mut E, id: Id) -> Result<(), Error> {
-        self.udp.unbind(id)
+    pub fn udp_unbind<E: Env>(&mut self, _env: &mut E, now: Instant, id: Id) -> Result<(), Error> {
+        self.udp.unbind(id, now)
     }
 
     /// Sends a datagram of `spans`; `UdpSent` with `cookie` follows.

@@ -62,6 +62,10 @@ impl Stack {
             let Some(src) = source_of(ipv6, question, now) else {
                 continue; // our address is gone: nobody waits for the answer
             };
+            if let Question::Probe(_) = question {
+                // RFC 4862 section 5.4.2: its group is joined before.
+                self.udp.groups_mut().tell_own(now);
+            }
             let way = self.way(src, question.destination(), question.station());
             self.send_nd(env, |out| match question {
                 Question::Probe(target) | Question::Neighbor { target, .. } => {

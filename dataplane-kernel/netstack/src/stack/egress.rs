@@ -35,6 +35,9 @@ impl Stack {
         if self.shared.neighbors.wants_to_ask() {
             self.ask_neighbors(env, now);
         }
+        if self.udp.groups().next_deadline().is_some_and(|at| at <= now) {
+            self.report_groups(env, now);
+        }
         if let Some(ipv6) = &self.shared.ipv6
             && ipv6.wants_to_ask(now)
         {

@@ -16,8 +16,12 @@ use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::icmpv4::{self, Message, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE};
 use crate::wire::ipv4::{self, Packet, Protocol};
 use crate::wire::tcp::{self, Flags, Segment};
-use crate::wire::{arp, udp};
+use crate::wire::{arp, igmp, udp};
 use crate::{BufId, Env, Instant, RxChecksum};
+use core::net::Ipv4Addr;
+
+/// All hosts of the link (RFC 1112 section 4).
+const ALL_HOSTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
 
 /// A received IPv4 packet with what its frame tells.
 struct Incoming<'a> {
@@ -42,6 +46,11 @@ pub(super) struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    /// To the stations of an IPv4 group (RFC 1112 section 6.4).
+    fn is_for_group_v4(&self) -> bool {
+        self.ether.starts_with(&[1, 0, 0x5e])
+    }
+
     /// To the stations of an IPv6 group (RFC 2464 section 7).
     fn is_for_group_v6(&self) -> bool {
         self.ether.starts_with(&[0x33, 0x33])
@@ -162,6 +171,10 @@ impl Stack {
             EtherType::Ipv6 if self.shared.ipv6.is_some() && (is_for_us || frame.is_for_group_v6()) => {
                 return self.receive_ipv6(env, now, frame);
             }
+            EtherType::Ipv4 if frame.is_for_group_v4() => {
+                let dst = station(frame.ether);
+                return self.receive_frame_v4(env, now, frame, dst);
+            }
             _ if !is_for_us => counters.rx_ethernet_not_ours += 1,
             EtherType::Arp => self.receive_arp(env, now, frame.payload),
             _ => counters.rx_ethernet_unknown_type += 1,
@@ -184,8 +197,15 @@ impl Stack {
         let packet = &incoming.packet;
         let route = &self.shared.interface.route;
         let counters = &mut self.shared.counters;
-        let destination = route.classify(packet.dst());
-        let refused = if !matches!(destination, Destination::Us | Destination::Broadcast) {
+        let takes = match route.classify(packet.dst()) {
+            // A host's address by the stations of a group is not heeded.
+            Destination::Us | Destination::Broadcast => {
+                incoming.ether[0] & 1 == 0 || incoming.ether[0] == 0xff
+            }
+            Destination::Multicast => packet.dst() == ALL_HOSTS || self.udp.groups().has(packet.dst().into()),
+            Destination::Other => false,
+        };
+        let refused = if !takes {
             &mut counters.rx_ipv4_not_ours
         } else if !route.is_legal_source(packet.src()) {
             &mut counters.rx_ipv4_bad_source
@@ -196,6 +216,10 @@ impl Stack {
             match packet.protocol() {
                 Protocol::Udp => return self.receive_udp(env, now, incoming),
                 Protocol::Icmp => return self.receive_icmp(env, now, incoming),
+                Protocol::Other(igmp::PROTOCOL) => {
+                    self.receive_igmp(now, packet.payload());
+                    return env.free_rx(incoming.buf);
+                }
                 Protocol::Tcp | Protocol::Other(_) => {
                     counters.rx_ipv4_unknown_protocol += 1;
                     self.send_unreachable(env, now, &incoming, PROTOCOL_UNREACHABLE);

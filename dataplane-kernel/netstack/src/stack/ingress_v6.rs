@@ -9,7 +9,7 @@ use crate::ipv6::{Ipv6, is_host};
 use crate::reassembly::{Fragment, Key};
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::Ports;
-use crate::udp::Refused;
+use crate::udp::{Groups, Refused};
 use crate::wire::ethernet;
 use crate::wire::icmpv6::{self, Error, Message};
 use crate::wire::ipv6::{self, Packet, Protocol};
@@ -41,7 +41,7 @@ impl Stack {
         };
         let (src, dst) = (packet.src(), packet.dst());
         let to_station = station(frame.ether) == self.station;
-        if !is_for_us(ipv6, dst, to_station) {
+        if !is_for_us(ipv6, self.udp.groups(), dst, to_station) {
             counters.rx_ipv6_not_ours += 1;
             return env.free_rx(frame.buf);
         }
@@ -236,7 +236,9 @@ impl Stack {
             Ok(Message::Discovery) => self.receive_discovery(env, now, &incoming, body),
             Ok(message) => {
                 self.shared.counters.rx_icmpv6 += 1;
-                if message == Message::EchoRequest {
+                if message == Message::ListenerQuery {
+                    self.receive_mld_query(now, packet.src(), packet.hop_limit(), body);
+                } else if message == Message::EchoRequest {
                     self.answer_echo_v6(env, now, &incoming, body);
                 } else if let Some(complaint) = Complaint::v6(&message) {
                     self.on_complaint(env, now, &complaint);
@@ -298,9 +300,9 @@ impl Stack {
 
 /// `true` for a packet to an address of ours that came to our station, or to a group of ours. A host's address by
 /// broadcast is not heeded.
-fn is_for_us(ipv6: &Ipv6, dst: Ipv6Addr, to_station: bool) -> bool {
+fn is_for_us(ipv6: &Ipv6, groups: &Groups, dst: Ipv6Addr, to_station: bool) -> bool {
     if dst.is_multicast() {
-        ipv6.is_in(dst)
+        ipv6.is_in(dst) || groups.has(dst.into())
     } else {
         to_station && ipv6.addresses.is_ours(dst)
     }

@@ -12,6 +12,9 @@ mod ingress_v6;
 /// Complaints about packets of ours.
 mod icmp_errors;
 
+/// Groups.
+mod groups;
+
 /// Fragments in.
 mod fragments;
 pub use fragments::WholePacket;

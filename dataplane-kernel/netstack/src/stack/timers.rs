@@ -66,6 +66,7 @@ impl Stack {
             self.shared.neighbors.next_deadline(),
             self.shared.ipv6.as_ref().and_then(Ipv6::next_deadline),
             self.reassembly.next_deadline(),
+            self.udp.groups().next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }

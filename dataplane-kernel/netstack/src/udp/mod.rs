@@ -5,6 +5,10 @@
 
 mod sends;
 
+/// Groups and who listens to them.
+mod groups;
+pub(crate) use groups::Groups;
+
 /// The way of a datagram.
 mod way;
 pub(crate) use way::Link;
@@ -73,6 +77,7 @@ pub(crate) struct Udp {
     held_buffers: u32,
     max_held_buffers: u32,
     sends: Sends,
+    groups: Groups,
     /// Of packets that leave in fragments.
     identifications: Identifications,
     /// Datagrams that a host refused: the socket, and who it was.
@@ -97,6 +102,7 @@ impl Udp {
             max_held_buffers: limits.held_buffers,
             sends: Sends::new(limits.sends),
             identifications,
+            groups: Groups::NONE,
             refusals: VecDeque::with_capacity(MAX_REFUSALS),
         }
     }
@@ -138,8 +144,9 @@ impl Udp {
     ///
     /// # Errors
     /// `BadHandle`.
-    pub(crate) fn unbind(&mut self, id: Id) -> Result<(), Error> {
+    pub(crate) fn unbind(&mut self, id: Id, now: Instant) -> Result<(), Error> {
         let port = self.local_port(id)?;
+        self.groups.leave_all(id, now);
         let index = self.by_port[usize::from(port)] - 1;
         self.by_port[usize::from(port)] = 0;
         let socket = &mut self.sockets[usize::from(index)];
@@ -177,7 +184,16 @@ impl Udp {
             return Err((Refused::PortClosed, buf));
         };
         let socket = &self.sockets[usize::from(index)];
-        if !socket.local.takes(address) {
+        let id = Id {
+            index: index.into(),
+            generation: socket.generation,
+        };
+        let takes = if address.is_multicast() {
+            self.groups.has_joined(id, address)
+        } else {
+            socket.local.takes(address)
+        };
+        if !takes {
             return Err((Refused::PortClosed, buf));
         }
         if self.held_buffers >= self.max_held_buffers {
@@ -185,10 +201,7 @@ impl Udp {
         }
         self.held_buffers += 1;
         self.received.push_back(Waiting {
-            socket: Id {
-                index: index.into(),
-                generation: socket.generation,
-            },
+            socket: id,
             cookie: socket.cookie,
             peer,
             buf,
@@ -264,6 +277,34 @@ impl Udp {
             way,
         };
         self.sends.push(destination, spans)
+    }
+
+    /// The socket listens to a group.
+    ///
+    /// # Errors
+    /// `BadHandle`, `Invalid` (no group), `NoMemory`.
+    pub(crate) fn join(&mut self, id: Id, group: IpAddr, now: Instant) -> Result<(), Error> {
+        self.local_port(id)?;
+        self.groups.join(id, group, now)
+    }
+
+    /// The socket listens to a group no more.
+    ///
+    /// # Errors
+    /// `BadHandle`, `Invalid` (it had not joined).
+    pub(crate) fn leave(&mut self, id: Id, group: IpAddr, now: Instant) -> Result<(), Error> {
+        self.local_port(id)?;
+        self.groups.leave(id, group, now)
+    }
+
+    /// All groups.
+    pub(crate) fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn groups_mut(&mut self) -> &mut Groups {
+        &mut self.groups
     }
 
     /// A number for a packet that leaves in fragments.

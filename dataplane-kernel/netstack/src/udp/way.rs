@@ -61,6 +61,7 @@ impl Link<'_> {
         let hop = match route.next_hop(remote) {
             NextHop::Neighbor(ip) => Hop::Neighbor(ip.into()),
             NextHop::Broadcast => Hop::Station(MacAddr::BROADCAST),
+            NextHop::Unreachable if remote.is_multicast() => Hop::Station(MacAddr::of_group(remote)),
             NextHop::Unreachable => return Err(Error::Unreachable),
         };
         let local = route.address();
@@ -97,6 +98,9 @@ impl Link<'_> {
 
     /// Hops it may go.
     pub(super) fn hop_limit(&self, way: &Way) -> u8 {
+        if way.ends.remote().is_multicast() {
+            return 1; // RFC 1112 section 6.1, RFC 3493 section 5.2
+        }
         match (&way.ends, &self.ipv6) {
             (Ends::V6 { .. }, Some(ipv6)) => ipv6.hop_limit,
             _ => TTL,

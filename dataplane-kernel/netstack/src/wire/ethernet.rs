@@ -2,7 +2,7 @@
 
 use super::{be16, put};
 use core::fmt;
-use core::net::Ipv6Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = 14;
@@ -14,6 +14,14 @@ pub struct MacAddr(pub [u8; 6]);
 impl MacAddr {
     /// All stations.
     pub const BROADCAST: MacAddr = MacAddr([0xff; 6]);
+
+    /// The stations of an IPv4 group (RFC 1112 section 6.4).
+    #[inline]
+    #[must_use]
+    pub const fn of_group(group: Ipv4Addr) -> MacAddr {
+        let [_, b, c, d] = group.octets();
+        MacAddr([1, 0, 0x5e, b & 0x7f, c, d])
+    }
 
     /// The stations of an IPv6 group (RFC 2464 section 7).
     #[inline]

@@ -208,6 +208,19 @@ impl Header {
         put(out, 10, checksum(out).to_be_bytes());
     }
 
+    /// The same with an option that follows it: the checksum covers both.
+    pub fn emit_with_option(&self, option: &[u8; 4], out: &mut [u8; HEADER_LEN]) {
+        self.emit(out);
+        out[0] += 1;
+        let total_len = self.payload_len.saturating_add(24);
+        put(out, 2, total_len.to_be_bytes());
+        put(out, 10, [0, 0]);
+        let mut sum = Sum::new();
+        sum.add_bytes(out);
+        sum.add_bytes(option);
+        put(out, 10, sum.finish().to_be_bytes());
+    }
+
     /// The sum that TCP and UDP checksums start from.
     #[inline]
     #[must_use]

@@ -19,6 +19,8 @@ pub mod ipv6_extensions;
 
 pub mod icmpv6;
 
+pub mod igmp;
+
 pub mod ndp;
 
 pub mod udp;

@@ -215,7 +215,7 @@ fn the_app_hears_that_a_udp_port_is_closed() {
         foreign[if v6 { 55 } else { 35 }] ^= 1;
         complain(&mut t, &foreign, if v6 { (1, 4) } else { (3, 3) }, 0);
         complain(&mut t, &frame, if v6 { (1, 4) } else { (3, 3) }, 0);
-        t.stack.udp_unbind(&mut t.driver, socket).unwrap();
+        t.stack.udp_unbind(&mut t.driver, t.now, socket).unwrap();
         t.no_event();
         t.end();
     }

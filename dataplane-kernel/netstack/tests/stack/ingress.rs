@@ -59,12 +59,12 @@ fn packets_for_others_or_from_nobody() {
     );
     dropped_as(
         |c| c.rx_ipv4_not_ours,
-        &udp_with(1, 2, b"x", |ip| ip.destination = [224, 0, 0, 1]),
+        &udp_with(1, 2, b"x", |ip| ip.destination = [224, 0, 0, 251]),
     );
     for source in [
         [0; 4],
         [127, 0, 0, 1],
-        [224, 0, 0, 1],
+        [224, 0, 0, 251],
         [255; 4],
         [10, 0, 0, 255],
         OUR_IP.octets(),

@@ -6,6 +6,7 @@
 mod arp;
 mod attacks;
 mod fragments;
+mod groups;
 mod harness;
 mod hostile;
 mod icmp;

@@ -240,7 +240,7 @@ fn ports_are_bound_once_and_chosen_where_none_is_named() {
     assert_eq!(t.stack.udp_bind(None, 0, SOCKET), Err(Error::NoMemory));
     let ports = [second, third].map(|id| t.stack.udp_local_port(id).unwrap());
     assert!(ports[0] != ports[1] && ports.iter().all(|port| *port >= 49152));
-    t.stack.udp_unbind(&mut t.driver, first).unwrap();
+    t.stack.udp_unbind(&mut t.driver, t.now, first).unwrap();
     assert_eq!(t.stack.udp_local_port(first), Err(Error::BadHandle));
     let again = bind(&mut t, 7);
     assert_ne!(again, first);
@@ -265,7 +265,7 @@ fn unbinding_drops_what_was_not_fetched() {
     for _ in 0..5 {
         t.inject(&udp(5000, 7, b"late"));
     }
-    t.stack.udp_unbind(&mut t.driver, socket).unwrap();
+    t.stack.udp_unbind(&mut t.driver, t.now, socket).unwrap();
     t.no_event();
     t.end();
 }

@@ -70,6 +70,10 @@ pub enum Opcode {
     TcpKeepalive = 18,
     /// Sets an option of `handle`: `address` is a [`super::FlowOption`], `len` its value.
     TcpSetOption = 19,
+    /// Datagrams to the group `endpoint` and the port of `handle` are for `handle`, too. Joining twice is joining once.
+    UdpJoin = 20,
+    /// They are no more; `Invalid` if it has not joined.
+    UdpLeave = 21,
 }
 
 impl Opcode {
@@ -97,6 +101,8 @@ impl Opcode {
             17 => Opcode::TimerCancel,
             18 => Opcode::TcpKeepalive,
             19 => Opcode::TcpSetOption,
+            20 => Opcode::UdpJoin,
+            21 => Opcode::UdpLeave,
             _ => return None,
         })
     }
@@ -140,7 +146,7 @@ mod tests {
         for number in 0..=u16::MAX {
             match Opcode::from_u16(number) {
                 Some(opcode) => assert_eq!(opcode as u16, number),
-                None => assert!(number > 19),
+                None => assert!(number > 21),
             }
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Dialogue {
     pub(crate) now: Instant,
     /// The peer answers ARP requests by itself.
     pub(crate) answers_arp: bool,
+    /// The test looks at the reports of groups, too.
+    pub(crate) hears_reports: bool,
     /// It speaks IPv6.
     speaks_v6: bool,
     numbers: HashMap<(u16, u16), Numbers>,
@@ -62,6 +64,7 @@ impl Dialogue {
             stack: Stack::new(config, now),
             now,
             answers_arp: true,
+            hears_reports: false,
             speaks_v6: false,
             numbers: HashMap::new(),
             frames: VecDeque::new(),
@@ -130,6 +133,9 @@ impl Dialogue {
     /// Takes the frames off the wire.
     pub(crate) fn collect(&mut self) {
         while let Some(frame) = self.driver.sent.pop_front() {
+            if !self.hears_reports && frames_v6::is_report(&frame) {
+                continue;
+            }
             if self.answers_arp && frames_v6::asks_for_peer(&frame) {
                 self.inject(&frames_v6::advertisement());
                 continue;

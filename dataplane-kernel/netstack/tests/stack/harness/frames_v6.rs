@@ -186,3 +186,8 @@ pub(crate) fn decode(frame: &[u8]) -> Option<Icmp> {
 pub(crate) fn asks_for_peer(frame: &[u8]) -> bool {
     frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&135) && frame[62..78] == PEER_IP6.octets()
 }
+
+/// A report of groups: ICMPv6 behind a router alert.
+pub(crate) fn is_report(frame: &[u8]) -> bool {
+    frame[12..14] == [0x86, 0xdd] && frame.get(20) == Some(&0) && frame.get(62) == Some(&143)
+}
