@@ -8,3 +8,6 @@ mod cards;
 
 /// What the machine's process may still do once it runs, and files for it.
 mod jail;
+
+/// Users who are not root.
+mod users;
