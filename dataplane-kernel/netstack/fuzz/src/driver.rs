@@ -1,13 +1,17 @@
-//! A driver of vectors. It never reads a payload: spans may be as wrong as an app can make them.
+//! A driver of vectors. A payload it is asked for is all zeros: spans may be as wrong as an app can make them.
 
-use netstack::{BufId, ChecksumOffload, Env, MAX_TX_SPANS, Span, TxTicket};
+use netstack::{BufId, ChecksumOffload, Env, LARGE_BYTES, MAX_TX_SPANS, Span, TxTicket, WholePacket};
 
 pub(crate) const BUFFERS: u32 = 64;
+/// Large buffers, whose numbers follow.
+pub(crate) const LARGE: u32 = 4;
 /// Room in the transmit ring.
 const RING: u32 = 8;
 
 pub(crate) struct Driver {
-    is_free: [bool; BUFFERS as usize],
+    is_free: [bool; (BUFFERS + LARGE) as usize],
+    large: Vec<Vec<u8>>,
+    zeros: Vec<u8>,
     header: [u8; 2048],
     /// Headers of the frames sent since they were last looked at, with what they carry.
     pub(crate) sent: Vec<(Vec<u8>, u32)>,
@@ -19,7 +23,9 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new() -> Self {
         Driver {
-            is_free: [true; BUFFERS as usize],
+            is_free: [true; (BUFFERS + LARGE) as usize],
+            large: vec![vec![0; LARGE_BYTES]; LARGE as usize],
+            zeros: vec![0; LARGE_BYTES],
             header: [0; 2048],
             sent: Vec::new(),
             committed: u32::MAX - 3,
@@ -29,9 +35,19 @@ impl Driver {
 
     /// A buffer for a frame.
     pub(crate) fn take(&mut self) -> Option<BufId> {
-        let index = self.is_free.iter().position(|is_free| *is_free)?;
-        self.is_free[index] = false;
-        Some(BufId(u32::try_from(index).unwrap_or(u32::MAX)))
+        self.take_from(0, BUFFERS)
+    }
+
+    fn take_from(&mut self, first: u32, count: u32) -> Option<BufId> {
+        let free = (first..first + count).find(|index| self.is_free[*index as usize])?;
+        self.is_free[free as usize] = false;
+        Some(BufId(free))
+    }
+
+    /// What was put together of fragments.
+    pub(crate) fn whole(&self, whole: &WholePacket) -> Vec<u8> {
+        let buffer = &self.large[(whole.buf().0 - BUFFERS) as usize];
+        buffer[usize::from(whole.offset())..][..usize::from(whole.len())].to_vec()
     }
 
     /// The device lets go of so many frames.
@@ -75,7 +91,16 @@ impl Env for Driver {
         *is_free = true;
     }
 
-    fn bytes(&self, _: Span) -> &[u8] {
-        unreachable!("the device computes checksums")
+    fn alloc_large(&mut self) -> Option<BufId> {
+        self.take_from(BUFFERS, LARGE)
+    }
+
+    fn large(&mut self, buf: &BufId) -> &mut [u8] {
+        assert!(!self.is_free[buf.0 as usize], "buffer {} is free", buf.0);
+        &mut self.large[(buf.0 - BUFFERS) as usize]
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        &self.zeros[..span.len as usize]
     }
 }

@@ -152,8 +152,10 @@ pub(crate) fn arp(input: &mut Input<'_>) -> Vec<u8> {
 
 /// Anything but TCP.
 pub(crate) fn other(input: &mut Input<'_>) -> Vec<u8> {
-    match input.below(6) {
+    match input.below(8) {
         0 | 1 => datagram(input),
+        6 => of_ipv6(input),
+        7 => fragment(input),
         2 => icmp(8, 0, input.bytes(64)),
         3 => {
             let kind = input.one_of(&[0x0800, 0x0806, 0x86dd, 0x8100, 0x0842]);
@@ -165,6 +167,63 @@ pub(crate) fn other(input: &mut Input<'_>) -> Vec<u8> {
         }
         _ => arp(input),
     }
+}
+
+/// Our address on the network of IPv6; peers differ in the last byte.
+pub(crate) const OUR_IP6: [u8; 16] = [0xfd, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// A packet of IPv6 with this next header, from a host.
+fn ipv6(host: u8, next: u8, content: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(content.len()).unwrap_or(u16::MAX);
+    let mut source = OUR_IP6;
+    source[15] = host;
+    let mut packet = vec![0x60, 0, 0, 0];
+    packet.extend_from_slice(&len.to_be_bytes());
+    packet.extend_from_slice(&[next, hop_limit(next)]);
+    packet.extend_from_slice(&source);
+    packet.extend_from_slice(&OUR_IP6);
+    packet.extend_from_slice(content);
+    ethernet(0x86dd, &packet)
+}
+
+/// Neighbour discovery is heeded with 255 only.
+fn hop_limit(next: u8) -> u8 {
+    if next == 58 { 255 } else { 64 }
+}
+
+/// A packet of IPv6 with extension headers, or neighbour discovery, or anything.
+pub(crate) fn of_ipv6(input: &mut Input<'_>) -> Vec<u8> {
+    let host = input.one_of(&[2, 2, 3, 1, 9]);
+    let next = input.one_of(&[0, 6, 17, 43, 44, 58, 58, 59, 60, 253]);
+    ipv6(host, next, input.bytes(255))
+}
+
+/// A fragment, of one of a few packets of a few hosts, so that some meet.
+pub(crate) fn fragment(input: &mut Input<'_>) -> Vec<u8> {
+    let (host, identification) = (input.one_of(&[2, 3, 4, 5, 6]), input.byte() & 3);
+    let at = u16::from(input.byte() & 31) * input.one_of(&[1, 1, 2, 8, 184, 264]);
+    let has_more = u16::from(input.byte() < 150);
+    let protocol = input.one_of(&[UDP, UDP, TCP, ICMP, 58]);
+    let mut data = vec![0; input.one_of(&[8, 16, 64, 512, 1472, 5, 0])];
+    if at == 0 && data.len() >= 8 {
+        let len = input.half().to_be_bytes();
+        data[..8].copy_from_slice(&[0, 9, 0, 7, len[0], len[1], 0, 0]);
+    } else if let Some(first) = data.first_mut() {
+        *first = input.byte() & 1;
+    }
+    if input.byte() & 1 == 0 {
+        let mut frame = ipv4(protocol, &data);
+        frame[19] = identification;
+        frame[20..22].copy_from_slice(&(at & 0x1fff | has_more << 13).to_be_bytes());
+        frame[29] = host;
+        fix_header_checksum(&mut frame);
+        return frame;
+    }
+    let mut content = vec![protocol, 0];
+    content.extend_from_slice(&(at << 3 | has_more).to_be_bytes());
+    content.extend_from_slice(&[0, 0, 0, identification]);
+    content.extend_from_slice(&data);
+    ipv6(host, 44, &content)
 }
 
 /// Changes bytes here and there; mostly the header's checksum is right afterwards.

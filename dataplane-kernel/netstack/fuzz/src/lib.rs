@@ -1,7 +1,7 @@
 //! Entry points for fuzzing, all with one signature: bytes in, and a panic if something is wrong. libFuzzer calls them
 //! (`fuzz_targets`, by `./run`), and so does a test of fixed length that mutates the corpora (`tests/corpora.rs`).
 //!
-//! [`ingress`] and [`commands`] read the bytes as a program for a [`world::World`]: a stack with flows, its driver, and an
+//! [`ingress`], [`fragments`] and [`commands`] read the bytes as a program for a [`world::World`]: a stack with flows, its driver, and an
 //! app, in virtual time.
 #![forbid(unsafe_code)]
 
@@ -43,6 +43,24 @@ pub fn commands(bytes: &[u8]) {
             world.call(&mut input);
         }
         world.answer(&mut input);
+        world.turn(&mut input);
+    }
+    world.end();
+}
+
+/// Fragments of either family that may make packets together, or not.
+pub fn fragments(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mut world = World::new(input.byte() | 8);
+    // Until our address of IPv6 is known to be nobody else's.
+    for _ in 0..3 {
+        world.wait_ms(1000);
+    }
+    while !input.is_empty() {
+        for _ in 0..=input.below(8) {
+            world.inject_fragment(&mut input);
+        }
+        world.behave(&mut input);
         world.turn(&mut input);
     }
     world.end();

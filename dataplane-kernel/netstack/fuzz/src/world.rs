@@ -1,9 +1,9 @@
 //! A small stack, its driver, its app, and what its peers know of it.
 
-use crate::driver::{BUFFERS, Driver};
+use crate::driver::{BUFFERS, Driver, LARGE};
 use crate::frame::{self, ACK, FIN, OUR_IP, OUR_MAC, RST, SYN, Segment};
 use crate::input::Input;
-use netstack::{Config, Event, Id, Instant, RxChecksum, Span, Stack};
+use netstack::{Config, Event, Id, Instant, Ipv6Config, RxChecksum, Span, Stack};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -32,11 +32,16 @@ impl World {
     pub(crate) fn new(choice: u8) -> Self {
         let mut config = Config::new(OUR_MAC, OUR_IP.into(), 24);
         config.gateway = (choice & 1 != 0).then_some(Ipv4Addr::new(10, 0, 0, 254));
+        config.ipv6 = (choice & 8 != 0).then(|| Ipv6Config {
+            address: Some((frame::OUR_IP6.into(), 64)),
+            gateway: None,
+            autoconfigure: choice & 16 != 0,
+        });
         config.max_flows = 8;
         config.max_listeners = 3;
         config.max_udp_sockets = 3;
         config.max_timers = 3;
-        config.rx_buffers = BUFFERS;
+        config.rx_buffers = BUFFERS + LARGE;
         config.rx_reserve = 8;
         config.udp_held_buffers = 12;
         config.udp_sends = 6;
@@ -76,6 +81,11 @@ impl World {
         self.frames_in += 1;
         self.stack
             .receive(&mut self.driver, self.now, buf, frame, 12, checksum);
+        while let Some(whole) = self.stack.poll_whole() {
+            let bytes = self.driver.whole(&whole);
+            self.stack
+                .receive_whole(&mut self.driver, self.now, whole, &bytes);
+        }
     }
 
     /// One frame: an opening, an answer that is right or nearly so, or anything else; bent or not.
@@ -105,6 +115,18 @@ impl World {
             RxChecksum::Unknown
         };
         self.receive(&frame, checksum);
+    }
+
+    /// One fragment; now and then anything else.
+    pub(crate) fn inject_fragment(&mut self, input: &mut Input<'_>) {
+        let mut frame = frame::fragment(input);
+        if input.byte() < 20 {
+            frame::bend(&mut frame, input);
+        }
+        self.receive(&frame, RxChecksum::Good);
+        if input.byte() < 10 {
+            self.inject(input);
+        }
     }
 
     fn some_seen(&self, input: &mut Input<'_>) -> Option<(Vec<u8>, u32)> {
@@ -291,6 +313,15 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Time passes, and everything leaves.
+    pub(crate) fn wait_ms(&mut self, ms: u64) {
+        self.now = self.now.after_ns(ms * 1_000_000);
+        self.stack.on_timer(&mut self.driver, self.now);
+        self.stack.flush(&mut self.driver, self.now);
+        self.driver.finish(u32::MAX);
+        self.driver.sent.clear();
     }
 
     /// Time passes, the device works, frames leave.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 
 /// Mutations of each target: some seconds' worth.
-const MUTATIONS: u32 = 50_000;
+const MUTATIONS: u32 = 30_000;
 
 #[test]
 fn parsers() {
@@ -15,6 +15,11 @@ fn parsers() {
 #[test]
 fn ingress() {
     run("ingress", netstack_fuzz::ingress, MUTATIONS);
+}
+
+#[test]
+fn fragments() {
+    run("fragments", netstack_fuzz::fragments, MUTATIONS);
 }
 
 #[test]
