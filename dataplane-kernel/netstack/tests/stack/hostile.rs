@@ -1,12 +1,15 @@
 //! Rubbish from the wire and from the app. A live stack survives it without a panic, and leaks nothing.
 
-use crate::harness::driver::{Driver, FRAME_OFFSET};
+use crate::harness::driver::{Driver, FRAME_OFFSET, LARGE};
+use crate::harness::frames_v6::{self, ALL_NODES, OUR_IP6, PEER_IP6};
 use crate::harness::random::{Random, seeds};
 use crate::harness::segment::{ACK, FIN, OUR_PORT, PEER_PORT, RST, SYN, Segment, syn};
 use crate::harness::{OUR_IP, OUR_MAC, frames};
+use etherparse::IpNumber;
 use netstack::checksum::checksum;
-use netstack::{Config, Event, Id, Instant, RxChecksum, Stack};
-use std::net::SocketAddr;
+use netstack::wire::icmpv6::set_checksum;
+use netstack::{Config, Event, Id, Instant, Ipv6Config, RxChecksum, Stack};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// The app's side: whatever it has heard of, and much that it has not.
@@ -29,7 +32,12 @@ impl Chaos {
         config.max_listeners = 3;
         config.max_udp_sockets = 4;
         config.max_timers = 4;
-        config.rx_buffers = 64;
+        config.rx_buffers = 64 + LARGE;
+        config.ipv6 = Some(Ipv6Config {
+            autoconfigure: true,
+            ..frames_v6::fixed()
+        });
+        config.max_ipv6_pairs = 4;
         config.rx_reserve = 8;
         config.udp_held_buffers = 16;
         config.udp_sends = 8;
@@ -40,7 +48,7 @@ impl Chaos {
         config.tcp.time_wait = Duration::from_secs(2);
         config.tcp.max_time_wait = 4;
         let now = Instant(1 << 40);
-        let mut driver = Driver::new(config.rx_buffers, 8);
+        let mut driver = Driver::new(config.rx_buffers - LARGE, 8);
         driver.memory = vec![0x61; 4096];
         let mut stack = Stack::new(config, now);
         stack.tcp_listen(None, OUR_PORT, 8, 1).unwrap();
@@ -66,13 +74,33 @@ impl Chaos {
                 frames::arp_request(),
                 frames::echo_request(1, 1, b"x"),
                 frames::udp(9, 7, b"data"),
+                frames_v6::solicitation(PEER_IP6, OUR_IP6),
+                frames_v6::udp(BETWEEN, (9, 7), b"data"),
+                router_advertisement(),
+                fragment(false, 0, true),
+                fragment(true, 0, true),
+                frames_v6::icmp((PEER_IP6, ALL_NODES), 130, 0, [0; 4], &[0; 20]),
+                frames_v6::packet(
+                    BETWEEN,
+                    0,
+                    &[&[60, 0, 5, 2, 0, 0, 1, 0, 43, 0, 1, 4][..], &[0; 20]].concat(),
+                ),
             ],
         }
     }
 
     /// A frame that makes some sense, on a connection of ours if there is one.
     fn sensible(&mut self) -> Vec<u8> {
-        match self.random.below(8) {
+        match self.random.below(13) {
+            8 => frames_v6::udp(BETWEEN, (9, 7), b"data"),
+            9 => frames_v6::advertisement(),
+            10 => syn().encode_v6(self.random.number32(), 0),
+            11 => {
+                let at = 8 * usize::from(self.random.byte() % 16);
+                let (v6, more) = (self.random.chance(50), self.random.chance(70));
+                fragment(v6, at, more)
+            }
+            12 => router_advertisement(),
             0 => frames::udp(9, 7, b"data"),
             1 => frames::arp_reply(),
             2 => frames::echo_request(1, 2, b"ping"),
@@ -129,7 +157,13 @@ impl Chaos {
                 _ => frame.truncate(at),
             }
         }
-        if frame.len() >= 34 && self.random.chance(70) {
+        if frame.len() > 62 && frame[12..14] == [0x86, 0xdd] {
+            let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&frame[at..at + 16]).unwrap());
+            let (src, dst) = (address(22), address(38));
+            if frame[20] == 58 && self.random.chance(70) {
+                set_checksum(&mut frame[54..], src, dst);
+            }
+        } else if frame.len() >= 34 && self.random.chance(70) {
             frame[..6].copy_from_slice(&OUR_MAC.0);
             frame[24..26].fill(0);
             let header_len = (usize::from(frame[14] & 15) * 4).clamp(20, frame.len() - 14);
@@ -162,6 +196,14 @@ impl Chaos {
         };
         self.stack
             .receive(&mut self.driver, self.now, buf, &frame, FRAME_OFFSET, checksum);
+        while let Some(whole) = self.stack.poll_whole() {
+            let bytes = self
+                .driver
+                .view(whole.buf(), whole.offset(), whole.len())
+                .to_vec();
+            self.stack
+                .receive_whole(&mut self.driver, self.now, whole, &bytes);
+        }
     }
 
     fn poll(&mut self) {
@@ -198,10 +240,25 @@ impl Chaos {
             address: random.below(1024),
             len: len.min(3000),
         };
-        let remote: SocketAddr = ["10.0.0.2:40000", "10.0.0.9:9", "192.0.2.1:1", "[::1]:1"][random.index(4)]
-            .parse()
-            .unwrap();
-        match random.below(16) {
+        let remote: SocketAddr = [
+            "10.0.0.2:40000",
+            "10.0.0.9:9",
+            "192.0.2.1:1",
+            "[::1]:1",
+            "[fd00:0:0:1::2]:40000",
+            "[2001:db8::1]:7",
+            "239.1.2.3:7",
+            "[ff15::7]:7",
+        ][random.index(8)]
+        .parse()
+        .unwrap();
+        let first = Id {
+            index: 0,
+            generation: 0,
+        };
+        match random.below(18) {
+            16 => drop(stack.udp_join(now, first, remote.ip())),
+            17 => drop(stack.udp_leave(now, first, remote.ip())),
             0 => drop(
                 stack
                     .tcp_connect(driver, now, remote, None, None, 3)
@@ -215,17 +272,7 @@ impl Chaos {
             10 => drop(stack.tcp_abort(driver, now, id)),
             11 => drop(stack.rx_done(driver, now, random.number32() % 80)),
             12 => drop(stack.tcp_keepalive(now, id, Some(Duration::from_millis(random.scaled(5000))))),
-            13 => drop(stack.udp_send(
-                driver,
-                now,
-                Id {
-                    index: 0,
-                    generation: 0,
-                },
-                remote,
-                &[span],
-                5,
-            )),
+            13 => drop(stack.udp_send(driver, now, first, remote, &[span, span], 5)),
             14 => drop(
                 stack
                     .timer_start(now, Duration::from_micros(random.scaled(1 << 40)), 6)
@@ -267,7 +314,7 @@ impl Chaos {
                     self.stack.tcp_reject(&mut self.driver, self.now, flow).unwrap();
                 }
             }
-            for index in 0..64 {
+            for index in 0..64 + LARGE {
                 let _ = self.stack.rx_done(&mut self.driver, self.now, index);
             }
             self.stack.flush(&mut self.driver, self.now);
@@ -283,6 +330,35 @@ impl Chaos {
         assert_eq!(self.driver.buffers_out(), 0, "{counters:?}");
         assert_eq!((counters.flows, counters.send_spans), (0, 0), "{counters:?}");
     }
+}
+
+const BETWEEN: (Ipv6Addr, Ipv6Addr) = (PEER_IP6, OUR_IP6);
+
+/// Of a datagram to our port, 8 bytes from `at` on.
+fn fragment(v6: bool, at: usize, more: bool) -> Vec<u8> {
+    let data = [0, 9, 0, 7, 0, 16, 0, 0];
+    let place = u16::try_from(at).unwrap();
+    if v6 {
+        let [high, low] = (place | u16::from(more)).to_be_bytes();
+        let header = [17, 0, high, low, 0, 0, 0, 1];
+        return frames_v6::packet(BETWEEN, 44, &[header, data].concat());
+    }
+    frames::ipv4(IpNumber::UDP, &data, |ip| {
+        (ip.dont_fragment, ip.more_fragments) = (false, more);
+        ip.fragment_offset = (place / 8).try_into().unwrap();
+    })
+}
+
+/// A router with a prefix for addresses and a link that is narrow.
+fn router_advertisement() -> Vec<u8> {
+    let router = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    let prefix = [
+        &[3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 7, 8, 0, 0, 0, 0][..],
+        &[0x20, 1, 0xd, 0xb8],
+        &[0; 12],
+    ];
+    let body = [&[0; 8][..], &[5, 1, 0, 0, 0, 0, 5, 0], &prefix.concat()].concat();
+    frames_v6::icmp((router, ALL_NODES), 134, 0, [64, 0, 7, 8], &body)
 }
 
 #[test]
