@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// One short round, and smaller tables
     #[arg(long)]
     quick: bool,
+    /// How often each figure is taken, unless it has to be quick
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
     /// Put the tables into this file, between its markers
     #[arg(long)]
     write: Option<PathBuf>,
@@ -49,7 +52,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let (rounds, milliseconds) = if options.quick { (1, 200) } else { (3, 1000) };
+    let (rounds, milliseconds) = if options.quick {
+        (1, 200)
+    } else {
+        (options.rounds, 1000)
+    };
     let rows = rows(options.quick);
     let mut found: BTreeMap<(Row, Column), Vec<f64>> = BTreeMap::new();
     let mut gave_up: Vec<(Load, Column)> = Vec::new();
