@@ -38,6 +38,8 @@ pub enum SelfTest {
     DoubleFault,
     /// A recursion without end.
     StackOverflow,
+    /// A card that is pointed at this address, outside the machine's memory.
+    ForeignDma(GuestPhys),
 }
 
 /// What the launcher wants.
@@ -171,7 +173,10 @@ impl Settings {
                 self.watchdog = Duration::from_secs(seconds.into());
             }
             cmdline::SELFTEST => {
-                self.self_test = Some(self_test(value).ok_or("panic, fault, doublefault or stackoverflow")?);
+                self.self_test = Some(
+                    self_test(value)
+                        .ok_or("panic, fault, doublefault, stackoverflow or foreigndma:ADDRESS")?,
+                );
             }
             _ => return Err("an unknown key"),
         }
@@ -207,7 +212,7 @@ fn self_test(value: &str) -> Option<SelfTest> {
         "fault" => Some(SelfTest::Fault),
         "doublefault" => Some(SelfTest::DoubleFault),
         "stackoverflow" => Some(SelfTest::StackOverflow),
-        _ => None,
+        _ => hexadecimal(value.strip_prefix("foreigndma:")?).map(SelfTest::ForeignDma),
     }
 }
 
@@ -265,6 +270,10 @@ mod tests {
         assert_eq!(ordered("selftest=fault"), Some(SelfTest::Fault));
         assert_eq!(ordered("selftest=doublefault"), Some(SelfTest::DoubleFault));
         assert_eq!(ordered("selftest=stackoverflow"), Some(SelfTest::StackOverflow));
+        assert_eq!(
+            ordered("selftest=foreigndma:0x123000"),
+            Some(SelfTest::ForeignDma(GuestPhys(0x12_3000)))
+        );
     }
 
     #[test]

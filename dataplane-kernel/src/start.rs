@@ -10,7 +10,8 @@ use crate::mem::mbuf::Pool;
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
 use crate::nic::{Nic, e1000e, virtio_net};
-use crate::settings::{Ip6, Settings};
+use crate::panic::self_test;
+use crate::settings::{Ip6, SelfTest, Settings};
 use crate::user::image::LoadError;
 use crate::user::random::Random;
 use crate::user::{Process, Program};
@@ -96,7 +97,10 @@ struct Parts {
 /// Takes the first NIC that there is a driver for. From here on, all of the dataplane is compiled for that NIC.
 fn run(boot: BootInfo) -> Result<Outcome, StartError> {
     let mut parts = parts(boot)?;
-    let region = parts.pool.region();
+    let region = match parts.settings.self_test {
+        Some(SelfTest::ForeignDma(at)) => parts.pool.region().misplaced(at),
+        _ => parts.pool.region(),
+    };
     let mut config = Ports::take().ok_or(StartError::NoNic)?;
     let all = scan(&mut config);
     let (at, card) = card::first(&all).ok_or(StartError::NoNic)?;
@@ -141,6 +145,9 @@ fn serve(nic: impl Nic, parts: Parts) -> Result<Outcome, StartError> {
         file,
         settings,
     } = parts;
+    if let Some(SelfTest::ForeignDma(at)) = settings.self_test {
+        self_test::foreign_dma(nic, pool, at);
+    }
     let stack = stack(&nic, &pool, &settings, &mut random)?;
     let io = io_area(&mut frames, &nic, &pool, &settings)?;
     // The process comes last: what is left of memory is the app's.

@@ -120,6 +120,21 @@ pub fn icmp(namespace: &Namespace) -> Socket {
     socket
 }
 
+/// A socket in `namespace` that sees every frame of this Ethernet protocol that comes out of a machine.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn frames(namespace: &Namespace, protocol: u16) -> Socket {
+    let protocol = Protocol::from(i32::from(protocol.to_be()));
+    let socket = namespace
+        .enter(|| Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).expect("root may have one"));
+    socket
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .expect("a valid timeout");
+    socket
+}
+
 /// One echo request to `address` with `payload`; fails unless the reply carries the same (RFC 792).
 ///
 /// # Panics

@@ -42,6 +42,11 @@ impl Region {
         Region { base, phys, count }
     }
 
+    /// The same buffers, for a device that is to look for them elsewhere.
+    pub fn misplaced(self, phys: GuestPhys) -> Self {
+        Region { phys, ..self }
+    }
+
     /// `len` bytes at `offset` of a buffer, or as many of them as lie inside it. None at all of a buffer that does not
     /// exist.
     #[inline]

@@ -1,14 +1,29 @@
-//! Mistakes on purpose, ordered on the command line: end-to-end tests see by them that ring 0 ends as it should.
+//! Mistakes on purpose, ordered on the command line: end-to-end tests see by them that ring 0 ends as it should, and
+//! that the machine's walls hold.
 
-use crate::arch::image;
+use crate::arch::{image, tsc};
 use crate::mem::frames::Frames;
-use crate::mem::{PAGE_BYTES, paging};
+use crate::mem::mbuf::Pool;
+use crate::mem::{GuestPhys, PAGE_BYTES, paging};
+use crate::nic::Nic;
 use crate::settings::SelfTest;
 use core::hint::black_box;
+use netstack::{ChecksumOffload, Span};
 
-/// Makes the mistake; it does not return.
+/// How long a card is left pointed at foreign memory, in nanoseconds.
+const FOREIGN_DMA_NS: u64 = 4_000_000_000;
+
+/// How many bytes the card is to read there.
+const FOREIGN_BYTES: u32 = 1024;
+
+/// Frames for nobody: to all stations, of the protocol that IEEE 802 leaves to experiments.
+const EXPERIMENT: [u8; 14] = [
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x88, 0xb5,
+];
+
+/// Makes the mistake, and does not return, unless it needs a card: then [`foreign_dma`] makes it.
 #[inline(never)]
-pub fn make(mistake: SelfTest, frames: &mut Frames) -> ! {
+pub fn make(mistake: SelfTest, frames: &mut Frames) {
     log::warn!("self test: {mistake:?}");
     match mistake {
         SelfTest::Panic => {}
@@ -22,8 +37,34 @@ pub fn make(mistake: SelfTest, frames: &mut Frames) -> ! {
         SelfTest::StackOverflow => {
             recurse(0);
         }
+        SelfTest::ForeignDma(_) => return,
     }
     panic!("the mistake ordered: {mistake:?}");
+}
+
+/// Lets the card read and write at `at`: it sends frames from there, and the buffers it was opened with lie there too.
+pub fn foreign_dma(mut nic: impl Nic, mut pool: Pool, at: GuestPhys) -> ! {
+    let payload = [Span {
+        address: at.0,
+        len: FOREIGN_BYTES,
+    }];
+    let (mut sent, mut received) = (0, 0);
+    let until = tsc::now_ns() + FOREIGN_DMA_NS;
+    while tsc::now_ns() < until {
+        nic.refill(&mut pool);
+        if nic.tx_idle()
+            && let Some(room) = nic.begin_tx()
+        {
+            room[..EXPERIMENT.len()].copy_from_slice(&EXPERIMENT);
+            nic.commit_tx(EXPERIMENT.len(), &payload, ChecksumOffload::Complete);
+            sent += 1;
+        }
+        nic.kick();
+        received += nic.poll_rx(64, &mut |frame| pool.free(frame.buf));
+        nic.reclaim_tx();
+    }
+    nic.stop();
+    panic!("foreign DMA at {at:?}: {sent} frames sent, {received} received");
 }
 
 #[inline(never)]

@@ -19,13 +19,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// File systems: what, where, of which kind.
-const MOUNTS: [(&str, &str, &str); 6] = [
+const MOUNTS: [(&str, &str, &str); 7] = [
     ("proc", "/proc", "proc"),
     ("sys", "/sys", "sysfs"),
     ("dev", "/dev", "devtmpfs"),
     ("run", "/run", "tmpfs"),
     ("huge", "/dev/hugepages", "hugetlbfs"),
     ("security", "/sys/kernel/security", "securityfs"),
+    ("debug", "/sys/kernel/debug", "debugfs"),
 ];
 
 /// Where programs are looked for.

@@ -51,8 +51,10 @@ pub struct Nic {
     /// The address of whoever has the card.
     pub own: Ipv4Addr,
     device: &'static str,
-    mac: &'static str,
-    tap: &'static str,
+    /// Its MAC address.
+    pub mac: &'static str,
+    /// The tap that its wire leads to.
+    pub tap: &'static str,
 }
 
 /// Intel's 82574L.
@@ -87,6 +89,13 @@ const BOOT_TIME: Duration = Duration::from_secs(180);
 const RESET_TIME: Duration = Duration::from_secs(60);
 
 impl Nic {
+    /// All stations on its network.
+    #[must_use]
+    pub fn broadcast(&self) -> Ipv4Addr {
+        let [a, b, c, _] = self.own.octets();
+        Ipv4Addr::new(a, b, c, 255)
+    }
+
     /// Its slot on the root bus, the middle of its address.
     fn slot(&self) -> &'static str {
         self.address.trim_start_matches("0000:00:").trim_end_matches(".0")
@@ -141,7 +150,7 @@ impl Lab {
         let console = Stream::of(stderr.context("it is piped")?);
         let wire = Wire::new(stdin.context("it is piped")?, stdout.context("it is piped")?);
         wire.news
-            .recv_timeout(BOOT_TIME)
+            .within(BOOT_TIME)
             .with_context(|| format!("it does not boot; its console:\n{}", console.text()))?;
         Ok(Lab {
             wire,
@@ -154,11 +163,11 @@ impl Lab {
     /// Ends all processes and gives the cards back to their drivers; `false` if the lab does not answer.
     fn reset(&self) -> bool {
         self.wire.send(&Request::KillAll, &[]);
-        if self.wire.news.recv_timeout(RESET_TIME).is_err() {
+        if self.wire.news.within(RESET_TIME).is_err() {
             return false;
         }
         let seen = self.wire.start(&["sh", "-c", include_str!("reset.sh")]);
-        seen.ended.recv_timeout(RESET_TIME) == Ok(0)
+        seen.ended.within(RESET_TIME) == Ok(0)
     }
 
     /// The network on the other side of the cards.
@@ -231,6 +240,9 @@ fn network() -> Result<Namespace> {
     let namespace = Namespace::without_tap()?;
     for nic in &NICS {
         namespace.add_tap(nic.tap, nic.client)?;
+        // Whoever answers has two emulators below: three seconds are too few on a machine with other things to do.
+        let solicitations = format!("/proc/sys/net/ipv4/neigh/{}/mcast_solicit", nic.tap);
+        namespace.enter(|| std::fs::write(solicitations, "20"))?;
     }
     Ok(namespace)
 }

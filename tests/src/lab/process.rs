@@ -35,7 +35,7 @@ impl<'lab> Process<'lab> {
             what: words.join(" "),
             pid: 0,
         };
-        match process.seen.started.recv_timeout(PATIENCE) {
+        match process.seen.started.within(PATIENCE) {
             Ok(pid) => process.pid = pid,
             Err(_) => process.fail("it was not started"),
         }
@@ -93,7 +93,16 @@ impl<'lab> Process<'lab> {
     /// If it does not.
     #[must_use]
     pub fn finish(self) -> Ended {
-        match self.seen.ended.recv_timeout(PATIENCE) {
+        self.finish_within(PATIENCE)
+    }
+
+    /// Waits so long until it has ended by itself.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[must_use]
+    pub fn finish_within(self, patience: Duration) -> Ended {
+        match self.seen.ended.within(patience) {
             Ok(code) => Ended {
                 code,
                 stdout: self.seen.stdout.text(),
@@ -107,11 +116,15 @@ impl<'lab> Process<'lab> {
 
     /// Fails the test, with all there is to know.
     pub(crate) fn fail(&self, problem: &str) -> ! {
+        let threads = self.wire.start(&["sh", "-c", include_str!("threads.sh")]);
+        // What there is of it will do.
+        let _ = threads.ended.within(Duration::from_secs(20));
         panic!(
-            "{}: {problem}\n--- stdout\n{}\n--- stderr\n{}\n--- the lab's console\n{}",
+            "{}: {problem}\n--- stdout\n{}\n--- stderr\n{}\n--- the lab's threads\n{}\n--- its console\n{}",
             self.what,
             self.seen.stdout.text(),
             self.seen.stderr.text(),
+            threads.stdout.text(),
             self.console.text()
         )
     }

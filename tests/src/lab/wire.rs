@@ -5,8 +5,9 @@ use crate::output::Stream;
 use std::collections::HashMap;
 use std::io::BufReader;
 use std::process::{ChildStdin, ChildStdout};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The port, seen from the harness.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub(crate) struct Wire {
     requests: Mutex<ChildStdin>,
     desk: Arc<Mutex<Desk>>,
     /// Told when the lab is ready, and when all is killed; disconnected when it is gone.
-    pub(crate) news: Receiver<()>,
+    pub(crate) news: Awaited<()>,
 }
 
 /// Who waits for what.
@@ -41,8 +42,23 @@ pub(crate) struct Seen {
     pub(crate) number: u32,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
-    pub(crate) started: Receiver<i32>,
-    pub(crate) ended: Receiver<i32>,
+    pub(crate) started: Awaited<i32>,
+    pub(crate) ended: Awaited<i32>,
+}
+
+/// News that come, or the knowledge that none will.
+#[derive(Debug)]
+pub(crate) struct Awaited<T>(Mutex<Receiver<T>>);
+
+impl<T> Awaited<T> {
+    fn new(from: Receiver<T>) -> Self {
+        Awaited(Mutex::new(from))
+    }
+
+    /// Waits for the next; the error tells whether it may yet come.
+    pub(crate) fn within(&self, patience: Duration) -> Result<T, RecvTimeoutError> {
+        locked(&self.0).recv_timeout(patience)
+    }
 }
 
 impl Wire {
@@ -61,7 +77,7 @@ impl Wire {
         Wire {
             requests: Mutex::new(requests),
             desk,
-            news,
+            news: Awaited::new(news),
         }
     }
 
@@ -88,8 +104,8 @@ impl Wire {
             number: process,
             stdout,
             stderr,
-            started,
-            ended,
+            started: Awaited::new(started),
+            ended: Awaited::new(ended),
         }
     }
 }
