@@ -33,9 +33,10 @@ test:
 	@scripts/test lint unit instructions end-to-end
 
 bench:
-	@scripts/deps build run bench stacks
+	@scripts/deps build run lab bench stacks
 	bench/stacks/run
 	bench/run
+	bench/run lab
 
 clean:
 	cargo clean

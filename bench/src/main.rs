@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the load generator. [`compare`] runs it against each [`guest`], in a [`netns`] of its own, and
 //! [`report`] makes tables of what [`measure`] finds with [`cpu`] and [`counts`]. [`profile`] shows where a guest's
-//! instructions go. `bench/run` builds all that this needs.
+//! instructions go, [`lab`] compares on cards passed through. `bench/run` builds all that this needs.
 #![forbid(unsafe_code)]
 
 mod load;
@@ -27,6 +27,8 @@ mod report;
 
 mod profile;
 
+mod lab;
+
 use anyhow::Result;
 use clap::Parser;
 
@@ -37,6 +39,8 @@ enum Command {
     Compare(compare::Options),
     /// Instructions per request of a guest, by function
     Profile(profile::Options),
+    /// Ixion beside Linux in the lab: under KVM, with cards passed through
+    Lab(lab::Options),
     /// One load on any server, from where this is called
     Load(load::Load),
 }
@@ -45,6 +49,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Compare(options) => report::publish(&compare::run(&options)?, options.write.as_deref()),
         Command::Profile(options) => profile::run(&options),
+        Command::Lab(options) => lab::run(&options),
         Command::Load(load) => {
             let (outcome, ..) = load::run(&load, || Ok(()))?;
             println!(

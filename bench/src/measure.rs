@@ -8,7 +8,7 @@ use crate::netns::{GUEST, Namespace};
 use crate::pin;
 use anyhow::Result;
 use std::fmt;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::time::Duration;
 
@@ -67,8 +67,9 @@ pub(crate) struct Measured {
 }
 
 impl Case {
-    fn load(self, warm_up: Duration, window: Duration) -> Load {
-        let to = SocketAddrV4::new(GUEST, PORT);
+    /// The load to apply to whoever serves there.
+    pub(crate) fn load(self, to: Ipv4Addr, window: Duration) -> Load {
+        let to = SocketAddrV4::new(to, PORT);
         Load {
             kind: self.kind,
             to,
@@ -76,13 +77,13 @@ impl Case {
             size: 64,
             depth: 1,
             window,
-            warm_up,
+            warm_up: window / 4,
         }
     }
 
     /// Applies the load for `window` and reads the clocks around it.
     pub(crate) fn measure(self, on: &Running, namespace: &Namespace, window: Duration) -> Result<Measured> {
-        let load = self.load(window / 4, window);
+        let load = self.load(GUEST, window);
         let clocks = || {
             Ok((
                 CpuTime::of(on.qemu)?,
@@ -114,7 +115,7 @@ impl Case {
         counts: &Path,
         window: Duration,
     ) -> Result<(Counts, u64)> {
-        let load = self.load(window / 4, window);
+        let load = self.load(GUEST, window);
         let (outcome, before, after) = namespace.run(|| load::run(&load, || Counts::read(counts)))?;
         Ok((after.since(&before), outcome.answered.max(1)))
     }

@@ -7,27 +7,32 @@ use anyhow::{Context, Result};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-const BEGIN: &str = "<!-- results: written by `make bench`, not by hand -->";
-const END: &str = "<!-- end of results -->";
 const OPPONENT: Guest = Guest::LinuxTuned;
 
-/// Prints the tables, and puts them between the markers of `file`.
+/// Prints the tables, and puts them into `file`.
 pub(crate) fn publish(results: &Results, file: Option<&Path>) -> Result<()> {
-    let text = tables(results);
+    put("results", &tables(results), file)
+}
+
+/// Prints a text, and puts it between the markers of this name in `file`.
+pub(crate) fn put(name: &str, text: &str, file: Option<&Path>) -> Result<()> {
     println!("{text}");
     let Some(file) = file else { return Ok(()) };
+    let begin = format!("<!-- {name}: written by `make bench`, not by hand -->");
+    let end = format!("<!-- end of {name} -->");
     let old = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let marked = old
-        .split_once(BEGIN)
-        .and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
-    let (head, tail) = marked.with_context(|| format!("{} has no markers for results", file.display()))?;
-    std::fs::write(file, format!("{head}{BEGIN}\n\n{text}\n{END}{tail}"))?;
+        .split_once(&begin)
+        .and_then(|(head, rest)| Some((head, rest.split_once(&end)?.1)));
+    let (head, tail) = marked.with_context(|| format!("{} has no markers for {name}", file.display()))?;
+    std::fs::write(file, format!("{head}{begin}\n\n{text}\n{end}{tail}"))?;
     Ok(())
 }
 
 fn tables(results: &Results) -> String {
-    let mut text = conditions(results);
+    let mut text = conditions(results.rounds, results.window);
     let rate = |case, guest| results.median(guest, case, |m| m.rate);
     let ratio = |case| Some(rate(case, Guest::Ixion)? / rate(case, OPPONENT)?);
     text += &table(
@@ -118,7 +123,8 @@ fn table(
     text
 }
 
-fn conditions(results: &Results) -> String {
+/// Where, when and how it was measured.
+pub(crate) fn conditions(rounds: usize, window: Duration) -> String {
     let output = |program: &str, args: &[&str]| {
         let output = Command::new(program).args(args).output().ok();
         let text = output
@@ -147,8 +153,7 @@ fn conditions(results: &Results) -> String {
         host = output("uname", &["-r"]),
         load = load.split(' ').next().unwrap_or("?"),
         qemu = output("qemu-system-x86_64", &["--version"]),
-        rounds = results.rounds,
-        window = results.window.as_secs_f64(),
+        window = window.as_secs_f64(),
         command = command(),
     )
 }
@@ -162,7 +167,7 @@ fn command() -> String {
 }
 
 /// A whole number with groups of three digits; small ones with a decimal.
-fn thousands(value: f64) -> String {
+pub(crate) fn thousands(value: f64) -> String {
     if value < 100.0 {
         return format!("{value:.1}");
     }
