@@ -167,7 +167,8 @@ impl Lab {
             return false;
         }
         let seen = self.wire.start(&["sh", "-c", include_str!("reset.sh")]);
-        seen.ended.within(RESET_TIME) == Ok(0)
+        // Who had a card before had another hardware address, which the clients' network shall not remember.
+        seen.ended.within(RESET_TIME) == Ok(0) && self.namespace.ip("neighbour flush all").is_ok()
     }
 
     /// The network on the other side of the cards.

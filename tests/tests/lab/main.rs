@@ -24,9 +24,6 @@ mod passthrough;
 /// Taps.
 mod tap;
 
-/// Two dataplanes.
-mod two;
-
 /// What a card that was passed through cannot reach.
 mod dma;
 
