@@ -270,7 +270,7 @@ impl World {
             14 => self
                 .ids
                 .extend(stack.udp_bind(local(input), input.half() & 15, 6)),
-            15 => drop(stack.udp_unbind(driver, id)),
+            15 => drop(stack.udp_unbind(driver, now, id)),
             16 => {
                 let delay = Duration::from_micros(u64::from(input.word()) << input.below(33));
                 self.timers.extend(stack.timer_start(now, delay, 8));
