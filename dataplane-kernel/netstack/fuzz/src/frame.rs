@@ -162,7 +162,7 @@ pub(crate) fn other(input: &mut Input<'_>) -> Vec<u8> {
             ethernet(kind, input.bytes(255))
         }
         4 => {
-            let protocol = input.byte();
+            let protocol = input.one_of(&[2, 2, 6, 17, 1, 47, 0, 255]);
             ipv4(protocol, input.bytes(255))
         }
         _ => arp(input),

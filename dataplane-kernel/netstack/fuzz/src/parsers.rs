@@ -1,7 +1,7 @@
 //! Every parser of the wire module, on the same bytes.
 
 use netstack::RxChecksum;
-use netstack::wire::{arp, ethernet, icmpv4, icmpv6, ipv4, ipv6, ndp, tcp, tcp_options, udp};
+use netstack::wire::{arp, ethernet, icmpv4, icmpv6, igmp, ipv4, ipv6, ndp, tcp, tcp_options, udp};
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -59,6 +59,7 @@ fn for_ipv4(bytes: &[u8]) {
         black_box(icmpv4::echo_reply(bytes, &mut out[..bytes.len().min(1600)]));
     }
     black_box(icmpv4::Quoted::parse(bytes));
+    black_box(igmp::Message::parse(bytes));
 }
 
 fn for_ipv6(bytes: &[u8]) {

@@ -240,7 +240,13 @@ impl World {
         if input.byte() < 10 {
             id.generation = input.word();
         }
-        match input.below(20) {
+        match input.below(22) {
+            20 => {
+                let _ = stack.udp_join(now, id, group(input));
+            }
+            21 => {
+                let _ = stack.udp_leave(now, id, group(input));
+            }
             0 | 1 => {
                 let connected =
                     stack.tcp_connect(driver, now, remote(input), local(input), local_port(input), 3);
@@ -401,6 +407,19 @@ fn remote(input: &mut Input<'_>) -> SocketAddr {
     ];
     let host: IpAddr = input.one_of(&hosts).parse().expect("an address");
     SocketAddr::new(host, input.one_of(&[80, 9, 0, 40_000]))
+}
+
+fn group(input: &mut Input<'_>) -> IpAddr {
+    let groups = [
+        "224.0.0.1",
+        "239.1.2.3",
+        "239.1.2.4",
+        "10.0.0.2",
+        "ff02::1",
+        "ff02::abcd",
+        "fd00::1",
+    ];
+    input.one_of(&groups).parse().expect("an address")
 }
 
 fn local(input: &mut Input<'_>) -> Option<IpAddr> {
