@@ -58,6 +58,8 @@ pub(crate) struct Board {
     /// RFC 6937: bytes delivered in this recovery, and in flight when it began.
     pub(crate) prr_delivered: u32,
     pub(crate) prr_flight: u32,
+    /// The end of what was sent again.
+    pub(crate) again_end: SeqNum,
     /// Bytes sent again in this recovery.
     pub(crate) sent_again: u32,
     pub(crate) undo: Option<Undo>,
@@ -79,12 +81,23 @@ impl Board {
             presumed: 0,
             prr_delivered: 0,
             prr_flight: 0,
+            again_end: una,
             sent_again: 0,
             undo: None,
             probe: Probe::None,
             probe_end: una,
             next_free: NONE,
         }
+    }
+
+    /// What is to be taken back if the loss that is found now is none. While something that was sent again before is still
+    /// out there is no telling: its ACK would speak for what is sent again now.
+    pub(crate) fn prepare_undo(&self, una: SeqNum, before: Congestion, first_again: u32) -> Option<Undo> {
+        self.again_end.at_or_before(una).then_some(Undo {
+            before,
+            first_again,
+            unproven: 0,
+        })
     }
 
     /// Of `in_flight` bytes from SND.UNA to SND.NXT, those thought to be in the network (RFC 6675 section 4: pipe).
@@ -183,8 +196,9 @@ impl Flow {
         true
     }
 
-    /// Data is about to leave while what was sent before is still out: that gets a range of its own, unless it left so
-    /// short a time ago that it makes no difference to anybody.
+    /// Data is about to leave while what was sent before is still out: that gets a range of its own, unless it left a
+    /// short time ago. (Not while something sent again is out: a range that seems to have left later than it has, and is
+    /// delivered, would have RACK take that for lost.)
     #[cold]
     #[inline(never)]
     pub(crate) fn close_burst(&mut self, shared: &mut Shared, now: Instant) {
@@ -207,7 +221,7 @@ impl Flow {
         let this = Stamp::of(now);
         if !nxt.after(board.ranges.end) || board.ranges.end.before(una) {
             board.open_since = this;
-        } else if this.ns_since(board.open_since) > grain_ns {
+        } else if board.again_end.after(una) || this.ns_since(board.open_since) > grain_ns {
             board.ranges.push(records, una, nxt, sent_at);
             board.open_since = this;
         }

@@ -4,7 +4,7 @@
 //!
 //! Only flows with a [`Board`] come here.
 
-use super::board::{Board, Phase, Probe, Undo};
+use super::board::{Board, Phase, Probe};
 use super::flow::{Flow, Marks};
 use super::scoreboard::{Delivered, Stamp};
 use super::{Shared, timestamp_clock};
@@ -269,6 +269,7 @@ impl Flow {
     /// Losses were found. One window reduction per round trip (RFC 6675 section 5 step 4).
     pub(crate) fn enter_recovery(&mut self, shared: &mut Shared, now: Instant) {
         let (nxt, in_flight, mss) = (self.snd_nxt, self.in_flight(), u32::from(self.mss));
+        let (una, flight) = (self.snd_una, self.flight_size());
         let first_again = timestamp_clock(now).wrapping_add(self.ts_offset);
         let Some((board, _)) = shared.boards.get(self.board) else {
             return;
@@ -277,18 +278,21 @@ impl Flow {
             return;
         }
         shared.counters.tcp_fast_retransmits += 1;
-        board.undo = Some(Undo {
-            before: self.congestion,
-            first_again,
-            unproven: 0,
-        });
+        board.undo = board.prepare_undo(una, self.congestion, first_again);
         board.phase = Phase::Recovery;
         board.recover = nxt;
-        (board.prr_delivered, board.prr_flight, board.sent_again) = (0, in_flight.max(mss), 0);
+        (board.prr_delivered, board.prr_flight, board.sent_again) = (0, flight.max(mss), 0);
         board.probe = Probe::None;
-        self.congestion.on_loss(in_flight, mss);
+        self.congestion.on_loss(flight, mss);
         let pipe = board.pipe(in_flight);
         self.congestion.set_window(pipe.saturating_add(mss));
+    }
+
+    /// FlightSize (RFC 5681 section 2), as it was before the ACKs of this batch: what they have acknowledged would have
+    /// been replaced, one by one.
+    pub(crate) fn flight_size(&self) -> u32 {
+        self.in_flight()
+            .max(self.flight_peak.min(self.congestion.window()))
     }
 
     /// How much may be out: RFC 6937 in recovery, else what congestion control says.

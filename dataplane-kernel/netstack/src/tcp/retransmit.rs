@@ -1,7 +1,7 @@
 //! Segments leave again: what was lost (RFC 6298, RFC 6675), and probes of a closed window (RFC 9293 section 3.8.6.1) or
 //! of a silent peer (section 3.8.4).
 
-use super::board::{Phase, Probe, Undo};
+use super::board::{Phase, Probe};
 use super::flow::{EndReason, Flow, Marks};
 use super::output::Blocked;
 use super::scoreboard::{NONE, Stamp};
@@ -88,6 +88,7 @@ impl Flow {
     /// the peer's window has shrunk since (RFC 7323 section 2.4), everything is to be sent anew.
     fn take_all_for_lost(&mut self, shared: &mut Shared, now: Instant) {
         let (una, nxt, in_flight) = (self.snd_una, self.snd_nxt, self.in_flight());
+        let flight = self.flight_size();
         let (mss, first) = (u32::from(self.mss), self.backoff == 0);
         let first_again = timestamp_clock(now).wrapping_add(self.ts_offset);
         if in_flight > self.snd_wnd && self.board != NONE {
@@ -106,12 +107,8 @@ impl Flow {
             board.probe = Probe::None;
             board.ranges.mark_lost(records, una, |_, _| true);
             if board.phase == Phase::Open {
-                board.undo = Some(Undo {
-                    before: self.congestion,
-                    first_again,
-                    unproven: 0,
-                });
-                self.congestion.on_loss(in_flight, mss);
+                board.undo = board.prepare_undo(una, self.congestion, first_again);
+                self.congestion.on_loss(flight, mss);
             }
             board.phase = Phase::Loss;
             board.recover = nxt;
@@ -259,6 +256,7 @@ impl Flow {
         let end = from + (cut.len + u32::from(fin));
         let una = self.snd_una;
         if let Some((board, records)) = shared.boards.get(self.board) {
+            board.again_end = board.again_end.later_of(end);
             board.sent_again = board.sent_again.saturating_add(cut.len);
             board.ranges.sent_again(records, una, from, end, Stamp::of(now));
             if let Some(undo) = &mut board.undo {

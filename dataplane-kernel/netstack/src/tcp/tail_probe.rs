@@ -101,7 +101,7 @@ impl Flow {
 
     /// Section 7.4: has a probe repaired a loss that nobody else has seen? Then the window has to react to it.
     pub(crate) fn conclude_probe(&mut self, shared: &mut Shared, news: &News) {
-        let (una, in_flight, mss) = (self.snd_una, self.in_flight(), u32::from(self.mss));
+        let (una, flight, mss) = (self.snd_una, self.flight_size(), u32::from(self.mss));
         let Some((board, _)) = shared.boards.get(self.board) else {
             return;
         };
@@ -113,7 +113,7 @@ impl Flow {
             board.probe = Probe::None;
         } else if una.after(board.probe_end) {
             board.probe = Probe::None;
-            self.congestion.on_loss(in_flight + news.acked, mss);
+            self.congestion.on_loss(flight, mss);
             self.congestion.on_recovered();
         }
     }

@@ -2,6 +2,7 @@
 //! buffers are home. Memory is overwritten as soon as `Sent` gives it back, so a byte sent from it later would be seen.
 
 mod app;
+mod goodput;
 mod link;
 
 use crate::harness::random::{Random, seeds};
