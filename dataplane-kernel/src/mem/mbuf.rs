@@ -148,7 +148,11 @@ impl Pool {
 
     /// A pool of all buffers of a region.
     pub fn over(region: Region) -> Self {
-        let large = (region.count / 8 / LARGE_RUN).min(MAX_LARGE);
+        Self::with_large(region, (region.count / 8 / LARGE_RUN).min(MAX_LARGE))
+    }
+
+    /// The same with so many large ones among them.
+    fn with_large(region: Region, large: u32) -> Self {
         let first_large = region.count - large * LARGE_RUN;
         Pool {
             region,
@@ -250,17 +254,22 @@ pub(crate) mod testing {
 
     /// A pool of `count` buffers in memory that the devices of tests can reach.
     pub(crate) fn pool(count: u32) -> Pool {
+        pool_with_large(count, 0)
+    }
+
+    /// The same with so many large ones among them.
+    pub(crate) fn pool_with_large(count: u32, large: u32) -> Pool {
         let memory = memory(BUFFER_BYTES * count as usize, 4096);
         let phys = memory.phys(0);
         let base = NonNull::new(super::direct(phys)).unwrap();
         // SAFETY: leaked memory of that size, which only the devices of tests write.
-        Pool::over(unsafe { Region::new(base, phys, count) })
+        Pool::with_large(unsafe { Region::new(base, phys, count) }, large)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::testing::pool;
+    use super::testing::{pool, pool_with_large};
     use super::{BUFFER_BYTES, BufId};
 
     #[test]
@@ -278,7 +287,7 @@ mod tests {
 
     #[test]
     fn large_buffers_are_apart_and_whole() {
-        let mut pool = pool(1024);
+        let mut pool = pool_with_large(1024, 3);
         assert_eq!(pool.available() + pool.in_large(), 1024);
         let (one, two) = (pool.alloc_large().unwrap(), pool.alloc_large().unwrap());
         pool.large(&one).fill(1);

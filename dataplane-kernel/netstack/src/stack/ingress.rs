@@ -120,8 +120,10 @@ impl Stack {
         self.receive_frame_v4(env, now, frame, dst);
     }
 
-    /// A packet put together of fragments.
-    pub(super) fn receive_whole_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>) {
+    /// A packet put together of fragments, or for a group: apart, so that the common ones have their code to themselves.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn receive_rare_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>) {
         let dst = station(frame.ether);
         self.receive_frame_v4(env, now, frame, dst);
     }
@@ -172,8 +174,7 @@ impl Stack {
                 return self.receive_ipv6(env, now, frame);
             }
             EtherType::Ipv4 if frame.is_for_group_v4() => {
-                let dst = station(frame.ether);
-                return self.receive_frame_v4(env, now, frame, dst);
+                return self.receive_rare_v4(env, now, frame);
             }
             _ if !is_for_us => counters.rx_ethernet_not_ours += 1,
             EtherType::Arp => self.receive_arp(env, now, frame.payload),
