@@ -64,7 +64,7 @@ impl<R: Registers> E1000e<R> {
             .and_then(|memory| memory.into_buffers(QUEUE))
             .ok_or(InitError::NoMemory)?;
         connect(&registers);
-        start_rx(&registers, &rx);
+        start_rx(&registers, &rx, model);
         start_tx(&registers, &tx, model);
         Ok(E1000e {
             link_up: registers.read(Register::STATUS) & status::LU != 0,
@@ -143,13 +143,19 @@ fn give(registers: &impl Registers, queue: Queue, ring: &DescriptorRing) {
 
 /// 14.4: frames to the card's own address, multicasts and broadcasts, into buffers of 2 KiB (BSIZE 0), without their FCS, each
 /// reported at once. The queue is empty until the first tail.
-fn start_rx(registers: &impl Registers, ring: &DescriptorRing) {
+fn start_rx(registers: &impl Registers, ring: &DescriptorRing, model: Model) {
     for index in 0..Register::MULTICAST_WORDS {
         registers.write(Register::multicast(index), 0);
     }
     registers.write(Register::RDTR, 0);
     registers.write(Register::RADV, 0);
     registers.write(Register::RXDCTL, dctl::GRAN | dctl::WTHRESH_1);
+    if model == Model::I82574l {
+        // Legacy descriptors, all in the first queue. So it is after a reset, but QEMU's card keeps what its last driver
+        // wanted, and Linux' wants the extended ones.
+        registers.write(Register::RFCTL, 0);
+        registers.write(Register::MRQC, 0);
+    }
     registers.write(Register::RXCSUM, regs::VERIFY_CHECKSUMS);
     give(registers, Queue::RX, ring);
     registers.write(Register::RCTL, rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC);

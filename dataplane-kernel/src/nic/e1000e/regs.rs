@@ -46,10 +46,15 @@ impl Register {
     pub(super) const MPC: Self = Register(0x4010);
     /// Checksums of received frames.
     pub(super) const RXCSUM: Self = Register(0x5000);
+    /// The 82574L's filters, and the layout of its receive descriptors.
+    pub(super) const RFCTL: Self = Register(0x5008);
     /// The card's address: its first four bytes.
     pub(super) const RAL: Self = Register(0x5400);
     /// The other two, and whether there is one.
     pub(super) const RAH: Self = Register(0x5404);
+
+    /// The 82574L's choice of a queue for each received frame.
+    pub(super) const MRQC: Self = Register(0x5818);
 
     /// Words of the table of multicast addresses.
     pub(super) const MULTICAST_WORDS: usize = 128;

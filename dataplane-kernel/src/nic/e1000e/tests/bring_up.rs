@@ -18,6 +18,9 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
     let device = FakeDevice::default();
     device.set(Register::multicast(5), 1);
     device.set(Register::CTRL, 1 << 30 | 1 << 11);
+    // What Linux leaves: extended descriptors, several queues. QEMU's card keeps it over a reset.
+    device.set(Register::RFCTL, 1 << 15);
+    device.set(Register::MRQC, 1);
     let take = |bytes, align| Some(memory(bytes, align));
     let nic = E1000e::new(device.clone(), Model::I82574l, testing::pool(4).region(), take).unwrap();
     assert_eq!(nic.mac(), [0x52, 0x54, 0, 1, 2, 3]);
@@ -25,6 +28,8 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
     assert_eq!(device.register(Register::IMC), u32::MAX);
     assert_eq!(device.register(Register::CTRL), 1 << 6, "SLU alone");
     assert_eq!(device.register(Register::multicast(5)), 0);
+    assert_eq!(device.register(Register::RFCTL), 0);
+    assert_eq!(device.register(Register::MRQC), 0);
     assert_eq!(device.register(Register::TXDCTL), 0x0140_0000);
     assert_eq!(
         device.register(Register::RCTL),
