@@ -24,6 +24,9 @@ mod passthrough;
 /// Taps.
 mod tap;
 
+/// Two dataplanes.
+mod two;
+
 /// What a card that was passed through cannot reach.
 mod dma;
 
