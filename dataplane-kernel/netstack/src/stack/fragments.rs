@@ -64,7 +64,7 @@ impl Stack {
         if whole.is_v6 {
             self.receive_ipv6(env, now, frame);
         } else {
-            self.receive_rare_v4(env, now, frame);
+            self.receive_whole_v4(env, now, frame);
         }
     }
 

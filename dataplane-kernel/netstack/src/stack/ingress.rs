@@ -120,12 +120,32 @@ impl Stack {
         self.receive_frame_v4(env, now, frame, dst);
     }
 
-    /// A packet put together of fragments, or for a group: apart, so that the common ones have their code to themselves.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn receive_rare_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>) {
+    /// A packet put together of fragments.
+    pub(super) fn receive_whole_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>) {
         let dst = station(frame.ether);
         self.receive_frame_v4(env, now, frame, dst);
+    }
+
+    /// A frame for the stations of a group: apart, so that the common ones have their code to themselves.
+    #[inline(never)]
+    fn receive_group_v4<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>) {
+        let counters = &mut self.shared.counters;
+        match Packet::parse(frame.payload) {
+            Ok(packet) => {
+                let incoming = Incoming {
+                    packet,
+                    ether: frame.ether,
+                    to_us_alone: false,
+                    checksum: RxChecksum::Unknown,
+                    buf: frame.buf,
+                    offset: frame.offset,
+                };
+                return self.receive_other(env, now, incoming);
+            }
+            Err(ipv4::Malformed::Header) => counters.rx_ipv4_malformed += 1,
+            Err(ipv4::Malformed::Checksum) => counters.rx_ipv4_checksum += 1,
+        }
+        env.free_rx(frame.buf);
     }
 
     #[inline(always)]
@@ -174,7 +194,7 @@ impl Stack {
                 return self.receive_ipv6(env, now, frame);
             }
             EtherType::Ipv4 if frame.is_for_group_v4() => {
-                return self.receive_rare_v4(env, now, frame);
+                return self.receive_group_v4(env, now, frame);
             }
             _ if !is_for_us => counters.rx_ethernet_not_ours += 1,
             EtherType::Arp => self.receive_arp(env, now, frame.payload),
