@@ -109,14 +109,17 @@ impl Running<'_> {
         })
     }
 
-    /// How often its machine has left the guest so far.
+    /// How often its machine has left the guest for the launcher so far.
     pub(super) fn exits(&self) -> Option<u64> {
         if self.server == Server::Linux {
             return None;
         }
         let output = self.lab.shell(&format!("ix stats {NAME} --json"));
         let stats: BTreeMap<String, u64> = serde_json::from_str(&output).ok()?;
-        stats.get("machine.exits").copied()
+        let exits = stats
+            .iter()
+            .filter(|(name, _)| name.starts_with("machine.exits."));
+        Some(exits.map(|(_, count)| count).sum())
     }
 }
 
