@@ -9,16 +9,20 @@ const EXPERIMENT: u16 = 0x88b5;
 
 #[test]
 fn an_intel_card_reaches_nothing_but_its_machine() {
-    is_kept_from_foreign_memory(&E1000E);
+    let stopped = tried_at_foreign_memory(&E1000E);
+    assert_eq!(stopped, ["Read", "Write"]);
 }
 
 #[test]
 fn a_virtio_card_reaches_nothing_but_its_machine() {
-    is_kept_from_foreign_memory(&VIRTIO_NET);
+    // It breaks down at the first, whichever that is.
+    let stopped = tried_at_foreign_memory(&VIRTIO_NET);
+    assert!(!stopped.is_empty());
 }
 
-/// A kernel that points the card at the lab's memory: the IOMMU stops reads and writes, and says so.
-fn is_kept_from_foreign_memory(nic: &Nic) {
+/// A kernel that points the card at the lab's memory: nothing is read or written there. Which accesses the IOMMU says it
+/// has stopped.
+fn tried_at_foreign_memory(nic: &Nic) -> Vec<&'static str> {
     let lab = lab::enter();
     lab.put(
         "/tmp/canary",
@@ -37,13 +41,14 @@ fn is_kept_from_foreign_memory(nic: &Nic) {
     canary.stop().assert_code(0).assert_said("unharmed");
     let log = lab.shell("dmesg");
     let device = nic.address.trim_start_matches("0000:");
-    for access in ["Read", "Write"] {
-        let fault = log
-            .lines()
-            .filter(|line| line.contains(&format!("DMAR: [DMA {access}")) && line.contains(device))
-            .find(|line| fault_address(line).is_some_and(|address| (at..at + (64 << 12)).contains(&address)));
-        assert!(fault.is_some(), "no {access} at {at:#x} was stopped:\n{log}");
-    }
+    let is_inside =
+        |line: &str| fault_address(line).is_some_and(|found| (at..at + (64 << 12)).contains(&found));
+    let was_stopped = |access: &&str| {
+        let fault = format!("DMAR: [DMA {access}");
+        log.lines()
+            .any(|line| line.contains(&fault) && line.contains(device) && is_inside(line))
+    };
+    ["Read", "Write"].into_iter().filter(was_stopped).collect()
 }
 
 /// The same with an address of its own, to show that frames do come from where the card is pointed.

@@ -30,12 +30,13 @@ fn moves_packets(script: &str, threads: usize) {
     run.stop().assert_code(0);
 }
 
-/// Makes a tap and joins it to the Intel card's wire.
+/// Makes a tap and joins it to the Intel card's wire, once that has a link.
 fn bridge(lab: &Lab) {
     let interface = lab.shell(&format!("ls /sys/bus/pci/devices/{}/net", E1000E.address));
+    let card = interface.trim();
     lab.shell(&format!(
         "tunctl -t lab0 >/dev/null; brctl addbr lab1; \
-         for port in lab0 {}; do brctl addif lab1 $port; ip link set $port up; done; ip link set lab1 up",
-        interface.trim()
+         for port in lab0 {card}; do brctl addif lab1 $port; ip link set $port up; done; ip link set lab1 up; \
+         until grep -q 1 /sys/class/net/{card}/carrier; do sleep 0.1; done"
     ));
 }
