@@ -1,6 +1,6 @@
 //! Calls on files, in a volume with links that lead out of it.
 
-use crate::input::Input;
+use fuzzing::Input;
 use host_launcher::hostcall::{Files, Volumes, serve_slot};
 use ix_abi::host::hostcall::{DATA_BYTES, HERE, Operation, Slot};
 use std::fs;

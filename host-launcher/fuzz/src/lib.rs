@@ -1,10 +1,8 @@
-//! Entry points for fuzzing: bytes in, and a panic if something is wrong. libFuzzer calls them (`fuzz_targets`, by `./run`),
+//! Entry points for fuzzing: bytes in, and a panic if something is wrong. libFuzzer calls them (`fuzz_targets`, by `scripts/fuzz`),
 //! and so does a test of fixed length that mutates the corpus (`tests/corpus.rs`).
 #![forbid(unsafe_code)]
 
 mod calls;
-
-mod input;
 
 mod machine;
 
@@ -13,7 +11,7 @@ mod plane;
 mod rings;
 
 use calls::Calls;
-use input::Input;
+use fuzzing::Input;
 use machine::Machine;
 
 /// A guest that reads the bytes as a program: accesses to ports, to configuration space, to registers, to its own memory

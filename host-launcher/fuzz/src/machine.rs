@@ -1,8 +1,8 @@
 //! The machine around the program: all that a guest's accesses reach, but for KVM itself.
 
-use crate::input::Input;
 use crate::plane::Plane;
 use crate::rings::{BUFFERS, PARTS, RAM_BYTES, Rings, SIZE, STEP, WRITE};
+use fuzzing::Input;
 use host_launcher::vmm::bus::Bus;
 use host_launcher::vmm::legacy::Legacy;
 use host_launcher::vmm::pci::{ECAM, LOW_WINDOW, Root, Windows};
@@ -75,18 +75,18 @@ impl Machine {
                 let any = input.half();
                 let near: u16 = input.one_of(&[0xcf8, 0xcfc, 0x3f8, 0x2f8, 0xf4, any]);
                 let port = near.wrapping_add(u16::from(input.byte() & 7));
-                self.port(port, &input.data());
+                self.port(port, &data(input));
             }
             1 => {
                 let device = input.one_of(&[1, 1, 1, 0, 2]);
                 self.access(
                     ECAM.start + (device << 15) + u64::from(input.half() & 0xfff),
-                    &input.data(),
+                    &data(input),
                 );
             }
-            2 => self.access(BAR + u64::from(input.half() & 0x7fff), &input.data()),
-            3 => self.access(input.long(), &input.data()),
-            4 => self.rings.put(PARTS[0] + u64::from(input.half()), &input.data()),
+            2 => self.access(BAR + u64::from(input.half() & 0x7fff), &data(input)),
+            3 => self.access(input.long(), &data(input)),
+            4 => self.rings.put(PARTS[0] + u64::from(input.half()), &data(input)),
             5 => self.rings.describe_any(input),
             6 => self.rings.post(input.byte() & 1, input.half() % (SIZE + 2)),
             7 => self.write(NOTIFY + 4 * u64::from(input.byte() & 3), &[0, 0]),
@@ -168,4 +168,10 @@ impl Machine {
         assert_eq!(self.rings.get(BUFFERS + 0x1000 + 12), [8; 60]);
         assert_eq!(self.status(), 0xf);
     }
+}
+
+/// The bytes of an access: mostly of a width that exists.
+fn data(input: &mut Input<'_>) -> Vec<u8> {
+    let len = input.one_of(&[1, 2, 4, 4, 8, 3]);
+    (0..len).map(|_| input.byte()).collect()
 }

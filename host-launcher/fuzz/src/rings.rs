@@ -1,6 +1,6 @@
 //! The guest's memory, and two queues in it as a driver would lay them out.
 
-use crate::input::Input;
+use fuzzing::Input;
 use host_launcher::vmm::virtio::Memory;
 use vm_memory::{Bytes, GuestAddress};
 

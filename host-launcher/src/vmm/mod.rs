@@ -35,7 +35,6 @@ pub mod bus;
 
 pub mod legacy;
 
-/// The guest's PCI bus.
 pub mod pci;
 
 /// The functions on it.
@@ -44,7 +43,6 @@ mod devices;
 /// Cards of the host's on it.
 pub mod vfio;
 
-/// Virtio devices that are modelled here.
 pub mod virtio;
 
 pub mod exits;

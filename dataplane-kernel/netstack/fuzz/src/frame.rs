@@ -1,6 +1,6 @@
 //! Frames to the stack: sensible ones, from which the input bends what it likes.
 
-use crate::input::Input;
+use fuzzing::Input;
 use netstack::checksum::checksum;
 
 pub(crate) const OUR_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];

@@ -1,7 +1,7 @@
 //! Entry points for fuzzing, all with one signature: bytes in, and a panic if something is wrong. libFuzzer calls them
-//! (`fuzz_targets`, by `./run`), and so does a test of fixed length that mutates the corpora (`tests/corpora.rs`).
+//! (`fuzz_targets`, by `scripts/fuzz`), and so does a test of fixed length that mutates the corpora (`tests/corpora.rs`).
 //!
-//! [`ingress`], [`fragments`] and [`commands`] read the bytes as a program for a [`world::World`]: a stack with flows, its driver, and an
+//! [`ingress`], [`fragments`] and [`commands`] read the bytes as a program for a `World`: a stack with flows, its driver, and an
 //! app, in virtual time.
 #![forbid(unsafe_code)]
 
@@ -9,15 +9,13 @@ mod driver;
 
 mod frame;
 
-mod input;
-
 mod parsers;
 
 mod world;
 
 pub use parsers::parsers;
 
-use input::Input;
+use fuzzing::Input;
 use world::World;
 
 /// Frames, good and bad, for a stack with live flows and an app that behaves.

@@ -2,7 +2,7 @@
 
 use crate::driver::{BUFFERS, Driver, LARGE};
 use crate::frame::{self, ACK, FIN, OUR_IP, OUR_MAC, RST, SYN, Segment};
-use crate::input::Input;
+use fuzzing::Input;
 use netstack::{Config, Event, Id, Instant, Ipv6Config, RxChecksum, Span, Stack};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -16,7 +16,6 @@ pub use queue::QueueError;
 mod device;
 pub use device::{Device, DeviceError, Doorbells, Memory};
 
-/// The network device.
 pub mod net;
 
 #[cfg(test)]
