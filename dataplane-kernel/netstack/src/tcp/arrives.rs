@@ -22,7 +22,10 @@ impl Flow {
         arrival: Arrival<'_>,
     ) -> Option<BufId> {
         match self.state {
-            State::Closed => return Some(arrival.buf),
+            State::Closed => {
+                self.refuse_after_the_end(shared, env, now, arrival.segment);
+                return Some(arrival.buf);
+            }
             State::SynSent => {
                 self.segment_arrives_in_syn_sent(shared, env, now, arrival.segment);
                 return Some(arrival.buf);

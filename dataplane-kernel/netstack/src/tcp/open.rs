@@ -222,6 +222,20 @@ impl Flow {
         }
     }
 
+    /// The app has yet to hear that the flow is over; to its peer there is no connection any more (section 3.10.7.1). A SYN may
+    /// begin another one, once the app knows: the peer will send it again.
+    pub(crate) fn refuse_after_the_end<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        segment: &Segment<'_>,
+    ) {
+        if segment.flags.contains(Flags::ACK) && !segment.flags.contains(Flags::RST) {
+            self.refuse(shared, env, now, segment);
+        }
+    }
+
     /// TIME-WAIT: `true` if the segment is a SYN that may begin a new connection between the same ports, by its number
     /// (section 3.6.1) or by its timestamp (RFC 6191). The app must have heard of the end of the old one.
     #[cold]

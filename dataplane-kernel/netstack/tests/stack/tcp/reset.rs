@@ -22,6 +22,19 @@ fn a_reset_at_the_expected_number_ends_the_flow() {
     t.end();
 }
 
+/// RFC 9293 section 3.10.7.1, in the same batch as the reset.
+#[test]
+fn what_follows_a_reset_is_refused_before_the_app_knows() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    t.send_all([rst(1), ack(1, 1), rst(1), data(1, 1, "abc")]);
+    t.expect(rst(1));
+    t.expect(rst(1));
+    t.expect_nothing();
+    t.expect_dead(flow, Err(Error::ConnectionReset));
+    t.end();
+}
+
 #[test]
 fn data_before_the_reset_is_dropped_or_delivered_but_not_leaked() {
     let mut t = Dialogue::new();
