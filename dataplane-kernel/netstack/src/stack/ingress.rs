@@ -136,7 +136,11 @@ impl Stack {
                     packet,
                     ether: frame.ether,
                     to_us_alone: false,
-                    checksum: RxChecksum::Unknown,
+                    checksum: if self.trusts_rx_checksum {
+                        frame.checksum
+                    } else {
+                        RxChecksum::Unknown
+                    },
                     buf: frame.buf,
                     offset: frame.offset,
                 };
