@@ -29,6 +29,7 @@ struct Incoming<'a> {
     ether: &'a [u8; ethernet::HEADER_LEN],
     /// To us alone, by IP and by Ethernet address.
     to_us_alone: bool,
+    /// What the card says of it, as far as the card is believed.
     checksum: RxChecksum,
     buf: BufId,
     /// Where the IPv4 header begins in the buffer.
@@ -98,6 +99,11 @@ impl Stack {
             counters.rx_ethernet_short += 1;
             return env.free_rx(buf);
         };
+        let checksum = if self.trusts_rx_checksum {
+            checksum
+        } else {
+            RxChecksum::Unknown
+        };
         let dst = station(ether);
         let is_for_us = dst == self.station || dst == station(&[0xff; ethernet::HEADER_LEN]);
         if !is_for_us || [ether[12], ether[13]] != [8, 0] {
@@ -136,11 +142,7 @@ impl Stack {
                     packet,
                     ether: frame.ether,
                     to_us_alone: false,
-                    checksum: if self.trusts_rx_checksum {
-                        frame.checksum
-                    } else {
-                        RxChecksum::Unknown
-                    },
+                    checksum: frame.checksum,
                     buf: frame.buf,
                     offset: frame.offset,
                 };
@@ -169,11 +171,7 @@ impl Stack {
                     packet,
                     ether,
                     to_us_alone: to_us && dst == self.station,
-                    checksum: if self.trusts_rx_checksum {
-                        checksum
-                    } else {
-                        RxChecksum::Unknown
-                    },
+                    checksum,
                     buf,
                     offset,
                 };

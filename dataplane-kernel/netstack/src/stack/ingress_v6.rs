@@ -54,11 +54,7 @@ impl Stack {
             packet,
             ether: frame.ether,
             to_us_alone: to_station && !dst.is_multicast(),
-            checksum: if self.trusts_rx_checksum {
-                frame.checksum
-            } else {
-                RxChecksum::Unknown
-            },
+            checksum: frame.checksum,
             buf: frame.buf,
             offset: frame.offset,
         };
