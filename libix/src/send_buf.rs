@@ -2,6 +2,8 @@
 
 use crate::RecvBuf;
 use core::fmt;
+use core::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Bytes to send. They are not copied: the NIC reads them where they are, again if the network loses them, so libix
@@ -13,11 +15,36 @@ enum Kind {
     Vec(Vec<u8>),
     Boxed(Box<[u8]>),
     Shared(Arc<[u8]>),
+    Slice {
+        bytes: Rc<[u8]>,
+        start: u32,
+        len: u32,
+    },
     /// Held, it stays lent by the kernel, so it can be sent from as well.
     Received(RecvBuf),
 }
 
 impl SendBuf {
+    /// The bytes of `range`, which their owner keeps: while they are being sent there is one reference more, so what keeps a
+    /// value to serve it again ([`Rc::strong_count`], [`Rc::get_mut`]) sees when it may change it. Allocates nothing.
+    ///
+    /// # Panics
+    /// If `range` is not within `bytes`, or ends beyond 4 GiB.
+    #[inline]
+    #[must_use]
+    pub fn slice(bytes: Rc<[u8]>, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= bytes.len());
+        let (start, end) = (u32::try_from(range.start), u32::try_from(range.end));
+        let (Ok(start), Ok(end)) = (start, end) else {
+            panic!("a slice of more than 4 GiB");
+        };
+        SendBuf(Kind::Slice {
+            bytes,
+            start,
+            len: end - start,
+        })
+    }
+
     /// Where the bytes are, and how many. Moving the `SendBuf` does not move them.
     #[inline]
     pub(crate) fn span(&self) -> (u64, usize) {
@@ -35,6 +62,10 @@ impl SendBuf {
             Kind::Vec(bytes) => bytes,
             Kind::Boxed(bytes) => bytes,
             Kind::Shared(bytes) => bytes,
+            Kind::Slice { bytes, start, len } => {
+                let start = *start as usize;
+                &bytes[start..start + *len as usize]
+            }
             Kind::Received(bytes) => bytes,
         }
     }
@@ -99,5 +130,31 @@ impl From<RecvBuf> for SendBuf {
     #[inline]
     fn from(bytes: RecvBuf) -> Self {
         SendBuf(Kind::Received(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SendBuf;
+    use std::rc::Rc;
+
+    #[test]
+    fn a_slice_names_bytes_that_stay_their_owners() {
+        let mut value: Rc<[u8]> = Rc::from(*b"a value");
+        let buf = SendBuf::slice(Rc::clone(&value), 2..7);
+        assert_eq!(buf.span(), (value[2..].as_ptr() as u64, 5));
+        assert_eq!(buf.bytes(), b"value");
+        assert!(
+            Rc::get_mut(&mut value).is_none(),
+            "it must not change while it is sent"
+        );
+        drop(buf);
+        assert!(Rc::get_mut(&mut value).is_some());
+    }
+
+    #[test]
+    #[should_panic(expected = "range.end <= bytes.len()")]
+    fn a_slice_ends_with_its_bytes() {
+        drop(SendBuf::slice(Rc::from(*b"a value"), 2..8));
     }
 }
