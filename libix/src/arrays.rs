@@ -3,11 +3,16 @@
 //! The kernel touches the command array only inside `run_io`, the event array only inside a `run_io` that asks for
 //! events, and a received buffer not before it has been given back. All three are upheld here and in [`crate::batch`].
 
+use crate::hosted::Hosted;
+use crate::stand_in::{SharedMemory, StandIn};
 use crate::{Error, trap};
 use core::ops::Range;
 use core::ptr::NonNull;
+use core::time::Duration;
 use ix_abi::app::{Command, Event, IoInfo, Status};
-use std::sync::{Mutex, PoisonError};
+use std::rc::Rc;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 /// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
 const NO_SUCH_LINUX_CALL: i64 = -38;
@@ -16,6 +21,9 @@ const NO_SUCH_LINUX_CALL: i64 = -38;
 pub(crate) struct Arrays {
     info: IoInfo,
     commands: NonNull<Command>,
+    /// Who carries the batches out where the kernel underneath is not ours. Under Ixion there is none, and the test for
+    /// it is all that the other worlds cost.
+    stand_in: Option<Box<dyn StandIn>>,
 }
 
 /// The event array of this thread. Apart from [`Arrays`], so that events can be read where they are while commands are
@@ -23,6 +31,8 @@ pub(crate) struct Arrays {
 pub(crate) struct Events {
     first: NonNull<Event>,
     capacity: usize,
+    /// Keeps the array where it is, if it is not the kernel's.
+    _memory: Option<Rc<SharedMemory>>,
 }
 
 /// The arrays that somebody has, by the address of their `IoInfo`. They are never given up: what the kernel still says
@@ -41,10 +51,10 @@ fn take(info_address: u64) -> Result<(), Status> {
 }
 
 impl Arrays {
-    /// Asks the kernel for them.
+    /// Asks the kernel for them; on plain Linux, has its sockets stand in for it.
     pub(crate) fn set_up() -> Result<(Self, Events), Error> {
         let address = match trap::io_setup() {
-            NO_SUCH_LINUX_CALL => return Err(Error::NotUnderIxion),
+            NO_SUCH_LINUX_CALL => return Self::on(Box::new(Hosted::new()?)),
             result => u64::try_from(result).map_err(|_| {
                 let status = i32::try_from(result).unwrap_or(i32::MIN);
                 Error::Status(Status::check(status).err().unwrap_or(Status::Invalid))
@@ -53,11 +63,57 @@ impl Arrays {
         take(address)?;
         let info = NonNull::new(address as *mut IoInfo).ok_or(Error::Status(Status::Fault))?;
         // SAFETY: the kernel answered io_setup with the address of an `IoInfo` mapped for as long as the program runs.
-        let info = unsafe { info.read() };
+        Self::new(unsafe { info.read() }, None)
+    }
+
+    /// Those of `stand_in`.
+    pub(crate) fn on(stand_in: Box<dyn StandIn>) -> Result<(Self, Events), Error> {
+        Self::new(stand_in.info(), Some(stand_in))
+    }
+
+    fn new(info: IoInfo, stand_in: Option<Box<dyn StandIn>>) -> Result<(Self, Events), Error> {
         let commands = NonNull::new(info.commands as *mut Command).ok_or(Error::Status(Status::Fault))?;
-        let first = NonNull::new(info.events as *mut Event).ok_or(Error::Status(Status::Fault))?;
-        let capacity = info.events_capacity as usize;
-        Ok((Arrays { info, commands }, Events { first, capacity }))
+        let events = Events {
+            first: NonNull::new(info.events as *mut Event).ok_or(Error::Status(Status::Fault))?,
+            capacity: info.events_capacity as usize,
+            _memory: stand_in.as_ref().map(|stand_in| stand_in.memory()),
+        };
+        let arrays = Arrays {
+            info,
+            commands,
+            stand_in,
+        };
+        Ok((arrays, events))
+    }
+
+    /// What received buffers must keep alive, if they are not the kernel's.
+    pub(crate) fn memory(&self) -> Option<Rc<SharedMemory>> {
+        self.stand_in.as_ref().map(|stand_in| stand_in.memory())
+    }
+
+    /// `true` if what has been lent may be read until the program ends, whatever becomes of this.
+    pub(crate) fn lends_for_ever(&self) -> bool {
+        self.stand_in.is_none()
+    }
+
+    /// Time since some point in the past.
+    pub(crate) fn now(&self) -> Duration {
+        match &self.stand_in {
+            None => since_start(),
+            Some(stand_in) => stand_in.now(),
+        }
+    }
+
+    /// # Safety
+    /// That of [`trap::run_io`].
+    #[inline]
+    unsafe fn run_io(&mut self, commands: usize, max_events: usize, wait_ns: u64) -> i64 {
+        match &mut self.stand_in {
+            // SAFETY: the caller's promise.
+            None => unsafe { trap::run_io(commands as u64, max_events as u64, wait_ns) },
+            // SAFETY: as above.
+            Some(stand_in) => unsafe { stand_in.run_io(commands, max_events, wait_ns) },
+        }
     }
 
     pub(crate) fn info(&self) -> &IoInfo {
@@ -82,7 +138,7 @@ impl Arrays {
     #[inline]
     pub(crate) fn submit(&mut self, commands: usize) -> Result<(), Status> {
         // SAFETY: references into the command array borrow `self`, so none is alive; no events are asked for.
-        let result = unsafe { trap::run_io(commands as u64, 0, 0) };
+        let result = unsafe { self.run_io(commands, 0, 0) };
         count(result, 0).map(drop)
     }
 
@@ -95,7 +151,7 @@ impl Arrays {
         wait_ns: u64,
     ) -> Result<usize, Status> {
         // SAFETY: references into the arrays borrow `self` or `events`, so none is alive.
-        let result = unsafe { trap::run_io(commands as u64, events.capacity as u64, wait_ns) };
+        let result = unsafe { self.run_io(commands, events.capacity, wait_ns) };
         count(result, events.capacity)
     }
 
@@ -122,6 +178,12 @@ impl Events {
         // only in `Arrays::wait`, which borrows `self` mutably.
         unsafe { self.first.add(place).as_ref() }
     }
+}
+
+/// By the system's clock.
+pub(crate) fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// Splits the result of `run_io` into a number of events, at most `most`, or a status.
@@ -165,5 +227,18 @@ impl Received {
             self.start = unsafe { self.start.add(range.start) };
         }
         self.len = len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::take;
+    use ix_abi::app::Status;
+
+    #[test]
+    fn a_core_has_one_loop_for_ever() {
+        assert_eq!(take(0x1000), Ok(()));
+        assert_eq!(take(0x1000), Err(Status::Busy));
+        assert_eq!(take(0x2000), Ok(()));
     }
 }

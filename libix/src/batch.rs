@@ -1,6 +1,5 @@
 //! The commands gathered since the last `run_io`.
 
-use crate::Error;
 use crate::arrays::{Arrays, Events, Received};
 use ix_abi::app::{Command, IoInfo, SgEntry, Status};
 
@@ -15,14 +14,16 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn set_up() -> Result<(Self, Events), Error> {
-        let (arrays, events) = Arrays::set_up()?;
-        let batch = Batch {
+    pub(crate) fn new(arrays: Arrays) -> Self {
+        Batch {
             arrays,
             len: 0,
             entries: Vec::with_capacity(SG_ENTRIES),
-        };
-        Ok((batch, events))
+        }
+    }
+
+    pub(crate) fn arrays(&self) -> &Arrays {
+        &self.arrays
     }
 
     pub(crate) fn info(&self) -> &IoInfo {

@@ -1,6 +1,6 @@
 //! The loop: submit, wait, tell the handler.
 
-use crate::arrays::Events;
+use crate::arrays::{Arrays, Events};
 use crate::flow::{FlowState, Output};
 use crate::handler::{Answer, Knock};
 use crate::io::Notice;
@@ -9,12 +9,11 @@ use crate::{Error, Flow, Handler, Io, Listener, RecvBuf, Timer, UdpPort};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use ix_abi::app::{Endpoint, Event, EventKind, Opcode, Status};
-use std::time::Instant;
 
 /// Runs `handler` until it (or `ix`) stops the loop and every connection is closed.
 ///
 /// # Errors
-/// [`Error::NotUnderIxion`] on plain Linux; whatever [`Handler::on_start`] returns.
+/// As [`EventLoop::new`]; whatever [`Handler::on_start`] returns.
 pub fn run<H: Handler>(handler: &mut H) -> Result<(), Error> {
     let mut event_loop = EventLoop::new()?;
     handler.on_start(event_loop.io())?;
@@ -29,13 +28,23 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Makes the calling thread the dataplane thread of its core, and this the core's loop for as long as the program
-    /// runs.
+    /// runs. On plain Linux the loop serves over sockets, and every thread may have as many as it likes.
     ///
     /// # Errors
-    /// [`Error::NotUnderIxion`] on plain Linux, `Busy` if another thread has the core, or a loop was made for it before.
+    /// `Busy` if another thread has the core, or a loop was made for it before; [`Error::Linux`].
     pub fn new() -> Result<Self, Error> {
-        let (io, events) = Io::set_up()?;
-        Ok(EventLoop { io, events })
+        Ok(Self::with(Arrays::set_up()?))
+    }
+
+    /// A loop on whatever plays the kernel's part.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn on(stand_in: Box<dyn crate::stand_in::StandIn>) -> Result<Self, Error> {
+        Ok(Self::with(Arrays::on(stand_in)?))
+    }
+
+    fn with((arrays, events): (Arrays, Events)) -> Self {
+        let io = Io::new(arrays);
+        EventLoop { io, events }
     }
 
     /// What can be asked for outside the handler's methods as well.
@@ -62,7 +71,7 @@ impl EventLoop {
     fn is_finished(&self) -> bool {
         self.io
             .stop_at
-            .is_some_and(|at| self.io.flows.is_empty() || Instant::now() >= at)
+            .is_some_and(|at| self.io.flows.is_empty() || self.io.now() >= at)
     }
 
     /// One turn: submits what has been asked for, waits for something to happen (at most `wait`, or without limit), and

@@ -1,9 +1,14 @@
 //! The kernel's part, played on the host for the tests of the event loop: same arrays, scripted answers.
 
+use crate::EventLoop;
+use crate::arrays::since_start;
+use crate::stand_in::{SharedMemory, StandIn};
 use core::cell::RefCell;
+use core::time::Duration;
 use ix_abi::app::{Command, Endpoint, Event, EventKind, Handle, HandleKind, IoInfo, Opcode, SgEntry, Status};
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::rc::Rc;
 
 const WINDOW_BYTES: usize = 1 << 16;
 
@@ -164,19 +169,30 @@ impl FakeKernel {
     }
 }
 
-pub(crate) fn io_setup() -> i64 {
-    KERNEL.with_borrow(|kernel| match kernel {
-        Some(kernel) => core::ptr::from_ref(kernel.info) as i64,
-        None => -38,
-    })
+/// The kernel of this thread, as the event loop sees it.
+pub(crate) struct Fake;
+
+impl StandIn for Fake {
+    fn info(&self) -> IoInfo {
+        with(|kernel| *kernel.info)
+    }
+
+    fn memory(&self) -> Rc<SharedMemory> {
+        // What the loop uses is leaked by `boot`.
+        Rc::new(SharedMemory::new(1, 1, 1))
+    }
+
+    unsafe fn run_io(&mut self, commands: usize, max_events: usize, wait_ns: u64) -> i64 {
+        let count = with(|kernel| kernel.run_io(commands, max_events, wait_ns));
+        count.try_into().unwrap()
+    }
+
+    fn now(&self) -> Duration {
+        since_start()
+    }
 }
 
-/// # Safety
-/// As the trap it stands for.
-#[allow(clippy::unnecessary_wraps, reason = "the trap's signature")]
-pub(crate) unsafe fn run_io(commands: u64, max_events: u64, wait_ns: u64) -> i64 {
-    let [commands, max_events] = [commands, max_events].map(|count| usize::try_from(count).unwrap());
-    with(|kernel| kernel.run_io(commands, max_events, wait_ns))
-        .try_into()
-        .unwrap()
+/// A loop on the kernel of this thread.
+pub(crate) fn event_loop() -> EventLoop {
+    EventLoop::on(Box::new(Fake)).unwrap()
 }

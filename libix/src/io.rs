@@ -7,16 +7,16 @@ mod gather;
 
 mod results;
 
-use crate::arrays::Events;
+use crate::arrays::Arrays;
 use crate::batch::Batch;
 use crate::flow::{FlowState, Output};
 use crate::recv_buf::{Returned, Returns};
 use crate::slab::Slab;
-use crate::{Error, Flow, SendBuf, UdpPort};
+use crate::{Flow, SendBuf, UdpPort};
 use core::net::IpAddr;
 use ix_abi::app::{Handle, Status};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long connections get to close once the app has been asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub struct Io {
     /// Flows that must try again next turn, because no event may come that tells them to.
     pub(crate) retry: Vec<Flow>,
     /// Set by [`Io::stop`]: when patience ends.
-    pub(crate) stop_at: Option<Instant>,
+    pub(crate) stop_at: Option<Duration>,
 }
 
 /// An event that libix found in a command's result.
@@ -56,11 +56,10 @@ pub(crate) enum Notice {
 }
 
 impl Io {
-    pub(crate) fn set_up() -> Result<(Self, Events), Error> {
-        let (batch, events) = Batch::set_up()?;
-        let io = Io {
-            batch,
-            returns: Rc::default(),
+    pub(crate) fn new(arrays: Arrays) -> Self {
+        Io {
+            returns: Rc::new(Returns::new(arrays.memory())),
+            batch: Batch::new(arrays),
             returned_before: Vec::new(),
             flows: Slab::new(),
             listeners: Slab::new(),
@@ -71,11 +70,17 @@ impl Io {
             more_follows: false,
             retry: Vec::new(),
             stop_at: None,
-        };
-        Ok((io, events))
+        }
     }
 
-    /// The dataplane's own address.
+    /// Time since some point in the past, by the clock that timers go by: the system's, or under `libix::testing` the
+    /// network's.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.batch.arrays().now()
+    }
+
+    /// The dataplane's own address; `None` in hosted mode, where all of Linux's are.
     #[must_use]
     pub fn local_ip(&self) -> Option<IpAddr> {
         self.batch.info().local.ip()
@@ -171,7 +176,7 @@ impl Io {
         if self.stop_at.is_some() {
             return;
         }
-        self.stop_at = Some(Instant::now() + STOP_GRACE);
+        self.stop_at = Some(self.now() + STOP_GRACE);
         for key in self.listeners.keys() {
             self.unlisten(crate::Listener(key));
         }
@@ -195,6 +200,9 @@ impl Io {
 impl Drop for Io {
     /// What is lent to the kernel must outlive this: no event will tell when it is free.
     fn drop(&mut self) {
+        if !self.batch.arrays().lends_for_ever() {
+            return;
+        }
         for key in self.flows.keys() {
             if let Some(state) = self.flows.remove(key) {
                 state.queue.leak();

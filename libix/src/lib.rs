@@ -30,6 +30,8 @@
 //! }
 //! ```
 //!
+//! Started without `ix`, the same program runs over Linux sockets (`hosted`).
+//!
 //! One turn of the loop: `event_loop` submits the batch and reads the events, the handler's calls go through
 //! [`Io`], which keeps per-flow state in a slab (the ABI's cookie is the slot and its generation, so no lookup but an
 //! index) and adds commands to the batch; `trap` is the `syscall` instruction.
@@ -40,6 +42,11 @@ mod trap;
 
 #[allow(unsafe_code, reason = "memory shared with the kernel")]
 mod arrays;
+
+#[allow(unsafe_code, reason = "memory shared with what plays the kernel's part")]
+mod stand_in;
+
+mod hosted;
 
 mod batch;
 

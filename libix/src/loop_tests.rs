@@ -1,7 +1,7 @@
 //! The event loop against a fake kernel.
 
-use crate::fake_kernel::{FakeKernel, boot, with};
-use crate::{Answer, Error, EventLoop, Flow, FlowMap, Handler, Io, Knock, RecvBuf, SendBuf, Status, UdpPort};
+use crate::fake_kernel::{self, FakeKernel, boot, with};
+use crate::{Answer, EventLoop, Flow, FlowMap, Handler, Io, Knock, RecvBuf, SendBuf, Status, UdpPort};
 use core::net::SocketAddr;
 use core::time::Duration;
 use ix_abi::app::{Command, EventKind, Handle, HandleKind, Opcode};
@@ -60,7 +60,7 @@ fn turn(event_loop: &mut EventLoop, echo: &mut Echo) {
 /// A loop with one accepted flow: the loop, the app, the kernel's handle and the cookie of the flow.
 fn with_flow(commands: usize, events: usize) -> (EventLoop, Echo, Handle, u64) {
     boot(commands, events);
-    let mut event_loop = EventLoop::new().unwrap();
+    let mut event_loop = fake_kernel::event_loop();
     let mut echo = Echo::default();
     event_loop.io().listen(7).unwrap();
     let handle = knock(&mut event_loop, &mut echo);
@@ -232,7 +232,7 @@ fn a_send_from_memory_the_kernel_refuses_aborts_the_flow() {
 #[test]
 fn a_rejected_flow_is_stale_at_once() {
     boot(16, 16);
-    let mut event_loop = EventLoop::new().unwrap();
+    let mut event_loop = fake_kernel::event_loop();
     let mut echo = Echo {
         rejects: true,
         ..Echo::default()
@@ -247,7 +247,7 @@ fn a_rejected_flow_is_stale_at_once() {
 #[test]
 fn a_connection_that_dies_before_it_is_accepted_is_reported_once() {
     boot(16, 16);
-    let mut event_loop = EventLoop::new().unwrap();
+    let mut event_loop = fake_kernel::event_loop();
     let mut echo = Echo::default();
     event_loop.io().listen(7).unwrap();
     with(|k| k.fail = Some((Opcode::TcpAccept, Status::BadHandle)));
@@ -262,7 +262,7 @@ fn a_connection_that_dies_before_it_is_accepted_is_reported_once() {
 #[test]
 fn a_connect_sends_what_waited_for_it() {
     boot(16, 16);
-    let mut event_loop = EventLoop::new().unwrap();
+    let mut event_loop = fake_kernel::event_loop();
     let mut echo = Echo::default();
     let remote: SocketAddr = "10.0.2.2:80".parse().unwrap();
     let flow = event_loop.io().connect(remote).unwrap();
@@ -300,7 +300,7 @@ fn a_connect_sends_what_waited_for_it() {
 #[test]
 fn datagrams_are_held_until_they_have_left() {
     boot(16, 16);
-    let mut event_loop = EventLoop::new().unwrap();
+    let mut event_loop = fake_kernel::event_loop();
     let mut echo = Echo::default();
     let port = event_loop.io().udp_bind(7).unwrap();
     let bytes: Arc<[u8]> = Arc::from(*b"datagram");
@@ -364,25 +364,9 @@ fn nonsense_events_are_harmless() {
 }
 
 #[test]
-fn plain_linux_is_told_apart() {
-    let error = EventLoop::new().err().unwrap();
-    assert_eq!(error, Error::NotUnderIxion);
-    assert!(error.to_string().contains("ix run"));
-}
-
-#[test]
-fn a_core_has_one_loop_for_ever() {
-    boot(16, 16);
-    let first = EventLoop::new().unwrap();
-    assert_eq!(EventLoop::new().err(), Some(Error::Status(Status::Busy)));
-    drop(first);
-    assert_eq!(EventLoop::new().err(), Some(Error::Status(Status::Busy)));
-}
-
-#[test]
 fn a_failure_found_before_the_end_of_the_turn_is_told_without_waiting() {
     boot(16, 16);
-    let mut event_loop = EventLoop::new().unwrap();
+    let mut event_loop = fake_kernel::event_loop();
     let mut echo = Echo::default();
     let port = event_loop.io().udp_bind(7).unwrap();
     with(|k| k.fail = Some((Opcode::UdpSend, Status::Unreachable)));

@@ -1,6 +1,7 @@
 //! Received data, and how it finds its way back.
 
 use crate::arrays::Received;
+use crate::stand_in::SharedMemory;
 use core::cell::RefCell;
 use core::fmt;
 use core::ops::Deref;
@@ -19,9 +20,10 @@ pub struct RecvBuf {
 }
 
 /// Buffers dropped since the last batch was put together.
-#[derive(Default)]
 pub(crate) struct Returns {
     dropped: RefCell<Vec<Returned>>,
+    /// Where the buffers are, if not in the kernel's window.
+    _memory: Option<Rc<SharedMemory>>,
 }
 
 /// A buffer to give back: by which command, and an address within it.
@@ -31,6 +33,13 @@ pub(crate) struct Returned {
 }
 
 impl Returns {
+    pub(crate) fn new(memory: Option<Rc<SharedMemory>>) -> Self {
+        Returns {
+            dropped: RefCell::default(),
+            _memory: memory,
+        }
+    }
+
     #[inline]
     pub(crate) fn push(&self, returned: Returned) {
         self.dropped.borrow_mut().push(returned);

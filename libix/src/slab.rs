@@ -1,13 +1,18 @@
 //! A table whose keys are small and go stale: slot index and generation in one word, which is what the ABI's cookies
 //! carry. Looking up is an index and a comparison.
 
+use ix_abi::app::Handle;
+
+/// Generations count from 1 to this.
+const LAST_GENERATION: u32 = (1 << Handle::GENERATION_BITS) - 1;
+
 /// Names one entry for as long as it lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key(u64);
 
 impl Key {
     #[inline]
-    fn new(index: u32, generation: u32) -> Self {
+    pub(crate) fn new(index: u32, generation: u32) -> Self {
         Key(u64::from(generation) << 32 | u64::from(index))
     }
 
@@ -95,9 +100,16 @@ impl<T> Slab<T> {
             return None;
         }
         let value = slot.value.take()?;
-        slot.generation = slot.generation.checked_add(1).unwrap_or(1);
+        // Within what a handle carries, and never 0.
+        slot.generation = slot.generation % LAST_GENERATION + 1;
         self.free.push(u32::try_from(key.index()).ok()?);
         Some(value)
+    }
+
+    /// The key of the entry in slot `index`, if there is one.
+    pub(crate) fn key_at(&self, index: usize) -> Option<Key> {
+        let slot = self.slots.get(index).filter(|slot| slot.value.is_some())?;
+        Some(Key::new(u32::try_from(index).ok()?, slot.generation))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

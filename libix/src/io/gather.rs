@@ -6,7 +6,6 @@ use crate::arrays::Events;
 use crate::flow::Output;
 use core::time::Duration;
 use ix_abi::app::{Command, MAX_SG_ENTRIES, Opcode, Status};
-use std::time::Instant;
 
 /// Most bytes offered by one command: its result is 31 bits wide.
 const LONGEST_SEND: usize = 1 << 30;
@@ -44,7 +43,7 @@ impl Io {
             wait_ns = 0;
         }
         if let Some(at) = self.stop_at {
-            wait_ns = wait_ns.min(to_ns(at.saturating_duration_since(Instant::now())));
+            wait_ns = wait_ns.min(to_ns(at.saturating_sub(self.now())));
         }
         wait_ns
     }
