@@ -69,6 +69,18 @@ pub struct Ipv6Config {
     pub autoconfigure: bool,
 }
 
+/// Explicit congestion notification (RFC 3168).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EcnPolicy {
+    /// Never.
+    Off,
+    /// With a peer that asks for it, and with one that a flow asks; as Linux does (`tcp_ecn` = 2).
+    #[default]
+    Accept,
+    /// Each connection that is opened asks for it.
+    Ask,
+}
+
 /// How TCP behaves. The defaults are those of the RFCs, or of Linux where these leave a choice.
 #[derive(Clone, Debug)]
 pub struct TcpConfig {
@@ -84,6 +96,8 @@ pub struct TcpConfig {
     pub max_segment: u16,
     /// How the congestion window of a flow that names nothing else is governed.
     pub congestion: CongestionControl,
+    /// Whether routers may mark packets instead of dropping them.
+    pub ecn: EcnPolicy,
     /// Offer window scaling and timestamps (RFC 7323) and selective acknowledgement (RFC 2018).
     pub offer_options: bool,
     /// First retransmission timeout (RFC 6298 section 2.1).
@@ -154,6 +168,7 @@ impl Default for TcpConfig {
             syn_cookies: true,
             max_segment: 0,
             congestion: CongestionControl::default(),
+            ecn: EcnPolicy::default(),
             offer_options: true,
             rto_initial: Duration::from_secs(1),
             rto_min: Duration::from_millis(200),

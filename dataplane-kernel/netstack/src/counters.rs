@@ -166,6 +166,10 @@ counters! {
     tcp_tail_probes,
     /// Losses that turned out to be none (RFC 4015).
     tcp_spurious,
+    /// Data segments that a router has marked (RFC 3168).
+    tcp_ecn_marked,
+    /// Windows reduced since the peer told of such marks.
+    tcp_ecn_reductions,
     /// Zero-window probes sent.
     tcp_zero_window_probes,
     /// Keepalive probes sent.

@@ -26,7 +26,7 @@ mod instant;
 pub use instant::Instant;
 
 mod config;
-pub use config::{Config, CongestionControl, Ipv6Config, TcpConfig};
+pub use config::{Config, CongestionControl, EcnPolicy, Ipv6Config, TcpConfig};
 
 mod counters;
 pub use counters::Counters;

@@ -246,9 +246,12 @@ fn set_option(stack: &mut Stack, flow: Id, command: &Request) -> Result<Result<(
             let algorithm = match CongestionControl::from_u64(command.len).ok_or(Status::Invalid)? {
                 CongestionControl::NewReno => netstack::CongestionControl::NewReno,
                 CongestionControl::Cubic => netstack::CongestionControl::Cubic,
+                CongestionControl::Dctcp => netstack::CongestionControl::Dctcp,
             };
             stack.tcp_congestion_control(flow, algorithm)
         }
+        FlowOption::AskForEcn if command.len == 1 => stack.tcp_ask_for_ecn(flow),
+        FlowOption::AskForEcn => return Err(Status::Invalid),
         FlowOption::UserTimeout => stack.tcp_user_timeout(flow, duration(command.len)),
     })
 }

@@ -120,6 +120,16 @@ impl Io {
         self.set_option(flow, FlowOption::CongestionControl, algorithm as u64)
     }
 
+    /// Asks the peer of `flow`, which was connected just now, for explicit congestion notification (RFC 3168): routers on
+    /// the way may then mark packets instead of dropping them. (A peer that asks for it gets it in any case.) Once
+    /// [`Io::connect`]'s batch is over it is too late.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead.
+    pub fn ask_for_ecn(&mut self, flow: Flow) -> Result<(), Status> {
+        self.set_option(flow, FlowOption::AskForEcn, 1)
+    }
+
     /// Gives `flow` up (`Dead` by `TimedOut`) when data stays unacknowledged for `timeout`, or, for `None`, as the kernel
     /// does by itself.
     ///

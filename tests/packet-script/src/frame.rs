@@ -3,8 +3,8 @@
 use crate::script::{Envelope, number_of};
 use crate::segment::{Segment, TcpOption, flag, pattern};
 use etherparse::{
-    EtherType, Ethernet2Header, IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header, NetHeaders,
-    PacketHeaders, TcpHeader, TcpOptionElement, TransportHeader, UdpHeader,
+    EtherType, Ethernet2Header, IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpEcn, IpNumber, Ipv4Header,
+    NetHeaders, PacketHeaders, TcpHeader, TcpOptionElement, TransportHeader, UdpHeader,
 };
 use std::net::Ipv4Addr;
 
@@ -142,6 +142,7 @@ impl Stations {
         let mut ip = Ipv4Header::new(len, 64, protocol, src, dst).expect("short");
         ip.more_fragments = envelope.fragment;
         ip.dont_fragment = !envelope.fragment;
+        ip.ecn = IpEcn::try_new(envelope.ecn & 3).expect("two bits");
         ip.header_checksum = ip.calc_header_checksum();
         ip
     }
@@ -179,6 +180,10 @@ impl Stations {
         tcp.urgent_pointer = segment.urgent;
         let options: Vec<TcpOptionElement> = segment.options.iter().flatten().map(element).collect();
         tcp.set_options(&options).expect("at most 40 bytes of options");
+        let envelope = &Envelope {
+            ecn: segment.ecn.unwrap_or(0),
+            ..*envelope
+        };
         let ip = self.ip_header(IpNumber::TCP, tcp.header_len() + payload.len(), envelope);
         tcp.checksum = tcp.calc_checksum_ipv4(&ip, &payload).expect("short");
         if envelope.bad_sum {
@@ -326,7 +331,10 @@ pub fn read(frame: &[u8]) -> Result<Read, String> {
             }
             Ok(Read::Tcp(
                 tcp.destination_port,
-                segment(&tcp, len)?,
+                Segment {
+                    ecn: Some(ip.ecn as u8),
+                    ..segment(&tcp, len)?
+                },
                 payload.to_vec(),
             ))
         }
@@ -374,6 +382,7 @@ fn segment(tcp: &TcpHeader, len: u32) -> Result<Segment, String> {
         window: Some(tcp.window_size),
         urgent: tcp.urgent_pointer,
         port: 0,
+        ecn: None,
         options: Some(options?),
     })
 }

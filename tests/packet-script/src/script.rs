@@ -74,6 +74,8 @@ pub struct Envelope {
     pub from: Option<u8>,
     /// To this host on our network, instead of us.
     pub to: Option<u8>,
+    /// IPv4's ECN field; a segment says it itself.
+    pub ecn: u8,
     /// "More fragments" is set.
     pub fragment: bool,
     /// The last bytes are missing.

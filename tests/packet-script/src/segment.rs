@@ -1,10 +1,10 @@
-//! TCP segments as text: `FLAGS SEQ[+LEN] [ack N] [win N] [urg N] [port N] [<OPTIONS>]`.
+//! TCP segments as text: `FLAGS SEQ[+LEN] [ack N] [win N] [urg N] [port N] [ECN] [<OPTIONS>]`.
 //!
 //! Flags are letters: `S`, `F`, `R`, `P`, `.` (ACK), `U`, `E` (ECE), `C` (CWR), or `-` for none. Of ours, `P` is not
 //! compared. Bytes are a pattern that follows from their sequence number ([`pattern`]). Options are `mss N`, `ws N`,
 //! `sackok`, `ts VALUE ECHO`, `sack A-B ...`, `nop`, in any order, with commas; of a peer's timestamps `=` is what we sent
 //! last, of ours `*` is anything; `<>` is no options at all. What is not said of ours is not compared. A `port` is counted from
-//! the script's first.
+//! the script's first. ECN is the field of the IP header: `ect0`, `ect1`, `ce` or `not-ect`.
 
 use crate::script::number_of;
 use std::fmt;
@@ -63,8 +63,20 @@ pub struct Segment {
     pub urgent: u16,
     /// Added to both sides' first port of the peer's.
     pub port: u16,
+    /// The ECN field of the IP header.
+    pub ecn: Option<u8>,
     /// Options.
     pub options: Option<Vec<TcpOption>>,
+}
+
+/// Code points of RFC 3168, in the order of their numbers.
+const ECN: [&str; 4] = ["not-ect", "ect1", "ect0", "ce"];
+
+fn ecn(word: &str) -> Option<u8> {
+    (0..)
+        .zip(ECN)
+        .find(|(_, name)| *name == word)
+        .map(|(number, _)| number)
 }
 
 /// The byte with this relative sequence number.
@@ -107,6 +119,10 @@ impl Segment {
                     segment.port = number_of(port)?;
                     rest
                 }
+                [word, rest @ ..] if ecn(word).is_some() => {
+                    segment.ecn = ecn(word);
+                    rest
+                }
                 [options, rest @ ..] if options.starts_with('<') => {
                     segment.options = Some(read_options(options)?);
                     rest
@@ -124,6 +140,7 @@ impl Segment {
             && (self.seq, self.len, self.port) == (got.seq, got.len, got.port)
             && self.ack.is_none_or(|ack| got.ack == Some(ack))
             && self.window.is_none_or(|window| got.window == Some(window))
+            && self.ecn.is_none_or(|ecn| got.ecn == Some(ecn))
             && self
                 .options
                 .as_ref()
@@ -222,6 +239,9 @@ impl fmt::Display for Segment {
         }
         if self.port > 0 {
             write!(f, " port {}", self.port)?;
+        }
+        if let Some(name) = self.ecn.and_then(|ecn| ECN.get(usize::from(ecn))) {
+            write!(f, " {name}")?;
         }
         if let Some(options) = &self.options {
             write!(f, " {options:?}")?;

@@ -299,6 +299,7 @@ impl Stack {
             segment: &segment,
             buf: incoming.buf,
             offset: later(incoming.offset, headers),
+            ecn: packet.ecn(),
         };
         let src_mac = station_from(incoming.ether);
         self.take_segment(env, now, slot, arrival, || (Ends::V4 { local, remote }, src_mac));

@@ -192,6 +192,7 @@ impl Stack {
             segment: &segment,
             buf: incoming.buf,
             offset: later(incoming.offset, at + segment.header_len()),
+            ecn: incoming.packet.ecn(),
         };
         let src_mac = station_from(incoming.ether);
         self.take_segment(env, now, slot, arrival, || (ends, src_mac));

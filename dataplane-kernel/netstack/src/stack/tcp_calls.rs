@@ -259,6 +259,19 @@ impl Stack {
         Ok(())
     }
 
+    /// Asks the peer for ECN (RFC 3168) in the SYN of a connection that was opened just now.
+    ///
+    /// # Errors
+    /// `BadHandle`; `Invalid` once the SYN has left.
+    pub fn tcp_ask_for_ecn(&mut self, id: Id) -> Result<(), Error> {
+        let flow = self.flows.get(id).and_then(owned)?;
+        if flow.ask_for_ecn() {
+            Ok(())
+        } else {
+            Err(Error::Invalid)
+        }
+    }
+
     /// Gives a connection up when data stays unacknowledged for `timeout` (1 ms to 34 minutes), or as configured.
     ///
     /// # Errors

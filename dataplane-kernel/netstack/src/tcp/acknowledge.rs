@@ -1,6 +1,7 @@
 //! What a segment acknowledges (RFC 9293 section 3.10.7.4, fifth; RFC 5681; RFC 6298 section 5).
 
 use super::Shared;
+use super::congestion::Acked;
 use super::flow::{Flow, Marks, State};
 use super::recovery::News;
 use super::scoreboard::NONE;
@@ -73,9 +74,20 @@ impl Flow {
             self.rtt
                 .sample(now.ns_since(self.sent_at), shared.tuning.rto_bounds);
         }
-        let mss = u32::from(self.mss);
-        self.congestion
-            .on_ack(acked, self.flight_peak, mss, now, &self.rtt);
+        let acked = self.acked(acked, self.snd_una);
+        self.congestion.on_ack(&acked, now, &self.rtt);
+    }
+
+    /// What congestion control hears of an ACK: `bytes` more have arrived, and all before `una`.
+    #[inline]
+    pub(crate) fn acked(&self, bytes: u32, una: SeqNum) -> Acked {
+        Acked {
+            bytes,
+            una,
+            nxt: self.snd_nxt,
+            peak: self.flight_peak,
+            mss: self.mss.into(),
+        }
     }
 
     #[inline]

@@ -41,6 +41,9 @@ impl Flow {
         // Of what brings nothing there is nothing to tell, least of all to a peer that waits for a gap to be filled too:
         // each would answer the other's ACK for ever.
         let brings = arrival.segment.sequence_len() > 0;
+        if self.marks.has(Marks::ECN) {
+            self.take_mark(shared, env, now, &arrival);
+        }
         let kept = self.take_segment_data(shared, env, now, arrival);
         if brings && self.state.may_receive() {
             self.check_fin(shared, env, now);
@@ -164,6 +167,7 @@ impl Flow {
             }
         } else {
             // The peer has not had our SYN-ACK.
+            self.reconsider_ecn(segment.flags);
             self.snd_nxt = self.iss;
             self.make_dirty(shared);
         }
@@ -208,7 +212,11 @@ impl Flow {
             self.challenge(shared, now);
             return false;
         }
-        self.take_ack_fields(shared, now, segment);
+        if segment.flags.contains(Flags::ECE) && self.marks.has(Marks::ECN) {
+            self.take_echoed_ack(shared, now, segment);
+        } else {
+            self.take_ack_fields(shared, now, segment);
+        }
         if self.is_fin_acked() {
             self.on_fin_acked(shared, env, now);
         }

@@ -6,6 +6,7 @@ use super::{Shared, timestamp_clock};
 use crate::checksum::Sum;
 use crate::interface::add_spans;
 use crate::seq::SeqNum;
+use crate::wire::ecn::Ecn;
 use crate::wire::ipv6;
 use crate::wire::tcp::{CHECKSUM_OFFSET, Flags, MAX_HEADER_LEN};
 use crate::wire::tcp_options::Timestamps;
@@ -30,6 +31,7 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) payload: &'a [Span],
     /// Bytes of the payload.
     pub(crate) len: u32,
+    pub(crate) ecn: Ecn,
 }
 
 impl Flow {
@@ -45,8 +47,8 @@ impl Flow {
         self.marks.has(Marks::TIMESTAMPS).then(|| self.stamps(now))
     }
 
-    /// A segment without further options; it acknowledges all that has come. `None` if the transmit ring is full.
-    #[inline(never)]
+    /// A segment without further options that brings no new data; it acknowledges all that has come. `None` if the
+    /// transmit ring is full.
     #[allow(clippy::too_many_arguments, reason = "a segment has these parts")]
     pub(crate) fn emit<E: Env>(
         &mut self,
@@ -60,14 +62,27 @@ impl Flow {
     ) -> Option<TxTicket> {
         let outgoing = Outgoing {
             seq,
-            flags,
+            flags: flags | self.echo_for(flags),
             window: self.announce_window(shared),
             options: &[],
             payload,
             len,
+            ecn: Ecn::NOT_ECT,
         };
+        self.emit_outgoing(shared, env, now, &outgoing)
+    }
+
+    /// The same, composed by the caller.
+    #[inline(never)]
+    pub(crate) fn emit_outgoing<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        outgoing: &Outgoing<'_>,
+    ) -> Option<TxTicket> {
         let stamps = self.timestamps(now);
-        let ticket = self.put_on_wire(shared, env, &outgoing, stamps)?;
+        let ticket = self.put_on_wire(shared, env, outgoing, stamps)?;
         self.acknowledged_all();
         Some(ticket)
     }
@@ -94,6 +109,7 @@ impl Flow {
             timestamps,
             len: (out.len + out.options.len() as u32) as u16,
             options_len: out.options.len() as u8,
+            ecn: out.ecn,
         };
         let ticket = if self.tuple.is_v6() {
             self.put_on_wire_v6(shared, env, out, &fields)?

@@ -131,11 +131,27 @@ marks! {
     PROBE_TIMEOUT = 31,
     /// `twice` holds data that came once more than it was needed.
     TWICE = 32,
+    /// Both sides know ECN (RFC 3168). This mark and two others stand where their bits stand in headers: see
+    /// [`super::ecn`].
+    ECN = 33,
     /// Open, and it counts against its listener's backlog until it is accepted.
-    AWAITS_ACCEPT = 33,
+    AWAITS_ACCEPT = 34,
+    /// The app wants ECN, or our SYN has asked for it.
+    ASKS_ECN = 35,
+    /// A router has marked data, and the peer is told.
+    ECHO = 38,
+    /// The congestion window was reduced because of a mark, and the peer has yet to be told.
+    REDUCED = 39,
 }
 
 impl Marks {
+    /// Bits 32 to 39.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "eight of them are meant")]
+    pub(crate) const fn upper_bits(self) -> u8 {
+        (self.0 >> 32) as u8
+    }
+
     /// Survive the flow: they say where the slot stands.
     const OF_THE_SLOT: Marks = Marks(
         Marks::ON_READY.0
@@ -238,6 +254,8 @@ pub(crate) struct Flow {
     pub(crate) flight_peak: u32,
     pub(crate) congestion: Congestion,
     pub(crate) rtt: RttEstimator,
+    /// SND.NXT when a mark last reduced the window.
+    pub(crate) marked_until: SeqNum,
     /// Its [`super::board::Board`], or none.
     pub(crate) board: u32,
     /// When the wheel comes back to this flow: no later than any deadline below.
@@ -342,6 +360,7 @@ impl Flow {
             flight_peak: 0,
             congestion: Congestion::new(0, Algorithm::NewReno),
             rtt: RttEstimator::new(0),
+            marked_until: SeqNum(0),
             board: NONE,
             wheel_at: Instant::FAR,
             rto_at: Instant::FAR,

@@ -4,6 +4,7 @@ use super::Shared;
 use super::emit::Outgoing;
 use super::flow::{Flow, Marks, State};
 use super::output::Blocked;
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::Flags;
 use crate::wire::tcp_options::{MAX_LEN, Options, SackBlocks};
 use crate::{Env, Instant};
@@ -32,7 +33,7 @@ impl Flow {
             Flags::SYN | Flags::ACK
         } else {
             Flags::SYN
-        };
+        } | self.ecn_setup(shared);
         let options = self.syn_options(shared, now, answers);
         let mut bytes = [0; MAX_LEN];
         let len = options.emit(&mut bytes);
@@ -47,6 +48,7 @@ impl Flow {
             options: bytes.get(..len).unwrap_or_default(),
             payload: &[],
             len: 0,
+            ecn: Ecn::NOT_ECT,
         };
         self.put_on_wire(shared, env, &outgoing, None)
             .ok_or(Blocked::RingFull)?;

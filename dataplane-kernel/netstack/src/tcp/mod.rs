@@ -45,6 +45,9 @@ mod text;
 /// Resets and SYNs that may be forged.
 mod challenge;
 
+/// Marks of routers.
+mod ecn;
+
 /// What a segment acknowledges.
 mod acknowledge;
 
@@ -111,7 +114,7 @@ mod timers;
 /// The end.
 pub(crate) mod close;
 
-use crate::config::TcpConfig;
+use crate::config::{EcnPolicy, TcpConfig};
 use crate::ends::Ends;
 use crate::interface::Interface;
 use crate::ipv6::Ipv6;
@@ -280,6 +283,7 @@ pub(crate) struct Tuning {
     pub(crate) max_segment: u16,
     pub(crate) device_checksum: bool,
     pub(crate) offer_options: bool,
+    pub(crate) ecn: EcnPolicy,
     pub(crate) default_backlog: u32,
     pub(crate) congestion: congestion::Algorithm,
     pub(crate) syn_cookies: bool,
@@ -333,6 +337,7 @@ impl Tuning {
             max_segment,
             device_checksum: config.tx_checksum,
             offer_options: tcp.offer_options,
+            ecn: tcp.ecn,
             default_backlog: tcp.default_backlog.max(1),
             congestion: tcp.congestion,
             syn_cookies: tcp.syn_cookies,

@@ -96,6 +96,7 @@ impl Flow {
         self.snd_wnd = syn.window.into();
         self.snd_wnd_max = self.snd_wnd;
         self.agree(shared, now, &syn.all_options());
+        self.agree_on_ecn(shared, syn.flags);
     }
 
     /// RFC 7323 sections 1.3 and 3.2, RFC 2018 section 2: what both sides have offered.

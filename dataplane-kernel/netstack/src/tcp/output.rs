@@ -5,6 +5,7 @@ use super::emit::Outgoing;
 use super::flow::{Flow, Marks, State};
 use super::scoreboard::NONE;
 use crate::neighbor::Lookup;
+use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::Flags;
 use crate::{Env, Instant, Span};
@@ -151,23 +152,27 @@ impl Flow {
         len: u32,
         fin: bool,
     ) -> Result<(), Blocked> {
+        let seq = self.snd_nxt;
         let mut flags = Flags::ACK | Flags::PSH;
         if fin {
             flags = flags | Flags::FIN;
         }
-        let seq = self.snd_nxt;
-        let outgoing = Outgoing {
-            seq,
-            flags,
-            window: self.announce_window(shared),
-            options: &[],
-            payload,
-            len,
-        };
-        let stamps = self.timestamps(now);
-        let ticket = self
-            .put_on_wire(shared, env, &outgoing, stamps)
-            .ok_or(Blocked::RingFull)?;
+        let ticket = if self.marks.has(Marks::ECN) {
+            self.put_capable(shared, env, now, flags, payload, len)
+        } else {
+            let outgoing = Outgoing {
+                seq,
+                flags,
+                window: self.announce_window(shared),
+                options: &[],
+                payload,
+                len,
+                ecn: Ecn::NOT_ECT,
+            };
+            let stamps = self.timestamps(now);
+            self.put_on_wire(shared, env, &outgoing, stamps)
+        }
+        .ok_or(Blocked::RingFull)?;
         self.acknowledged_all();
         self.send.advance(&shared.spans, len);
         self.sent_at = now;
@@ -182,7 +187,7 @@ impl Flow {
             self.repeated(shared, ticket);
         }
         self.snd_max = self.snd_max.later_of(next);
-        self.marks.clear(Marks::PERSIST);
+        self.marks.clear(Marks::PERSIST.or(Marks::REDUCED));
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use super::Shared;
 use super::flow::{Flow, Marks, State};
 use crate::rx_buffers::Meta;
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::{Flags, Segment};
 use crate::wire::tcp_options::Timestamps;
 use crate::{BufId, Env, Instant};
@@ -16,6 +17,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) buf: BufId,
     /// Where the payload begins in the buffer.
     pub(crate) offset: u16,
+    /// What stood in the IP header.
+    pub(crate) ecn: Ecn,
 }
 
 impl Flow {
@@ -29,7 +32,7 @@ impl Flow {
         arrival: Arrival<'_>,
     ) -> Option<BufId> {
         self.heard_at = now;
-        match self.predict(arrival.segment) {
+        match self.predict(&arrival) {
             Some(stamps) => self.receive_predicted(shared, now, arrival, stamps),
             None => self.segment_arrives(shared, env, now, arrival),
         }
@@ -38,7 +41,8 @@ impl Flow {
     /// Header prediction: `Some` if the segment is in order, brings data or news of our data, and needs nothing but
     /// these taken.
     #[inline]
-    fn predict(&self, segment: &Segment<'_>) -> Option<Timestamps> {
+    fn predict(&self, arrival: &Arrival<'_>) -> Option<Timestamps> {
+        let segment = arrival.segment;
         let plain = segment.flags | Flags::PSH == Flags::ACK | Flags::PSH;
         let len = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX);
         let acked = self.snd_una.distance_to(segment.ack);
@@ -46,7 +50,8 @@ impl Flow {
             && self.state == State::Established
             && segment.seq == self.rcv_nxt
             && self.beyond.is_empty()
-            && !self.marks.has(Marks::FIN_AHEAD)
+            && !self.marks.has_any(Marks::FIN_AHEAD.or(Marks::ECHO))
+            && arrival.ecn != Ecn::CE
             && acked <= self.in_flight()
             && self.snd_nxt == self.snd_max
             && acked + len > 0

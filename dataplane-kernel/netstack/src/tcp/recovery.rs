@@ -298,18 +298,13 @@ impl Flow {
     /// How much may be out: RFC 6937 in recovery, else what congestion control says.
     fn set_window(&mut self, shared: &mut Shared, now: Instant, news: &News) {
         let (in_flight, nxt, mss) = (self.in_flight(), self.snd_nxt, u32::from(self.mss));
+        let acked = self.acked(news.acked, self.snd_una);
         let Some((board, _)) = shared.boards.get(self.board) else {
             return;
         };
         match board.phase {
-            Phase::Open if news.acked > 0 => {
-                self.congestion
-                    .on_ack(news.acked, self.flight_peak, mss, now, &self.rtt)
-            }
-            Phase::Loss if news.acked > 0 => {
-                self.congestion
-                    .on_ack_after_timeout(news.acked, self.flight_peak, mss, now, &self.rtt);
-            }
+            Phase::Open if news.acked > 0 => self.congestion.on_ack(&acked, now, &self.rtt),
+            Phase::Loss if news.acked > 0 => self.congestion.on_ack_after_timeout(&acked, now, &self.rtt),
             Phase::Open | Phase::Loss => {}
             Phase::Recovery => {
                 let presumed = if news.is_duplicate && !self.marks.has(Marks::SACK) {

@@ -6,6 +6,7 @@ use super::flow::{Flow, Marks};
 use super::output::Blocked;
 use crate::rx_buffers::RxBuffers;
 use crate::seq::SeqNum;
+use crate::wire::ecn::Ecn;
 use crate::wire::tcp::Flags;
 use crate::wire::tcp_options::{MAX_LEN, Options, SackBlock, SackBlocks};
 use crate::{Env, Instant};
@@ -29,16 +30,15 @@ impl Flow {
         let len = options.emit(&mut bytes);
         let outgoing = Outgoing {
             seq: self.snd_nxt.later_of(self.snd_max),
-            flags: Flags::ACK,
+            flags: Flags::ACK | self.echo_for(Flags::ACK),
             window: self.announce_window(shared),
             options: bytes.get(..len).unwrap_or_default(),
             payload: &[],
             len: 0,
+            ecn: Ecn::NOT_ECT,
         };
-        let stamps = self.timestamps(now);
-        self.put_on_wire(shared, env, &outgoing, stamps)
+        self.emit_outgoing(shared, env, now, &outgoing)
             .ok_or(Blocked::RingFull)?;
-        self.acknowledged_all();
         Ok(())
     }
 

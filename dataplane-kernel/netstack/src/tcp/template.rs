@@ -8,6 +8,7 @@ use super::tuple::Tuple;
 use crate::checksum::{Sum, checksum};
 use crate::ends::Ends;
 use crate::seq::SeqNum;
+use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::{EtherType, MacAddr};
 use crate::wire::tcp_options::{TIMESTAMPS_LEN, Timestamps};
 use crate::wire::{ethernet, ipv4, ipv6, tcp};
@@ -50,6 +51,7 @@ pub(crate) struct Fields {
     pub(crate) len: u16,
     /// Of these, options.
     pub(crate) options_len: u8,
+    pub(crate) ecn: Ecn,
 }
 
 impl Template {
@@ -126,8 +128,11 @@ impl Template {
         let stamps_len: u16 = if fields.timestamps.is_some() { 12 } else { 0 };
         let tcp_len = 20 + stamps_len + fields.len;
         let total_len = 20 + tcp_len;
+        let class = fields.ecn.bits();
+        out[IP + 1] = class;
         put(out, IP + 2, total_len.to_be_bytes());
-        put(out, IP + 10, (!add(self.ip_sum, total_len)).to_be_bytes());
+        let ip_sum = add(add(self.ip_sum, class.into()), total_len);
+        put(out, IP + 10, (!ip_sum).to_be_bytes());
         put(out, TCP + 4, fields.seq.0.to_be_bytes());
         put(out, TCP + 8, fields.ack.0.to_be_bytes());
         let [_, words] = (20 + stamps_len + u16::from(fields.options_len)).to_be_bytes();
@@ -157,6 +162,7 @@ impl Template {
         rest.copy_from_slice(&narrow[TCP..]);
         if let Some(out) = network.first_chunk_mut() {
             ip.emit(out);
+            out[1] |= fields.ecn.bits() << 4;
         }
         end + TCP_V6 - TCP
     }

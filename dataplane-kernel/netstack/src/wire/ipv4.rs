@@ -1,5 +1,6 @@
 //! IPv4 packets (RFC 791).
 
+use super::ecn::Ecn;
 use super::{be16, put};
 use crate::checksum::{Sum, checksum};
 use core::net::Ipv4Addr;
@@ -122,6 +123,13 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.fixed[9].into()
+    }
+
+    /// Its ECN field.
+    #[inline]
+    #[must_use]
+    pub fn ecn(&self) -> Ecn {
+        Ecn::of_class(self.fixed[1])
     }
 
     /// Hops left.

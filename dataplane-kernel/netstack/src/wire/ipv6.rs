@@ -1,6 +1,7 @@
 //! IPv6 packets (RFC 8200). What stands between the fixed header and the transport is walked by
 //! [`super::ipv6_extensions`].
 
+use super::ecn::Ecn;
 use super::ipv6_extensions::{self, Content, Refusal};
 use super::{be16, be32, put};
 use crate::checksum::Sum;
@@ -82,6 +83,13 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn dst(&self) -> Ipv6Addr {
         address(self.fixed, 24)
+    }
+
+    /// Its ECN field: the end of the traffic class, which stands across the first two bytes.
+    #[inline]
+    #[must_use]
+    pub fn ecn(&self) -> Ecn {
+        Ecn::of_class(self.fixed[1] >> 4)
     }
 
     /// Hops left.

@@ -3,11 +3,13 @@
 //! make it panic.
 //!
 //! In the order in which a frame is taken apart: `ethernet`; `arp`, or `ipv4` with `icmpv4`, or `ipv6` with its
-//! extensions, `icmpv6` and `ndp`; in either of the last two `udp`, or `tcp` with `tcp_options`.
+//! extensions (both with `ecn`), `icmpv6` and `ndp`; in either of the last two `udp`, or `tcp` with `tcp_options`.
 
 pub mod ethernet;
 
 pub mod arp;
+
+pub mod ecn;
 
 pub mod ipv4;
 

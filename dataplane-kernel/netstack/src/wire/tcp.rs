@@ -14,7 +14,7 @@ pub const MAX_HEADER_LEN: usize = 60;
 /// Where the checksum stands in it.
 pub const CHECKSUM_OFFSET: u16 = 16;
 
-/// The control bits. Those of ECN (RFC 3168) and the reserved ones are neither read nor sent.
+/// The control bits. The reserved ones are neither read nor sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u8);
 
@@ -33,8 +33,10 @@ impl Flags {
     pub const ACK: Flags = Flags(0x10);
     /// The urgent pointer counts.
     pub const URG: Flags = Flags(0x20);
-
-    const ALL: u8 = 0x3f;
+    /// A router has marked data (RFC 3168 section 6.1).
+    pub const ECE: Flags = Flags(0x40);
+    /// The congestion window was reduced for that.
+    pub const CWR: Flags = Flags(0x80);
 
     /// `true` if all bits of `flags` are set.
     #[inline]
@@ -48,6 +50,12 @@ impl Flags {
     #[must_use]
     pub const fn intersects(self, flags: Flags) -> bool {
         self.0 & flags.0 != 0
+    }
+
+    /// Those that are set in `bits`.
+    #[inline]
+    pub(crate) const fn of_bits(bits: u8) -> Flags {
+        Flags(bits)
     }
 
     /// The bits.
@@ -127,7 +135,7 @@ impl<'a> Segment<'a> {
             dst_port: be16(header, 2),
             seq: SeqNum(be32(header, 4)),
             ack: SeqNum(be32(header, 8)),
-            flags: Flags(header[13] & Flags::ALL),
+            flags: Flags(header[13]),
             window: be16(header, 14),
             options,
             payload,

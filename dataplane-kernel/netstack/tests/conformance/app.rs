@@ -11,15 +11,26 @@
 //! | `eof`, `dead [REASON]` | is told of the peer's FIN; that it is over |
 //! | `close`, `shutdown`, `abort` | closes, closes its half, resets |
 //! | `keepalive TIME` | probes a silent peer |
+//! | `congestion newreno`, `cubic`, `dctcp` | chooses congestion control |
 //! | `use N` | speaks of its Nth connection from now on, counted from 0 |
 //! | `bind PORT`, `datagram LEN`, `reply LEN`, `replied` | UDP: binds, is given a datagram, sends one to the peer's port 9, is told that it left |
 //! | `nothing` | is told nothing |
 
 use crate::subject::{Crate, Flow};
-use netstack::{Error, Event, Id};
+use netstack::{CongestionControl, Error, Event, Id};
 use packet_script::frame::payload;
 use packet_script::script;
 use std::net::SocketAddr;
+
+/// Congestion control by its name.
+pub(crate) fn algorithm(name: &str) -> Result<CongestionControl, String> {
+    match name {
+        "newreno" => Ok(CongestionControl::NewReno),
+        "cubic" => Ok(CongestionControl::Cubic),
+        "dctcp" => Ok(CongestionControl::Dctcp),
+        _ => Err(format!("there is no congestion control {name}")),
+    }
+}
 
 impl Crate {
     /// Does what the words say, or checks it.
@@ -80,6 +91,10 @@ impl Crate {
                     self.stack
                         .tcp_keepalive(self.now, id, Some(script::duration(idle)?)),
                 )
+            }
+            ["congestion", name] => {
+                let (id, algorithm) = (self.flow()?.id, algorithm(name)?);
+                done(self.stack.tcp_congestion_control(id, algorithm))
             }
             ["use", flow] => {
                 self.current = number(flow)? as usize;

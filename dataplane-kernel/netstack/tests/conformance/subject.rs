@@ -1,8 +1,9 @@
 //! The crate as the subject of a script.
 
+use crate::app;
 use crate::harness::driver::{Driver, FRAME_OFFSET};
 use crate::harness::{OUR_IP, OUR_MAC, PEER_IP, PEER_MAC};
-use netstack::{Config, Event, Id, Instant, RxChecksum, Stack};
+use netstack::{Config, EcnPolicy, Event, Id, Instant, RxChecksum, Stack};
 use packet_script::frame::Stations;
 use packet_script::{Hope, Subject, script};
 use std::collections::VecDeque;
@@ -170,6 +171,15 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "window" => config.tcp.receive_window_bytes = number()?,
         "send_queue" => config.tcp.send_queue_bytes = number()?,
         "mss" => config.tcp.max_segment = u16::try_from(number()?).map_err(|error| error.to_string())?,
+        "congestion" => config.tcp.congestion = app::algorithm(value)?,
+        "ecn" => {
+            config.tcp.ecn = match value {
+                "off" => EcnPolicy::Off,
+                "accept" => EcnPolicy::Accept,
+                "ask" => EcnPolicy::Ask,
+                _ => return Err(format!("there is no ECN policy {value}")),
+            }
+        }
         "options" => config.tcp.offer_options = value == "on",
         "time_wait" => config.tcp.time_wait = time()?,
         "fin_wait_2" => config.tcp.fin_wait_2 = time()?,

@@ -8,6 +8,9 @@ pub enum FlowOption {
     /// How long data may stay unacknowledged before the flow is given up, in nanoseconds (RFC 5482); 0: as long as the
     /// kernel says.
     UserTimeout = 2,
+    /// Asks the peer for explicit congestion notification (RFC 3168); the value is 1. Only right after the connect, in the
+    /// same batch: else the command fails by `Invalid`.
+    AskForEcn = 3,
 }
 
 impl FlowOption {
@@ -17,6 +20,7 @@ impl FlowOption {
         Some(match number {
             1 => FlowOption::CongestionControl,
             2 => FlowOption::UserTimeout,
+            3 => FlowOption::AskForEcn,
             _ => return None,
         })
     }
@@ -30,6 +34,9 @@ pub enum CongestionControl {
     NewReno = 1,
     /// RFC 9438; what a flow begins with.
     Cubic = 2,
+    /// RFC 8257: by the share of packets that routers mark. Given right after the connect it asks the peer for ECN; on a
+    /// connection without that, losses alone govern it, as in `NewReno`.
+    Dctcp = 3,
 }
 
 impl CongestionControl {
@@ -39,6 +46,7 @@ impl CongestionControl {
         Some(match number {
             1 => CongestionControl::NewReno,
             2 => CongestionControl::Cubic,
+            3 => CongestionControl::Dctcp,
             _ => return None,
         })
     }
@@ -52,9 +60,9 @@ mod tests {
     fn options_decode_to_themselves_and_nothing_else_does() {
         for number in (0..10).chain([u64::MAX, 1 << 32 | 1]) {
             let option = FlowOption::from_u64(number).map(|option| option as u64);
-            assert_eq!(option, (1..=2).contains(&number).then_some(number));
+            assert_eq!(option, (1..=3).contains(&number).then_some(number));
             let control = CongestionControl::from_u64(number).map(|control| control as u64);
-            assert_eq!(control, (1..=2).contains(&number).then_some(number));
+            assert_eq!(control, (1..=3).contains(&number).then_some(number));
         }
     }
 }

@@ -5,9 +5,14 @@
 /// RFC 9438.
 mod cubic;
 
+/// RFC 8257.
+mod dctcp;
+
 use super::rtt::RttEstimator;
 use crate::Instant;
+use crate::seq::SeqNum;
 use cubic::Cubic;
+use dctcp::Dctcp;
 
 /// How the window grows and shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +22,8 @@ pub enum Algorithm {
     /// RFC 9438.
     #[default]
     Cubic,
+    /// RFC 8257: for networks whose routers mark early. Its connections ask for ECN; without it, it is as `NewReno`.
+    Dctcp,
 }
 
 /// The same with what it remembers.
@@ -24,6 +31,7 @@ pub enum Algorithm {
 enum Control {
     NewReno,
     Cubic(Cubic),
+    Dctcp(Dctcp),
 }
 
 impl Control {
@@ -31,8 +39,22 @@ impl Control {
         match algorithm {
             Algorithm::NewReno => Control::NewReno,
             Algorithm::Cubic => Control::Cubic(Cubic::default()),
+            Algorithm::Dctcp => Control::Dctcp(Dctcp::NEW),
         }
     }
+}
+
+/// What an ACK has told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Acked {
+    /// Bytes that it acknowledges.
+    pub(crate) bytes: u32,
+    /// SND.UNA from now on.
+    pub(crate) una: SeqNum,
+    pub(crate) nxt: SeqNum,
+    /// As much was in flight when something was sent last.
+    pub(crate) peak: u32,
+    pub(crate) mss: u32,
 }
 
 /// Initial window, in segments (RFC 6928).
@@ -93,32 +115,35 @@ impl Congestion {
         self.cwnd = mss;
     }
 
-    /// An ACK of `acked` new bytes. `peak`: as much was in flight when something was sent last; if that was far from the
-    /// window, the window says nothing of the network and does not grow (RFC 7661).
+    /// An ACK of new data. If what was in flight was far from the window, the window says nothing of the network and does
+    /// not grow (RFC 7661).
     #[inline]
-    pub(crate) fn on_ack(&mut self, acked: u32, peak: u32, mss: u32, now: Instant, rtt: &RttEstimator) {
-        if self.cwnd < peak.saturating_mul(2) {
-            self.grow(acked, peak, mss, now, rtt);
+    pub(crate) fn on_ack(&mut self, acked: &Acked, now: Instant, rtt: &RttEstimator) {
+        if self.cwnd < acked.peak.saturating_mul(2) {
+            self.grow(acked, now, rtt);
         }
     }
 
     /// The same in slow start after a timeout (RFC 3465 section 2.3: by a segment at most, as one ACK may tell of data
     /// that left the network long ago).
-    pub(crate) fn on_ack_after_timeout(
-        &mut self,
-        acked: u32,
-        peak: u32,
-        mss: u32,
-        now: Instant,
-        rtt: &RttEstimator,
-    ) {
-        self.on_ack(acked.min(mss), peak, mss, now, rtt);
+    pub(crate) fn on_ack_after_timeout(&mut self, acked: &Acked, now: Instant, rtt: &RttEstimator) {
+        let bytes = acked.bytes.min(acked.mss);
+        self.on_ack(&Acked { bytes, ..*acked }, now, rtt);
     }
 
     /// Counts bytes and not ACKs (RFC 3465): many ACKs for one segment gain the peer nothing.
     #[cold]
     #[inline(never)]
-    fn grow(&mut self, acked: u32, peak: u32, mss: u32, now: Instant, rtt: &RttEstimator) {
+    fn grow(&mut self, ack: &Acked, now: Instant, rtt: &RttEstimator) {
+        let Acked {
+            bytes: acked,
+            peak,
+            mss,
+            ..
+        } = *ack;
+        if let Control::Dctcp(dctcp) = &mut self.control {
+            dctcp.observe(ack);
+        }
         if self.cwnd < self.ssthresh {
             // RFC 5681 equation 2, but for the limit of one segment: a peer that takes in batches acknowledges a batch.
             self.cwnd = self.cwnd.saturating_add(acked);
@@ -129,7 +154,7 @@ impl Congestion {
         }
         self.counted = self.counted.saturating_add(acked);
         match &mut self.control {
-            Control::NewReno => {
+            Control::NewReno | Control::Dctcp(_) => {
                 // One segment per window of acknowledged bytes (section 3.1, RFC 3465 section 2.1).
                 if self.counted >= self.cwnd {
                     self.counted -= self.cwnd;
@@ -150,11 +175,35 @@ impl Congestion {
     pub(crate) fn on_loss(&mut self, in_flight: u32, mss: u32) {
         let share = match &mut self.control {
             // RFC 5681 equation 4.
-            Control::NewReno => in_flight / 2,
+            Control::NewReno | Control::Dctcp(_) => in_flight / 2,
             Control::Cubic(cubic) => cubic.on_loss(self.cwnd, in_flight),
         };
         self.ssthresh = share.max(2 * mss);
         self.counted = 0;
+    }
+
+    /// An ACK says that routers have marked what it acknowledges.
+    pub(crate) fn on_marked(&mut self, acked: &Acked) {
+        if let Control::Dctcp(dctcp) = &mut self.control {
+            dctcp.on_marked(acked);
+        }
+    }
+
+    /// The window is to be reduced for that, at once (RFC 3168 section 6.1.2).
+    pub(crate) fn on_mark(&mut self, in_flight: u32, mss: u32) {
+        match &self.control {
+            Control::Dctcp(dctcp) => {
+                self.ssthresh = dctcp.reduced(self.cwnd).max(2 * mss);
+                self.counted = 0;
+            }
+            _ => self.on_loss(in_flight, mss),
+        }
+        self.cwnd = self.ssthresh.min(self.cwnd);
+    }
+
+    /// It wants ECN.
+    pub(crate) fn is_dctcp(&self) -> bool {
+        matches!(self.control, Control::Dctcp(_))
     }
 
     /// The recovery is over.
@@ -184,11 +233,22 @@ impl Congestion {
 #[cfg(test)]
 mod tests {
     use super::super::rtt::RttEstimator;
-    use super::{Algorithm, Congestion};
+    use super::{Acked, Algorithm, Congestion};
     use crate::Instant;
+    use crate::seq::SeqNum;
 
     const MSS: u32 = 1000;
     const NOW: Instant = Instant(1 << 40);
+
+    fn acked(bytes: u32, peak: u32) -> Acked {
+        Acked {
+            bytes,
+            una: SeqNum(0),
+            nxt: SeqNum(peak),
+            peak,
+            mss: MSS,
+        }
+    }
 
     fn rtt() -> RttEstimator {
         RttEstimator::new(0)
@@ -198,10 +258,10 @@ mod tests {
     fn slow_start_doubles_and_an_idle_window_stays() {
         let mut congestion = Congestion::new(MSS, Algorithm::NewReno);
         for _ in 0..10 {
-            congestion.on_ack(MSS, 20 * MSS, MSS, NOW, &rtt());
+            congestion.on_ack(&acked(MSS, 20 * MSS), NOW, &rtt());
         }
         assert_eq!(congestion.window(), 20 * MSS);
-        congestion.on_ack(MSS, 3 * MSS, MSS, NOW, &rtt());
+        congestion.on_ack(&acked(MSS, 3 * MSS), NOW, &rtt());
         assert_eq!(congestion.window(), 20 * MSS);
     }
 
@@ -212,11 +272,11 @@ mod tests {
         congestion.on_timeout(MSS);
         assert_eq!(congestion.window(), MSS);
         for _ in 0..3 {
-            congestion.on_ack_after_timeout(3 * MSS, 20 * MSS, MSS, NOW, &rtt());
+            congestion.on_ack_after_timeout(&acked(3 * MSS, 20 * MSS), NOW, &rtt());
         }
         assert_eq!(congestion.window(), 4 * MSS);
         for _ in 0..4 {
-            congestion.on_ack(MSS, 20 * MSS, MSS, NOW, &rtt());
+            congestion.on_ack(&acked(MSS, 20 * MSS), NOW, &rtt());
         }
         assert_eq!(congestion.window(), 5 * MSS);
     }
@@ -226,8 +286,26 @@ mod tests {
     fn divided_acknowledgements_gain_nothing() {
         let mut congestion = Congestion::new(MSS, Algorithm::NewReno);
         for _ in 0..MSS {
-            congestion.on_ack(1, 20 * MSS, MSS, NOW, &rtt());
+            congestion.on_ack(&acked(1, 20 * MSS), NOW, &rtt());
         }
         assert_eq!(congestion.window(), 11 * MSS);
+    }
+
+    /// RFC 3168 section 6.1.2: as a loss, but at once.
+    #[test]
+    fn a_mark_reduces_the_window() {
+        for (algorithm, left) in [
+            (Algorithm::NewReno, 5),
+            (Algorithm::Cubic, 7),
+            (Algorithm::Dctcp, 5),
+        ] {
+            let mut congestion = Congestion::new(MSS, algorithm);
+            congestion.on_mark(10 * MSS, MSS);
+            assert_eq!(congestion.window(), left * MSS, "{algorithm:?}");
+            for _ in 0..20 {
+                congestion.on_mark(congestion.window(), MSS);
+            }
+            assert_eq!(congestion.window(), 2 * MSS, "{algorithm:?}");
+        }
     }
 }

@@ -11,6 +11,8 @@ pub(crate) const FIN: u8 = 1;
 pub(crate) const SYN: u8 = 2;
 pub(crate) const RST: u8 = 4;
 pub(crate) const ACK: u8 = 16;
+pub(crate) const ECE: u8 = 64;
+pub(crate) const CWR: u8 = 128;
 
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Segment {
@@ -143,6 +145,8 @@ impl Segment {
         tcp.syn = self.flags & SYN != 0;
         tcp.rst = self.flags & RST != 0;
         tcp.ack = self.flags & ACK != 0;
+        tcp.ece = self.flags & ECE != 0;
+        tcp.cwr = self.flags & CWR != 0;
         let mut options = self.options.clone().unwrap_or_default();
         if matches!(options[..], [TcpOptionElement::Timestamp(..)]) {
             // As RFC 7323 appendix A lays it out.
@@ -197,7 +201,12 @@ impl Segment {
         Some(Segment {
             peer_port: tcp.destination_port,
             our_port: tcp.source_port,
-            flags: flag(tcp.fin, FIN) | flag(tcp.syn, SYN) | flag(tcp.rst, RST) | flag(tcp.ack, ACK),
+            flags: flag(tcp.fin, FIN)
+                | flag(tcp.syn, SYN)
+                | flag(tcp.rst, RST)
+                | flag(tcp.ack, ACK)
+                | flag(tcp.ece, ECE)
+                | flag(tcp.cwr, CWR),
             seq: tcp.sequence_number,
             ack: tcp.acknowledgment_number,
             window: Some(tcp.window_size),
@@ -223,7 +232,14 @@ impl Segment {
 
 impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [(SYN, 'S'), (FIN, 'F'), (RST, 'R'), (ACK, '.')];
+        let names = [
+            (SYN, 'S'),
+            (FIN, 'F'),
+            (RST, 'R'),
+            (ACK, '.'),
+            (ECE, 'E'),
+            (CWR, 'C'),
+        ];
         let flags: String = names
             .iter()
             .filter(|(bit, _)| self.flags & bit != 0)

@@ -3,6 +3,7 @@
 mod active_open;
 mod close;
 mod data;
+mod ecn;
 mod keepalive;
 mod loss;
 mod options;
