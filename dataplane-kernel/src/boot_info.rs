@@ -5,9 +5,10 @@
     reason = "the loader's tables are found by their physical addresses"
 )]
 
+use crate::acpi::{self, Processors};
 use crate::mem::frames::Frames;
 use crate::mem::ranges::Ranges;
-use crate::mem::{GuestPhys, direct};
+use crate::mem::{GuestPhys, PAGE_BYTES, direct};
 use crate::settings::Settings;
 use core::fmt;
 use core::ops::Range;
@@ -25,6 +26,9 @@ pub struct BootInfo {
 
 const MAGIC: u32 = 0x336e_c578;
 const TYPE_RAM: u32 = 1;
+
+/// Where a PC's conventional memory ends.
+const LOW_END: u64 = 0xa_0000;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -85,6 +89,8 @@ pub struct Machine {
     /// What the loader has put into RAM.
     taken: [Range<u64>; 5],
     module: Option<Range<u64>>,
+    /// Its processors.
+    pub processors: Processors,
     /// The command line; empty if there is none, or it is not text.
     pub command_line: &'static str,
 }
@@ -128,6 +134,8 @@ impl Machine {
             ram: usable(map),
             taken,
             module,
+            // SAFETY: as above.
+            processors: unsafe { acpi::processors(info.rsdp) },
             command_line,
         })
     }
@@ -135,6 +143,18 @@ impl Machine {
     /// Ranges the loader has put something into.
     pub fn taken(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.taken.iter().filter(|range| !range.is_empty()).cloned()
+    }
+
+    /// A page below 1 MiB where the loader has put nothing; the first page is the firmware's.
+    pub fn low_page(&self) -> Option<GuestPhys> {
+        let mut pages = (1..LOW_END / PAGE_BYTES).map(|page| page * PAGE_BYTES..(page + 1) * PAGE_BYTES);
+        let is_free = |page: &Range<u64>| {
+            self.taken()
+                .all(|taken| taken.end <= page.start || page.end <= taken.start)
+        };
+        pages
+            .find(|page| self.ram.contains(page) && is_free(page))
+            .map(|page| GuestPhys(page.start))
     }
 
     /// The first module's bytes, if there is a module and it lies in RAM.
@@ -224,7 +244,7 @@ mod tests {
                 reserved: 0,
             }),
             command_line: command_line.as_ptr().expose_provenance() as u64,
-            rsdp: 0x1234,
+            rsdp: 0,
             memory_map: map.leak().as_ptr().expose_provenance() as u64,
             memory_map_entries: entries,
             reserved: 0,
@@ -251,6 +271,7 @@ mod tests {
         assert_eq!(machine.command_line, "log=debug");
         assert_eq!(machine.module(), Some(&b"\x7fELF"[..]));
         assert!(machine.taken().any(|range| range == (module..module + 4)));
+        assert_eq!(machine.low_page(), Some(GuestPhys(0x1000)));
     }
 
     #[test]

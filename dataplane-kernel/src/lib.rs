@@ -13,6 +13,9 @@ pub mod start;
 /// What the loader tells.
 pub mod boot_info;
 
+/// What the firmware tells.
+pub mod acpi;
+
 /// What the launcher tells, on the command line.
 pub mod settings;
 

@@ -26,6 +26,13 @@ global_asm!(
     options(att_syntax)
 );
 
+global_asm!(
+    include_str!("arch/x86_64/trampoline.s"),
+    launch = sym arch::smp::LAUNCH,
+    secondary_main = sym arch::smp::secondary_main,
+    options(att_syntax)
+);
+
 /// Called once by the entry code, on the kernel stack, with the low 4 GiB mapped.
 extern "C" fn kernel_main(start_info: u64) -> ! {
     arch::init();
@@ -43,6 +50,12 @@ extern "C" fn kernel_main(start_info: u64) -> ! {
     fit(arch::init_interrupts(&mut frames));
     let settings = fit(Settings::parse(machine.command_line));
     fit(host::init(&machine, settings.host));
+    fit(arch::smp::start(
+        settings.cores,
+        &machine.processors,
+        machine.low_page(),
+        &mut frames,
+    ));
     if let Some(mistake) = settings.self_test {
         panic::self_test::make(mistake, &mut frames);
     }

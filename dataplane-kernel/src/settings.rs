@@ -1,5 +1,6 @@
 //! The kernel command line ([`ix_abi::host::cmdline`]), parsed.
 
+use crate::arch::smp::MAX_CORES;
 use crate::mem::GuestPhys;
 use alloc::vec::Vec;
 use core::fmt;
@@ -38,6 +39,10 @@ pub enum SelfTest {
     DoubleFault,
     /// A recursion without end.
     StackOverflow,
+    /// An access to an address where nothing is, by the last core.
+    CoreFault,
+    /// A recursion without end on the last core.
+    CoreStackOverflow,
     /// A card that is pointed at this address, outside the machine's memory.
     ForeignDma(GuestPhys),
 }
@@ -57,6 +62,8 @@ pub struct Settings {
     pub gateway6: Option<Ipv6Addr>,
     /// What goes to the serial line.
     pub log: LevelFilter,
+    /// Cores to work on.
+    pub cores: usize,
     /// Packets per cycle, at most.
     pub batch: u32,
     /// The app's environment, `K=V` each.
@@ -78,6 +85,7 @@ impl Default for Settings {
             ip6: None,
             gateway6: None,
             log: LevelFilter::Info,
+            cores: 1,
             batch: 64,
             env: Vec::new(),
             args: Vec::new(),
@@ -166,6 +174,10 @@ impl Settings {
                     .parse()
                     .map_err(|_| "off, error, warn, info, debug or trace")?;
             }
+            cmdline::CORES => {
+                let cores = value.parse().ok().filter(|cores| (1..=MAX_CORES).contains(cores));
+                self.cores = cores.ok_or("1 to 64")?;
+            }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),
             cmdline::WATCHDOG => {
@@ -175,7 +187,7 @@ impl Settings {
             cmdline::SELFTEST => {
                 self.self_test = Some(
                     self_test(value)
-                        .ok_or("panic, fault, doublefault, stackoverflow or foreigndma:ADDRESS")?,
+                        .ok_or("panic, fault, doublefault, stackoverflow, corefault, corestackoverflow or foreigndma:ADDRESS")?,
                 );
             }
             _ => return Err("an unknown key"),
@@ -212,6 +224,8 @@ fn self_test(value: &str) -> Option<SelfTest> {
         "fault" => Some(SelfTest::Fault),
         "doublefault" => Some(SelfTest::DoubleFault),
         "stackoverflow" => Some(SelfTest::StackOverflow),
+        "corefault" => Some(SelfTest::CoreFault),
+        "corestackoverflow" => Some(SelfTest::CoreStackOverflow),
         _ => hexadecimal(value.strip_prefix("foreigndma:")?).map(SelfTest::ForeignDma),
     }
 }
@@ -290,6 +304,8 @@ mod tests {
             "batch=0",
             "batch=1025",
             "batch=-1",
+            "cores=0",
+            "cores=65",
             "watchdog=0",
             "host=zz",
             "host=10000000000000000",

@@ -16,6 +16,9 @@ pub mod paging;
 /// The kernel's heap.
 pub mod heap;
 
+/// Stacks of other cores.
+pub mod stacks;
+
 /// Packet buffers.
 pub mod mbuf;
 
@@ -136,7 +139,17 @@ fn kernel_tables(frames: &mut Frames, machine: &Machine) -> Result<Tables, Memor
             flags,
         )
     };
-    map(0..FIRMWARE_BYTES, Flags::empty()).map_err(MemoryError::Map)?;
+    // Other cores start in a page of it.
+    let low = machine
+        .low_page()
+        .map_or(0..0, |page| page.0..page.0 + PAGE_BYTES);
+    for (range, flags) in [
+        (0..low.start, Flags::empty()),
+        (low.clone(), Flags::WRITE),
+        (low.end..FIRMWARE_BYTES, Flags::empty()),
+    ] {
+        map(range, flags).map_err(MemoryError::Map)?;
+    }
     let image = image::layout();
     let fixed = physical(image.text.start)..physical(image.data.start);
     for range in machine.ram.iter() {

@@ -87,6 +87,11 @@ fn flush(virt: u64, len: u64) {
     }
 }
 
+/// Where the tables in use begin.
+pub fn root() -> GuestPhys {
+    Tables::current().root
+}
+
 /// A tree of tables.
 pub(super) struct Tables {
     root: GuestPhys,

@@ -11,15 +11,17 @@ pub mod self_test;
 pub(crate) mod symbols;
 
 use crate::arch::idt::{self, TrapFrame};
-use crate::arch::image;
 use crate::arch::serial::Serial;
+use crate::arch::{self, image, smp};
 use crate::host;
+use crate::mem::stacks;
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use ix_abi::host::exit;
 
-static ENDING: AtomicBool = AtomicBool::new(false);
+/// The core that is ending the machine, counted from 1; 0: none is.
+static ENDING: AtomicUsize = AtomicUsize::new(0);
 
 /// A trap from ring 0.
 pub(crate) fn on_trap(frame: &TrapFrame) -> ! {
@@ -32,16 +34,22 @@ pub fn on_panic(info: &PanicInfo) -> ! {
 }
 
 fn end(what: fmt::Arguments, frame: &TrapFrame) -> ! {
-    if ENDING.swap(true, Ordering::Relaxed) {
-        let _ = writeln!(
-            Serial,
-            "\n{what}\nwhile reporting the above; rip {:#x}",
-            frame.rip
-        );
-        host::exit(exit::KERNEL_PANIC)
-    }
+    let core = smp::this_core();
     // The serial line takes everything, so there is no error to handle.
-    let _ = writeln!(Serial, "\n{what}\n{}", Registers(frame));
+    match ENDING.compare_exchange(0, core + 1, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => {}
+        Err(ending) if ending == core + 1 => {
+            let _ = writeln!(
+                Serial,
+                "\n{what}\nwhile reporting the above; rip {:#x}",
+                frame.rip
+            );
+            host::exit(exit::KERNEL_PANIC)
+        }
+        // Another core's report is under way, and with it the end.
+        Err(_) => arch::halt(),
+    }
+    let _ = writeln!(Serial, "\ncore {core}: {what}\n{}", Registers(frame));
     backtrace::print(&mut Serial, frame);
     host::exit(exit::KERNEL_PANIC)
 }
@@ -74,7 +82,7 @@ impl fmt::Display for Cause<'_> {
             f,
             "page fault {access} {address:#x}, which {why} (error code {error:#x})"
         )?;
-        if image::layout().guards.contains(&(address & !0xfff)) {
+        if image::layout().guards.contains(&(address & !0xfff)) || stacks::is_guard(address) {
             f.write_str(": a kernel stack has overflowed")?;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Mistakes on purpose, ordered on the command line: end-to-end tests see by them that ring 0 ends as it should, and
 //! that the machine's walls hold.
 
-use crate::arch::{image, tsc};
+use crate::arch::{image, smp, tsc};
 use crate::mem::frames::Frames;
 use crate::mem::mbuf::Pool;
 use crate::mem::{GuestPhys, PAGE_BYTES, paging};
@@ -37,9 +37,24 @@ pub fn make(mistake: SelfTest, frames: &mut Frames) {
         SelfTest::StackOverflow => {
             recurse(0);
         }
+        SelfTest::CoreFault => on_last_core(touch_nothing),
+        SelfTest::CoreStackOverflow => on_last_core(|| {
+            recurse(0);
+        }),
         SelfTest::ForeignDma(_) => return,
     }
     panic!("the mistake ordered: {mistake:?}");
+}
+
+/// How long another core has for its mistake, in nanoseconds.
+const CORE_NS: u64 = 2_000_000_000;
+
+fn on_last_core(mistake: impl FnOnce() + Send + 'static) {
+    smp::run_on(smp::count() - 1, mistake);
+    let until = tsc::now_ns() + CORE_NS;
+    while tsc::now_ns() < until {
+        core::hint::spin_loop();
+    }
 }
 
 /// Lets the card read and write at `at`: it sends frames from there, and the buffers it was opened with lie there too.

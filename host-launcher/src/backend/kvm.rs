@@ -24,7 +24,7 @@ pub fn blueprint(
     tap: Option<(RawFd, DataPlane)>,
 ) -> Blueprint {
     let cpus = plan.cpus.as_ref().map_or_else(
-        || vec![None],
+        || vec![None; plan.cores.into()],
         |list| list.cores().iter().copied().map(Some).collect(),
     );
     Blueprint {
@@ -121,6 +121,12 @@ mod tests {
             }]
         ));
         assert_eq!(cpus, [None]);
+        let several = Options {
+            net: "tap:t0".parse().ok(),
+            cores: Some(3),
+            ..Options::default()
+        };
+        assert_eq!(devices_and_cpus(several, Some((9, DataPlane::Own))).1, [None; 3]);
         let (devices, cpus) = devices_and_cpus(
             Options {
                 nic: "vfio:01:00.0".parse().ok(),

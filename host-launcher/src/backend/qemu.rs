@@ -48,7 +48,7 @@ pub struct Wires {
     pub tap: Option<RawFd>,
 }
 
-/// QEMU's arguments for this plan. The machine has one core, memory we share, two serial lines, one NIC, a way to
+/// QEMU's arguments for this plan. The machine has its cores, memory we share, two serial lines, one NIC, a way to
 /// exit, and nothing else.
 #[must_use]
 pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
@@ -56,9 +56,13 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
     let mut option = |name: &str, value: OsString| args.extend([format!("-{name}").into(), value]);
     option("machine", "q35,accel=tcg,memory-backend=ram".into());
     option("cpu", "max".into());
-    // One CPU, but a place for another: for a machine that can never have one, QEMU 7.2 leaves MFENCE and LOCK out of the
-    // code, although its NIC works in another thread, and now and then nobody rings the doorbell.
-    option("smp", "1,maxcpus=2".into());
+    let smp = match plan.cores {
+        // One CPU, but a place for another: for a machine that can never have one, QEMU 7.2 leaves MFENCE and LOCK out of
+        // the code, although its NIC works in another thread, and now and then nobody rings the doorbell.
+        1 => "1,maxcpus=2".into(),
+        cores => cores.to_string(),
+    };
+    option("smp", smp.into());
     option("m", plan.mem.to_string().into());
     let ram = wires.ram;
     let backend = format!(
@@ -210,6 +214,18 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} is not in {line}");
         }
+    }
+
+    #[test]
+    fn there_are_as_many_cores_as_asked_for() {
+        let line = command(
+            Options {
+                cores: Some(4),
+                ..Options::default()
+            },
+            None,
+        );
+        assert!(line.contains(" -smp 4 ") && line.contains(" cores=4 "), "{line}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use std::str::FromStr;
 
 /// Most virtual CPUs of a machine.
-const MAX_CPUS: usize = 64;
+pub const MAX_CPUS: usize = 64;
 
 /// Host cores in the order of the virtual CPUs; none twice, at least one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -5,7 +5,7 @@ mod size;
 pub use size::{MemSize, MemSizeError};
 
 mod cpus;
-pub use cpus::{CpuList, CpuListError};
+pub use cpus::{CpuList, CpuListError, MAX_CPUS};
 
 mod forward;
 pub use forward::{Forward, ForwardError, Transport};

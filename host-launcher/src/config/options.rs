@@ -109,7 +109,11 @@ pub struct Options {
     #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|kvm|qemu")]
     pub backend: Option<Backend>,
 
-    /// Host cores for its CPUs, one each, such as 2,3 or 2-5 [default: one CPU, on any core] (KVM)
+    /// How many cores it works on [default: as many as --cpus names, or 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub cores: Option<u16>,
+
+    /// Host cores for its CPUs, one each, such as 2,3 or 2-5 [default: any core] (KVM)
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuList>,
 
@@ -267,6 +271,7 @@ impl Options {
         }
         Self {
             backend: self.backend.or(file.backend),
+            cores: self.cores.or(file.cores),
             cpus: self.cpus.or(file.cpus),
             net: self.net.or(file.net),
             nic: self.nic.or(file.nic),

@@ -2,8 +2,8 @@
 
 use super::needs::{Needs, NeedsError};
 use super::{
-    Backend, CpuList, EnvVar, LogLevel, MemSize, NetError, Network, NicChoice, NicModel, Options, Vhost,
-    Volume,
+    Backend, CpuList, EnvVar, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel, Options,
+    Vhost, Volume,
 };
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
@@ -30,6 +30,8 @@ pub struct Plan {
     pub kernel: Option<PathBuf>,
     /// Guest memory.
     pub mem: MemSize,
+    /// How many cores it works on.
+    pub cores: u16,
     /// Host cores for its CPUs, if they matter.
     pub cpus: Option<CpuList>,
     /// The network.
@@ -64,6 +66,17 @@ pub enum PlanError {
     /// More words for the kernel and the app than fit.
     #[error("the app's arguments and --env are too long by {0} bytes; put what is long into the app itself")]
     TooLong(usize),
+    /// More cores than a machine can have, or none; the command line itself refuses these.
+    #[error("{0} is no number of cores; a machine has 1 to {MAX_CPUS}")]
+    Cores(u16),
+    /// Two counts of the same.
+    #[error("--cores {cores}, but --cpus names {named}; each core needs one of the host's")]
+    CoresAtOdds {
+        /// How many were asked for.
+        cores: u16,
+        /// How many were named.
+        named: u16,
+    },
     /// Two volumes in one place.
     #[error("two volumes are at {0}; give each a place of its own")]
     SamePlace(String),
@@ -88,7 +101,8 @@ impl Plan {
         let network = network.with_ipv6(options.ip6, options.gateway6)?;
         let needs = Needs::of(&options, &network, nic)?;
         check_places(&options.volume)?;
-        let cmdline = kernel_cmdline(&options, &network, &app);
+        let cores = cores(&options)?;
+        let cmdline = kernel_cmdline(&options, cores, &network, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
             return Err(PlanError::TooLong(cmdline.len() - MAX_CMDLINE_BYTES));
         }
@@ -99,6 +113,7 @@ impl Plan {
             app,
             kernel: options.kernel,
             mem: options.mem.unwrap_or(MemSize::DEFAULT),
+            cores,
             cpus: options.cpus,
             network,
             volumes: options.volume,
@@ -130,6 +145,18 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && !name.starts_with(['.', '-']) && name.chars().all(is_name_char)
 }
 
+fn cores(options: &Options) -> Result<u16, PlanError> {
+    let named = options
+        .cpus
+        .as_ref()
+        .map(|cpus| u16::try_from(cpus.cores().len()).unwrap_or(u16::MAX));
+    match (options.cores, named) {
+        (Some(cores), Some(named)) if cores != named => Err(PlanError::CoresAtOdds { cores, named }),
+        (Some(cores), _) if !(1..=MAX_CPUS).contains(&usize::from(cores)) => Err(PlanError::Cores(cores)),
+        (cores, named) => Ok(cores.or(named).unwrap_or(1)),
+    }
+}
+
 fn check_places(volumes: &[Volume]) -> Result<(), PlanError> {
     let twice =
         |(at, volume): (usize, &Volume)| volumes[..at].iter().any(|other| other.guest == volume.guest);
@@ -139,7 +166,7 @@ fn check_places(volumes: &[Volume]) -> Result<(), PlanError> {
     }
 }
 
-fn kernel_cmdline(options: &Options, network: &Network, app: &Path) -> String {
+fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) -> String {
     let mut line = format!(
         "{}={:#x} {}={}",
         cmdline::HOST,
@@ -158,6 +185,9 @@ fn kernel_cmdline(options: &Options, network: &Network, app: &Path) -> String {
     }
     if let Some(gateway) = network.gateway6 {
         setting(cmdline::GATEWAY6, &gateway);
+    }
+    if cores > 1 {
+        setting(cmdline::CORES, &cores);
     }
     setting(cmdline::LOG, &options.log.map_or("warn", super::LogLevel::word));
     if let Some(batch) = options.batch {
@@ -225,6 +255,37 @@ mod tests {
         });
         let expected = "batch=8 watchdog=5 key=1 env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
         assert!(plan.unwrap().cmdline.ends_with(expected));
+    }
+
+    #[test]
+    fn cores_are_counted_once() {
+        let plan = |cores: Option<u16>, cpus: Option<&str>| {
+            Plan::new(Options {
+                cores,
+                cpus: cpus.map(|list| list.parse().unwrap()),
+                net: "tap:t0".parse().ok(),
+                ip: "10.1.0.2/24".parse().ok(),
+                ..options()
+            })
+        };
+        for (cores, cpus, expected) in [
+            (None, None, 1),
+            (Some(4), None, 4),
+            (None, Some("2,3"), 2),
+            (Some(2), Some("2,3"), 2),
+        ] {
+            let plan = plan(cores, cpus).unwrap();
+            assert_eq!(plan.cores, expected);
+            assert_eq!(plan.cmdline.contains(" cores="), expected > 1);
+        }
+        let at_odds = plan(Some(3), Some("2,3"));
+        assert!(matches!(
+            at_odds,
+            Err(PlanError::CoresAtOdds { cores: 3, named: 2 })
+        ));
+        for cores in [0, 65] {
+            assert!(matches!(plan(Some(cores), None), Err(PlanError::Cores(_))));
+        }
     }
 
     #[test]

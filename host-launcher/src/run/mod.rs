@@ -22,7 +22,7 @@ mod verdict;
 /// The loop.
 mod session;
 
-use crate::backend::{self, NoBackend, probe};
+use crate::backend::{self, Kind, NoBackend, probe};
 use crate::config::{ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
@@ -63,6 +63,16 @@ pub enum RunError {
     /// Nobody answers the app's calls.
     #[error(transparent)]
     HostCalls(#[from] ServerError),
+    /// Cores that poll would wait for each other.
+    #[error(
+        "--cores {wanted}, but ix may use {found} of this host's; on KVM each needs one of its own (taskset -p)"
+    )]
+    TooManyCores {
+        /// How many were asked for.
+        wanted: u16,
+        /// How many there are.
+        found: u16,
+    },
     /// The name is taken, or there is nowhere to put the control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -147,6 +157,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     }
     let volumes = Volumes::open(&plan.volumes)?;
     let backend = backend::choose(plan, probe::probe)?;
+    check_cores(plan, backend.kind)?;
     let (control, name) = open_control(plan)?;
     let log = kernel_log(plan)?;
     // Before the card is taken and the machine starts: a signal must leave neither alone.
@@ -185,6 +196,20 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         let _ = writeln!(io::stderr(), "ix: {complaint}");
     }
     ended
+}
+
+/// How many of the host's cores this process may use.
+fn host_cores() -> u16 {
+    std::thread::available_parallelism().map_or(1, |count| u16::try_from(count.get()).unwrap_or(u16::MAX))
+}
+
+/// An emulated machine is slow on fewer cores than it has; one on KVM would be of no use.
+fn check_cores(plan: &Plan, kind: Kind) -> Result<(), RunError> {
+    let (wanted, found) = (plan.cores, host_cores());
+    if kind == Kind::Kvm && plan.cpus.is_none() && wanted > found {
+        return Err(RunError::TooManyCores { wanted, found });
+    }
+    Ok(())
 }
 
 /// Where the kernel's log goes.

@@ -28,9 +28,16 @@ pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine, landlock: Lan
             }
             .to_owned()
         });
+    let host_cores = super::host_cores();
+    let shared_cores = (plan.cores > host_cores).then(|| {
+        format!(
+            "{} cores share the host's {host_cores}, and each of them polls",
+            plan.cores
+        )
+    });
     let unheld = landlock == Landlock::Missing && plan.log >= LogLevel::Info;
     let unheld = unheld.then(|| NO_LANDLOCK.to_owned());
-    [reason, pages, mover, tap_down(plan), unheld]
+    [reason, pages, mover, shared_cores, tap_down(plan), unheld]
         .into_iter()
         .flatten()
         .collect()

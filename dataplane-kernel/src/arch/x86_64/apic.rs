@@ -9,7 +9,7 @@ use crate::mem::frames::Frames;
 use crate::mem::paging::MapError;
 use crate::mem::{self, GuestPhys};
 use ::x86_64::registers::model_specific::{ApicBase, ApicBaseFlags, Msr};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering, fence};
 
 /// Ticks per second.
 pub const TICKS_PER_S: u64 = 100;
@@ -20,9 +20,12 @@ const X2APIC: u32 = 1 << 21;
 /// In x2APIC mode, register `r` is this MSR plus `r / 16`.
 const X2APIC_MSRS: u32 = 0x800;
 
+const ID: u32 = 0x20;
 const TASK_PRIORITY: u32 = 0x80;
 const END_OF_INTERRUPT: u32 = 0xb0;
 const SPURIOUS: u32 = 0xf0;
+const INTERRUPT_COMMAND: u32 = 0x300;
+const INTERRUPT_COMMAND_HIGH: u32 = 0x310;
 const LVT_TIMER: u32 = 0x320;
 const LVT_LINT0: u32 = 0x350;
 const LVT_LINT1: u32 = 0x360;
@@ -33,6 +36,10 @@ const DIVIDE: u32 = 0x3e0;
 
 const ENABLE: u32 = 1 << 8;
 const DELIVER_NMI: u32 = 4 << 8;
+const DELIVER_INIT: u32 = 5 << 8;
+const DELIVER_STARTUP: u32 = 6 << 8;
+const DELIVERY_PENDING: u32 = 1 << 12;
+const ASSERT: u32 = 1 << 14;
 const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
 const DIVIDE_BY_16: u32 = 3;
@@ -69,25 +76,46 @@ fn write(register: u32, value: u32) {
     }
 }
 
-fn read_current_count() -> u32 {
+fn read(register: u32) -> u32 {
     let base = REGISTERS.load(Ordering::Relaxed);
     if base.is_null() {
-        let msr = Msr::new(X2APIC_MSRS + CURRENT_COUNT / 16);
+        let msr = Msr::new(X2APIC_MSRS + register / 16);
         // SAFETY: a register of the controller, which is in x2APIC mode.
         u32::try_from(unsafe { msr.read() }).unwrap_or(u32::MAX)
     } else {
         // SAFETY: `init` has mapped a page of registers.
-        unsafe { base.add(CURRENT_COUNT as usize).cast::<u32>().read_volatile() }
+        unsafe { base.add(register as usize).cast::<u32>().read_volatile() }
     }
 }
 
-/// Switches the controller on and lets it tick.
+/// Switches the first core's controller on and lets it tick.
 ///
 /// # Errors
 /// If its registers cannot be mapped.
 pub fn init(frames: &mut Frames) -> Result<(), MapError> {
+    if !enable_x2apic() {
+        let (base, _) = ApicBase::read();
+        let registers = mem::map_device(frames, GuestPhys(base.start_address().as_u64()), mem::PAGE_BYTES)?;
+        REGISTERS.store(registers, Ordering::Relaxed);
+    }
+    switch_on();
+    calibrate();
+    start_ticks();
+    Ok(())
+}
+
+/// The same on another core, whose controller is at the same place and counts at the same rate.
+pub(super) fn init_secondary() {
+    enable_x2apic();
+    switch_on();
+    start_ticks();
+}
+
+/// `false` if this processor has no such mode.
+fn enable_x2apic() -> bool {
     let (base, flags) = ApicBase::read();
-    if cpuid(1, 0).ecx & X2APIC != 0 {
+    let has_it = cpuid(1, 0).ecx & X2APIC != 0;
+    if has_it {
         // SAFETY: the processor has the mode, and nobody uses the controller yet.
         unsafe {
             ApicBase::write(
@@ -95,34 +123,78 @@ pub fn init(frames: &mut Frames) -> Result<(), MapError> {
                 flags | ApicBaseFlags::LAPIC_ENABLE | ApicBaseFlags::X2APIC_ENABLE,
             )
         };
-    } else {
-        let registers = mem::map_device(frames, GuestPhys(base.start_address().as_u64()), mem::PAGE_BYTES)?;
-        REGISTERS.store(registers, Ordering::Relaxed);
     }
+    has_it
+}
+
+fn switch_on() {
     write(SPURIOUS, ENABLE | u32::from(idt::SPURIOUS));
     write(TASK_PRIORITY, 0);
     write(LVT_LINT0, MASKED);
     write(LVT_ERROR, MASKED);
     // A monitor's way to ask a kernel that hangs where it is.
     write(LVT_LINT1, DELIVER_NMI);
-    start_ticks();
-    Ok(())
+    write(DIVIDE, DIVIDE_BY_16);
 }
 
-fn start_ticks() {
-    write(DIVIDE, DIVIDE_BY_16);
+fn calibrate() {
     write(LVT_TIMER, MASKED);
     write(INITIAL_COUNT, u32::MAX);
     let start = tsc::now_ns();
     while tsc::now_ns() - start < CALIBRATION_NS {
         core::hint::spin_loop();
     }
-    let counted = u64::from(u32::MAX - read_current_count());
+    let counted = u64::from(u32::MAX - read(CURRENT_COUNT));
     let elapsed = tsc::now_ns() - start;
     let per_tick = counted * (1_000_000_000 / TICKS_PER_S) / elapsed;
-    write(LVT_TIMER, PERIODIC | u32::from(idt::TIMER));
     COUNTS_PER_TICK.store(u32::try_from(per_tick).unwrap_or(u32::MAX), Ordering::Relaxed);
+}
+
+fn start_ticks() {
+    write(LVT_TIMER, PERIODIC | u32::from(idt::TIMER));
     set_pace(Pace::Normal);
+}
+
+/// The identifier of this core's controller.
+pub(super) fn id() -> u32 {
+    let id = read(ID);
+    if REGISTERS.load(Ordering::Relaxed).is_null() {
+        id
+    } else {
+        id >> 24
+    }
+}
+
+/// Resets the core of another controller, which then waits to be started.
+pub(super) fn send_init(to: u32) {
+    command(to, DELIVER_INIT | ASSERT);
+}
+
+/// Starts it in real mode, at a page below 1 MiB.
+pub(super) fn send_startup(to: u32, page: GuestPhys) {
+    let number = u32::try_from(page.0 / mem::PAGE_BYTES).unwrap_or(0) & 0xff;
+    command(to, DELIVER_STARTUP | ASSERT | number);
+}
+
+/// Interrupts it: another core wants attention.
+pub(super) fn send_look(to: u32) {
+    command(to, ASSERT | u32::from(idt::LOOK));
+}
+
+fn command(to: u32, what: u32) {
+    if REGISTERS.load(Ordering::Relaxed).is_null() {
+        // What was written before must be visible to whom it interrupts; a write to this register orders nothing.
+        fence(Ordering::SeqCst);
+        let mut msr = Msr::new(X2APIC_MSRS + INTERRUPT_COMMAND / 16);
+        // SAFETY: a register of the controller, which is in x2APIC mode; what it makes other cores do is theirs to bear.
+        unsafe { msr.write(u64::from(to) << 32 | u64::from(what)) };
+    } else {
+        write(INTERRUPT_COMMAND_HIGH, to << 24);
+        write(INTERRUPT_COMMAND, what);
+        while read(INTERRUPT_COMMAND) & DELIVERY_PENDING != 0 {
+            core::hint::spin_loop();
+        }
+    }
 }
 
 /// Starts a new tick at this pace; those after it follow.

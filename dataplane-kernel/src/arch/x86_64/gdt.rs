@@ -1,7 +1,7 @@
 //! Segments, and the stacks traps are taken on. Every trap switches stacks: `core` is compiled with a red zone, so what
 //! lies below the interrupted stack pointer is in use.
 
-use super::image;
+use super::smp::MAX_CORES;
 use ::x86_64::instructions::segmentation::{CS, Segment};
 use ::x86_64::instructions::tables::load_tss;
 use ::x86_64::registers::segmentation::{DS, ES, SS};
@@ -28,15 +28,14 @@ pub const NMI_STACK: u16 = 2;
 /// Entry for machine checks.
 pub const MACHINE_CHECK_STACK: u16 = 3;
 
-static TSS: Once<TaskStateSegment> = Once::new();
-static GDT: Once<GlobalDescriptorTable> = Once::new();
+static TSS: [Once<TaskStateSegment>; MAX_CORES] = [const { Once::new() }; MAX_CORES];
+static GDT: [Once<GlobalDescriptorTable>; MAX_CORES] = [const { Once::new() }; MAX_CORES];
 
-/// Loads our segments and stacks in place of the entry code's.
-pub fn init() {
-    let tss = TSS.call_once(|| {
+/// Makes the tables of a core: the tops of its stacks are for ordinary traps, double faults, NMIs and machine checks.
+pub fn prepare(core: usize, trap_stack_tops: [u64; 4]) {
+    let tss = TSS[core].call_once(|| {
         let mut tss = TaskStateSegment::new();
-        let tops = image::trap_stack_tops().map(VirtAddr::new);
-        let [trap, double_fault, nmi, machine_check] = tops;
+        let [trap, double_fault, nmi, machine_check] = trap_stack_tops.map(VirtAddr::new);
         let mut table = tss.interrupt_stack_table;
         table[usize::from(TRAP_STACK)] = trap;
         table[usize::from(DOUBLE_FAULT_STACK)] = double_fault;
@@ -47,7 +46,7 @@ pub fn init() {
         tss.privilege_stack_table = [trap; 3];
         tss
     });
-    let gdt = GDT.call_once(|| {
+    GDT[core].call_once(|| {
         let mut gdt = GlobalDescriptorTable::new();
         gdt.append(Descriptor::kernel_code_segment());
         gdt.append(Descriptor::kernel_data_segment());
@@ -56,7 +55,13 @@ pub fn init() {
         gdt.append(Descriptor::tss_segment(tss));
         gdt
     });
-    gdt.load();
+}
+
+/// Loads our segments and stacks on the core that calls, whose number is `core` and whose tables were made.
+pub fn load(core: usize) {
+    if let Some(gdt) = GDT[core].get() {
+        gdt.load();
+    }
     // SAFETY: the selectors name the descriptors just appended, in this order, and the table is never changed.
     unsafe {
         CS::set_reg(KERNEL_CODE);

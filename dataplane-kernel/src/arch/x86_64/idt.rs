@@ -27,6 +27,8 @@ pub const MACHINE_CHECK: u64 = 18;
 pub const FIRST_EXTERNAL: u8 = 32;
 /// Vector of the local timer.
 pub const TIMER: u8 = 0x40;
+/// Vector by which another core asks for attention.
+pub const LOOK: u8 = 0x41;
 /// Vector of the local controller's spurious interrupts.
 pub const SPURIOUS: u8 = 0xff;
 
@@ -225,8 +227,8 @@ pub fn page_fault_address() -> u64 {
 
 static IDT: Once<[Gate; 256]> = Once::new();
 
-/// Routes every vector.
-pub fn init() {
+/// Routes every vector, on this core as on all.
+pub fn load() {
     let idt = IDT.call_once(|| {
         let stubs = (&raw const trap_stubs).addr() as u64;
         let mut vector = 0;

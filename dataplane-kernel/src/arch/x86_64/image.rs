@@ -1,7 +1,7 @@
 //! Where the kernel's image lies, as the linker script says. On the host (tests) there is no such image and everything
 //! is empty.
 
-use crate::mem;
+use crate::mem::{self, stacks};
 use crate::panic::symbols;
 use core::arch::asm;
 use core::ops::Range;
@@ -52,6 +52,8 @@ mod linked {
         pub(super) static __nmi_stack_top: u8;
         pub(super) static __machine_check_stack_top: u8;
         pub(super) static __symbols_start: u8;
+        pub(super) static trampoline_start: u8;
+        pub(super) static trampoline_end: u8;
     }
 
     pub(super) fn address(symbol: *const u8) -> u64 {
@@ -66,9 +68,9 @@ mod linked {
 
 /// A word of one of the kernel's stacks; `None` if the address is not that of one.
 pub(crate) fn stack_word(layout: &Layout, address: u64) -> Option<u64> {
-    let readable = layout.stacks.contains(&address)
-        && address.is_multiple_of(size_of::<u64>() as u64)
-        && !layout.guards.contains(&(address & !0xfff));
+    let of_first_core = layout.stacks.contains(&address) && !layout.guards.contains(&(address & !0xfff));
+    let readable =
+        (of_first_core || stacks::contains(address)) && address.is_multiple_of(size_of::<u64>() as u64);
     // SAFETY: a whole word of a mapped page, which nobody else is changing: this core is looking at its own stacks.
     readable.then(|| unsafe { core::ptr::with_exposed_provenance::<u64>(mem::size(address)).read_volatile() })
 }
@@ -114,6 +116,15 @@ pub fn trap_stack_tops() -> [u64; 4] {
     ]
 }
 
+/// What other cores start with.
+#[cfg(not(test))]
+pub(super) fn trampoline() -> &'static [u8] {
+    linked::bytes(
+        &raw const linked::trampoline_start,
+        &raw const linked::trampoline_end,
+    )
+}
+
 /// The names of functions.
 #[cfg(not(test))]
 pub(crate) fn symbol_table() -> &'static [u8] {
@@ -149,6 +160,12 @@ pub fn layout() -> Layout {
 #[cfg(test)]
 pub fn trap_stack_tops() -> [u64; 4] {
     [0; 4]
+}
+
+/// No other cores on the host.
+#[cfg(test)]
+pub(super) fn trampoline() -> &'static [u8] {
+    &[]
 }
 
 /// No names on the host.

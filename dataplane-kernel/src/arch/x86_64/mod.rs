@@ -21,6 +21,9 @@ pub mod tsc;
 /// The local interrupt controller: ticks for ring 3.
 pub mod apic;
 
+/// The other cores.
+pub mod smp;
+
 /// Copying, filling and comparing memory.
 pub(crate) mod memory;
 
@@ -39,13 +42,23 @@ use crate::mem::frames::Frames;
 /// First thing after entry: from here on a fault is reported.
 pub fn init() {
     serial::init();
-    gdt::init();
-    idt::init();
+    gdt::prepare(0, image::trap_stack_tops());
+    gdt::load(0);
+    idt::load();
     control::init();
-    syscall_entry::init();
+    syscall_entry::init(0);
     memory::init();
     apic::mask_legacy_controllers();
     tsc::init();
+}
+
+/// The same on a core that another has started; its stacks are known to [`gdt`].
+fn init_secondary(core: usize) {
+    gdt::load(core);
+    idt::load();
+    control::init();
+    syscall_entry::init(core);
+    apic::init_secondary();
 }
 
 /// What needs memory to be mapped.

@@ -10,6 +10,7 @@
 
 use super::context::{Context, INITIAL_MXCSR, Resume};
 use super::gdt;
+use super::smp::MAX_CORES;
 use ::x86_64::VirtAddr;
 use ::x86_64::registers::model_specific::{
     Efer, EferFlags, FsBase, GsBase, KernelGsBase, LStar, Msr, SFMask, Star,
@@ -34,8 +35,8 @@ pub enum Trap {
     BadAddress = 3,
 }
 
-/// What the entry code must find with nothing but GS.
-#[repr(C)]
+/// What the entry code must find with nothing but GS. Each core has lines of the cache to itself.
+#[repr(C, align(64))]
 struct PerCore {
     /// Stack pointer of ring 0 while ring 3 runs.
     kernel_rsp: u64,
@@ -52,12 +53,18 @@ struct PerCoreCell(UnsafeCell<PerCore>);
 // SAFETY: reached only through GS, by the one core that was given it in `init`.
 unsafe impl Sync for PerCoreCell {}
 
-static CORE_0: PerCoreCell = PerCoreCell(UnsafeCell::new(PerCore {
-    kernel_rsp: 0,
-    user_rsp: 0,
-    context: core::ptr::null_mut(),
-    mxcsr: INITIAL_MXCSR,
-}));
+impl PerCoreCell {
+    const fn new() -> Self {
+        PerCoreCell(UnsafeCell::new(PerCore {
+            kernel_rsp: 0,
+            user_rsp: 0,
+            context: core::ptr::null_mut(),
+            mxcsr: INITIAL_MXCSR,
+        }))
+    }
+}
+
+static CORES: [PerCoreCell; MAX_CORES] = [const { PerCoreCell::new() }; MAX_CORES];
 
 /// Bits of RFLAGS that `syscall` clears (AMD64 manual 2, section 6.1.1): traps, interrupts, direction, nesting,
 /// alignment checks, which double as SMAP's override.
@@ -71,9 +78,9 @@ const FLAG_MASK: RFlags = RFlags::TRAP_FLAG
 const SYSRET_BASE: u16 = gdt::USER_DATA.0 - 8;
 const _: () = assert!(gdt::USER_CODE.0 == SYSRET_BASE + 16 && gdt::KERNEL_DATA.0 == gdt::KERNEL_CODE.0 + 8);
 
-/// Switches `syscall` on. The GDT must be loaded, with selectors in the order that `sysret` wants.
-pub fn init() {
-    GsBase::write(VirtAddr::from_ptr(CORE_0.0.get()));
+/// Switches `syscall` on, on the core that calls. The GDT must be loaded, with selectors in the order that `sysret` wants.
+pub fn init(core: usize) {
+    GsBase::write(VirtAddr::from_ptr(CORES[core].0.get()));
     KernelGsBase::write(VirtAddr::zero());
     LStar::write(VirtAddr::from_ptr(syscall_entry as *const ()));
     SFMask::write(FLAG_MASK);

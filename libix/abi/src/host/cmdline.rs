@@ -10,10 +10,11 @@
 //! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
 //! | `gw6` | IPv6 address | gateway for IPv6 |
 //! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
+//! | `cores` | 1..=64 | cores to work on, of those the machine has (1) |
 //! | `batch` | 1..=1024 | packets per cycle (64) |
 //! | `env` | `K=V` | one environment variable of the app; may stand more than once |
 //! | `watchdog` | seconds | ring 3 is late when it computes longer than this between two `run_io` (1) |
-//! | `selftest` | panic, fault, doublefault, stackoverflow | ring 0 makes this mistake on purpose, to show that it is reported |
+//! | `selftest` | panic, fault, doublefault, stackoverflow, corefault, corestackoverflow | ring 0 makes this mistake on purpose, to show that it is reported |
 
 /// Key of the host area's address.
 pub const HOST: &str = "host";
@@ -29,6 +30,8 @@ pub const IP6_AUTO: &str = "auto";
 pub const GATEWAY6: &str = "gw6";
 /// Key of the log level.
 pub const LOG: &str = "log";
+/// Key of the number of cores.
+pub const CORES: &str = "cores";
 /// Key of the batch bound.
 pub const BATCH: &str = "batch";
 /// Key of an environment variable.
