@@ -47,7 +47,10 @@ pub enum Message {
         /// The question.
         ask: Ask,
     },
-    /// Its answer.
+    /// This key is not to be found any more: what was to be stored there was refused. Wants no answer; what the same
+    /// client asks next comes after it.
+    Forget(Vec<u8>),
+    /// The answer to a question.
     Answer {
         /// As in the question.
         client: u64,

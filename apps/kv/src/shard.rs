@@ -109,6 +109,10 @@ impl Shard {
                     let message = Message::Answer { client, part, answer };
                     self.links.send(from, message);
                 }
+                Message::Forget(key) => {
+                    let key = self.key(&key);
+                    self.forget(key);
+                }
                 Message::Answer { client, part, answer } => {
                     return Some(Arrival { client, part, answer });
                 }
@@ -153,8 +157,12 @@ impl Shard {
         Some(slot)
     }
 
-    /// Removes an item whose successor was refused.
+    /// Removes an item whose successor was refused, wherever it is.
     pub(crate) fn forget(&mut self, key: Key<'_>) {
+        if let Some(core) = self.elsewhere(key) {
+            self.links.send(core, Message::Forget(key.bytes.to_vec()));
+            return;
+        }
         if let Some(slot) = self.store.find(key) {
             self.store.unlink(slot);
         }

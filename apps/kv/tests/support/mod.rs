@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Any time well after memcached was written.
-pub const UNIX_TIME: u64 = 1_700_000_000;
+pub(crate) const UNIX_TIME: u64 = 1_700_000_000;
 
 /// What memcached is started with by default.
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         memory: 64 << 20,
         item: 1 << 20,
@@ -29,18 +29,18 @@ pub fn settings() -> Settings {
 }
 
 /// One client and its server.
-pub struct Session {
-    pub shard: Shard,
-    pub connection: Connection,
+pub(crate) struct Session {
+    pub(crate) shard: Shard,
+    pub(crate) connection: Connection,
     replies: Replies,
 }
 
 impl Session {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(settings())
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         Session {
             shard: Shard::alone(settings, Clock::starting_at(UNIX_TIME)),
             connection: Connection::new(0),
@@ -49,7 +49,7 @@ impl Session {
     }
 
     /// The replies to `bytes`, which come in pieces of at most `piece` bytes.
-    pub fn say_in_pieces(&mut self, bytes: &[u8], piece: usize) -> Vec<u8> {
+    pub(crate) fn say_in_pieces(&mut self, bytes: &[u8], piece: usize) -> Vec<u8> {
         let mut all = Vec::new();
         for mut bytes in bytes.chunks(piece) {
             while !bytes.is_empty() && !self.connection.is_closing() {
@@ -63,12 +63,12 @@ impl Session {
         all
     }
 
-    pub fn say(&mut self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
         self.say_in_pieces(bytes.as_ref(), usize::MAX)
     }
 
     /// Plays a dialogue: lines that begin with `>` are said, the others are expected. Line ends are added.
-    pub fn play(&mut self, dialogue: &str) {
+    pub(crate) fn play(&mut self, dialogue: &str) {
         let mut expected = String::new();
         let mut got = Vec::new();
         let mut said = String::new();
@@ -97,13 +97,13 @@ impl Session {
 }
 
 /// Debian's memcached, on a socket of its own. Dropping it ends it.
-pub struct Memcached {
+pub(crate) struct Memcached {
     child: Child,
     socket: PathBuf,
 }
 
 impl Memcached {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let socket = std::env::temp_dir().join(format!("kv-oracle-{}-{number}", std::process::id()));
@@ -119,7 +119,7 @@ impl Memcached {
     }
 
     /// Its replies to `bytes`, to the end of the stream.
-    pub fn say(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn say(&self, bytes: &[u8]) -> Vec<u8> {
         let patience = Instant::now() + Duration::from_secs(10);
         let stream = loop {
             match UnixStream::connect(&self.socket) {
@@ -152,7 +152,7 @@ impl Drop for Memcached {
 
 /// Fails unless memcached says the same to `script` as we do. A second may pass between the two, so a difference has to
 /// show twice.
-pub fn assert_same_as_memcached(script: &[u8]) {
+pub(crate) fn assert_same_as_memcached(script: &[u8]) {
     for attempt in 0..2 {
         let theirs = Memcached::start().say(script);
         let ours = Session::new().say(script);
