@@ -24,7 +24,7 @@ lab:
 
 # The inner loop: formatting, lints, tests that need no virtual machine.
 check:
-	@scripts/deps build lint
+	@scripts/deps build lint check
 	@scripts/test lint unit
 
 # All tests, those with virtual machines included. This is what CI runs.

@@ -1,9 +1,9 @@
 //! The items of one core: a hash table, an order of eviction, and the memory they live in. Nothing in here is shared
 //! between cores, and nothing here knows a protocol.
 //!
-//! [`fetch`](Store::fetch) finds an item; [`draft`](Store::draft) and [`commit`](Store::commit) store one;
-//! [`add_delta`](Store::add_delta) counts. An item is void when it has expired or was stored before a flush; it goes when
-//! somebody asks for it or the [`crawl`](Store::crawl) comes by.
+//! `fetch` finds an item; `draft` and `commit` store one;
+//! `add_delta` counts. An item is void when it has expired or was stored before a flush; it goes when
+//! somebody asks for it or the `crawl` comes by.
 
 mod clock;
 pub use clock::Clock;
