@@ -20,6 +20,11 @@ enum Kind {
         start: u32,
         len: u32,
     },
+    SharedSlice {
+        bytes: Arc<[u8]>,
+        start: u32,
+        len: u32,
+    },
     /// Held, it stays lent by the kernel, so it can be sent from as well.
     Received(RecvBuf),
 }
@@ -33,16 +38,19 @@ impl SendBuf {
     #[inline]
     #[must_use]
     pub fn slice(bytes: Rc<[u8]>, range: Range<usize>) -> Self {
-        assert!(range.start <= range.end && range.end <= bytes.len());
-        let (start, end) = (u32::try_from(range.start), u32::try_from(range.end));
-        let (Ok(start), Ok(end)) = (start, end) else {
-            panic!("a slice of more than 4 GiB");
-        };
-        SendBuf(Kind::Slice {
-            bytes,
-            start,
-            len: end - start,
-        })
+        let (start, len) = checked(&bytes, range);
+        SendBuf(Kind::Slice { bytes, start, len })
+    }
+
+    /// The same of bytes that other threads have made or use as well.
+    ///
+    /// # Panics
+    /// As [`SendBuf::slice`].
+    #[inline]
+    #[must_use]
+    pub fn shared_slice(bytes: Arc<[u8]>, range: Range<usize>) -> Self {
+        let (start, len) = checked(&bytes, range);
+        SendBuf(Kind::SharedSlice { bytes, start, len })
     }
 
     /// Where the bytes are, and how many. Moving the `SendBuf` does not move them.
@@ -66,9 +74,24 @@ impl SendBuf {
                 let start = *start as usize;
                 &bytes[start..start + *len as usize]
             }
+            Kind::SharedSlice { bytes, start, len } => {
+                let start = *start as usize;
+                &bytes[start..start + *len as usize]
+            }
             Kind::Received(bytes) => bytes,
         }
     }
+}
+
+/// Start and length of `range`, which must lie within `bytes` and the first 4 GiB of them.
+#[inline]
+fn checked(bytes: &[u8], range: Range<usize>) -> (u32, u32) {
+    assert!(range.start <= range.end && range.end <= bytes.len());
+    let (start, end) = (u32::try_from(range.start), u32::try_from(range.end));
+    let (Ok(start), Ok(end)) = (start, end) else {
+        panic!("a slice of more than 4 GiB");
+    };
+    (start, end - start)
 }
 
 impl fmt::Debug for SendBuf {
@@ -137,6 +160,17 @@ impl From<RecvBuf> for SendBuf {
 mod tests {
     use super::SendBuf;
     use std::rc::Rc;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_shared_slice_holds_its_bytes_until_it_is_dropped() {
+        let file: Arc<[u8]> = Arc::from(*b"a file");
+        let buf = SendBuf::shared_slice(Arc::clone(&file), 2..6);
+        assert_eq!(buf.span(), (file[2..].as_ptr() as u64, 4));
+        assert_eq!((buf.bytes(), Arc::strong_count(&file)), (&b"file"[..], 2));
+        drop(buf);
+        assert_eq!(Arc::strong_count(&file), 1);
+    }
 
     #[test]
     fn a_slice_names_bytes_that_stay_their_owners() {

@@ -58,6 +58,12 @@ pub fn echo() -> &'static Path {
     release("echo")
 }
 
+/// The HTTP server.
+#[must_use]
+pub fn http() -> &'static Path {
+    release("http")
+}
+
 /// The kernel image.
 #[must_use]
 pub fn kernel() -> &'static Path {
@@ -98,7 +104,16 @@ fn release(name: &str) -> &'static Path {
     static RELEASED: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = cargo();
         cargo.args(["build", "--release"]);
-        cargo.args(["-p", "host-launcher", "-p", "dataplane-kernel", "-p", "echo"]);
+        cargo.args([
+            "-p",
+            "host-launcher",
+            "-p",
+            "dataplane-kernel",
+            "-p",
+            "echo",
+            "-p",
+            "http-server",
+        ]);
         finish(cargo);
         folder("release")
     });

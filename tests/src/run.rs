@@ -213,6 +213,26 @@ impl Run {
         }
     }
 
+    /// What must be as it was once all connections are gone: gauges of flows and of buffers.
+    ///
+    /// # Panics
+    /// As [`Run::stats`].
+    #[must_use]
+    pub fn held(&self) -> BTreeMap<String, u64> {
+        held(&self.stats())
+    }
+
+    /// Waits until nothing more is held than in `before`.
+    ///
+    /// # Panics
+    /// If that never is so.
+    pub fn wait_until_home(&self, before: &BTreeMap<String, u64>) {
+        assert!(before.len() >= 2, "too few gauges: {before:?}");
+        self.wait_for_stats(&format!("it should hold what it held: {before:?}"), |stats| {
+            held(stats) == *before
+        });
+    }
+
     /// The standard output of another `ix` that talks to this run.
     ///
     /// # Panics
@@ -328,6 +348,16 @@ impl Run {
             self.log()
         )
     }
+}
+
+fn held(stats: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let gauges = ["flows", "held", "available", "free", "in_use"];
+    let is_gauge = |name: &str| gauges.iter().any(|gauge| name.contains(gauge));
+    stats
+        .iter()
+        .filter(|(name, _)| is_gauge(name))
+        .map(|(name, value)| (name.clone(), *value))
+        .collect()
 }
 
 impl Drop for Run {

@@ -4,7 +4,6 @@ use ixion_tests::{GUEST, Namespace, Run, Runner, artifacts, peer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use socket2::SockRef;
-use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -15,30 +14,11 @@ fn echo(namespace: &Namespace) -> Run {
     run
 }
 
-/// What must be as it was once all connections are gone: gauges of flows and of buffers.
-fn held(stats: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let gauges = ["flows", "held", "available", "free", "in_use"];
-    let is_gauge = |name: &str| gauges.iter().any(|gauge| name.contains(gauge));
-    stats
-        .iter()
-        .filter(|(name, _)| is_gauge(name))
-        .map(|(name, value)| (name.clone(), *value))
-        .collect()
-}
-
-/// Waits until nothing more is held than in `before`.
-fn wait_until_home(run: &Run, before: &BTreeMap<String, u64>) {
-    assert!(before.len() >= 2, "too few gauges: {before:?}");
-    run.wait_for_stats(&format!("it should hold what it held: {before:?}"), |stats| {
-        held(stats) == *before
-    });
-}
-
 #[test]
 fn streams_of_all_sizes_come_back_equal() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before = held(&run.stats());
+    let before = run.held();
     let sizes = [
         1,
         2,
@@ -69,7 +49,7 @@ fn streams_of_all_sizes_come_back_equal() {
         let stream = peer::connect(&namespace, peer::guest(7));
         peer::exchange_and_finish(stream, &peer::pattern(size as u64, size));
     }
-    wait_until_home(&run, &before);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -77,7 +57,7 @@ fn streams_of_all_sizes_come_back_equal() {
 fn two_hundred_connections_at_once() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before = held(&run.stats());
+    let before = run.held();
     namespace.enter(|| {
         let streams: Vec<TcpStream> = (0..200).map(|_| peer::open(peer::guest(7))).collect();
         for round in 0..5u64 {
@@ -93,7 +73,7 @@ fn two_hundred_connections_at_once() {
             }
         }
     });
-    wait_until_home(&run, &before);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -122,7 +102,7 @@ fn half_a_close_leaves_the_other_half_open() {
 fn a_peer_that_does_not_read_stops_only_itself() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before = held(&run.stats());
+    let before = run.held();
     let deaf: Vec<TcpStream> = (0..4)
         .map(|_| {
             let stream = peer::connect(&namespace, peer::guest(7));
@@ -142,7 +122,7 @@ fn a_peer_that_does_not_read_stops_only_itself() {
         peer::exchange(&other, &peer::pattern(round, 1_000));
     }
     drop((deaf, other));
-    wait_until_home(&run, &before);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -150,7 +130,7 @@ fn a_peer_that_does_not_read_stops_only_itself() {
 fn a_client_killed_in_the_middle_leaves_nothing_behind() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before = held(&run.stats());
+    let before = run.held();
     for _ in 0..5 {
         let script = format!("exec 3<>/dev/tcp/{GUEST}/7; cat <&3 >/dev/null & exec cat /dev/zero >&3");
         let mut client = namespace.enter(|| {
@@ -174,7 +154,7 @@ fn a_client_killed_in_the_middle_leaves_nothing_behind() {
     let stream = peer::connect(&namespace, peer::guest(7));
     peer::exchange(&stream, b"and others are served");
     drop(stream);
-    wait_until_home(&run, &before);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -182,7 +162,7 @@ fn a_client_killed_in_the_middle_leaves_nothing_behind() {
 fn ten_thousand_short_connections_leave_nothing_behind() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before = held(&run.stats());
+    let before = run.held();
     namespace.enter(|| {
         for number in 0..10_000u64 {
             let stream = peer::open(peer::guest(7));
@@ -193,7 +173,7 @@ fn ten_thousand_short_connections_leave_nothing_behind() {
             peer::assert_same(&echoed, &bytes);
         }
     });
-    wait_until_home(&run, &before);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -201,7 +181,7 @@ fn ten_thousand_short_connections_leave_nothing_behind() {
 fn a_lossy_link_loses_no_byte() {
     let namespace = Namespace::new().unwrap();
     let run = echo(&namespace);
-    let before = held(&run.stats());
+    let before = run.held();
     // Both ways, so that both sides have to send again.
     for (chain, every) in [("INPUT", "31"), ("OUTPUT", "23")] {
         let rule = format!("-A {chain} -m statistic --mode nth --every {every} --packet 0 -j DROP");
@@ -220,6 +200,6 @@ fn a_lossy_link_loses_no_byte() {
         let stream = peer::connect(&namespace, peer::guest(7));
         peer::exchange_and_finish(stream, &peer::pattern(round, 100_000));
     }
-    wait_until_home(&run, &before);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
