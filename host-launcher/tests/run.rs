@@ -394,6 +394,28 @@ fn kvm_is_there_or_the_reason_is_told_in_one_line() {
 }
 
 #[test]
+fn without_a_machine_ix_becomes_the_app() {
+    let place = Place::new("linux");
+    let output = place
+        .run(&["--backend", "linux"], &["--version"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("host-launcher "), "{output:?}");
+    let output = place
+        .run(&["--backend", "linux"], &["no-such-command"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(125), "the app's own status");
+    let output = place
+        .run(&["--backend", "linux", "--ip", "10.1.0.2/24"], &[])
+        .output()
+        .unwrap();
+    let told = complaint(&output, 125);
+    assert!(told.contains("--ip is about a machine"), "{told}");
+}
+
+#[test]
 fn a_machine_that_nobody_describes_is_none() {
     let output = Place::new("machine").ix().arg("machine").output().unwrap();
     assert!(complaint(&output, 125).contains("is told what to be by `ix run`"));

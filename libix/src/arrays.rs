@@ -11,7 +11,7 @@ use core::ptr::NonNull;
 use core::time::Duration;
 use ix_abi::app::{Command, Event, IoInfo, Status};
 use std::rc::Rc;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
@@ -24,6 +24,18 @@ pub(crate) struct Arrays {
     /// Who carries the batches out where the kernel underneath is not ours. Under Ixion there is none, and the test for
     /// it is all that the other worlds cost.
     stand_in: Option<Box<dyn StandIn>>,
+}
+
+/// How a thread that waits in `run_io` gets to hear of something that is not the network's.
+#[derive(Clone)]
+pub(crate) enum Interrupt {
+    /// By this.
+    Waker(Arc<mio::Waker>),
+    /// Not at all: it must not wait for long.
+    LookOften,
+    /// There is no other thread.
+    #[cfg(any(test, feature = "testing"))]
+    Unneeded,
 }
 
 /// The event array of this thread. Apart from [`Arrays`], so that events can be read where they are while commands are
@@ -94,6 +106,13 @@ impl Arrays {
     /// `true` if what has been lent may be read until the program ends, whatever becomes of this.
     pub(crate) fn lends_for_ever(&self) -> bool {
         self.stand_in.is_none()
+    }
+
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        match &self.stand_in {
+            None => Interrupt::LookOften,
+            Some(stand_in) => stand_in.interrupt(),
+        }
     }
 
     /// Time since some point in the past.

@@ -5,7 +5,7 @@ use crate::flow::{FlowState, Output};
 use crate::handler::{Answer, Knock};
 use crate::io::Notice;
 use crate::slab::Key;
-use crate::{Error, Flow, Handler, Io, Listener, RecvBuf, Timer, UdpPort};
+use crate::{Datagram, Error, Flow, Handler, Io, Listener, RecvBuf, Timer, UdpPort};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use ix_abi::app::{Endpoint, Event, EventKind, Opcode, Status};
@@ -58,7 +58,8 @@ impl EventLoop {
     /// If the kernel refuses to go on.
     pub fn run<H: Handler>(&mut self, handler: &mut H) -> Result<(), Error> {
         while !self.is_finished() {
-            self.turn(handler, None)?;
+            let wait = handler.max_wait(&self.io);
+            self.turn(handler, wait)?;
         }
         for key in self.io.flows.keys() {
             // Too late for anything else; a flow that died meanwhile needs none of it.
@@ -87,6 +88,7 @@ impl EventLoop {
         for place in 0..count {
             dispatch(&mut self.io, handler, self.events.get(place));
         }
+        handler.on_turn(&mut self.io);
         Ok(())
     }
 }
@@ -148,9 +150,10 @@ fn on_udp<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
 
 #[inline]
 fn on_udp_sent<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
-    if let Some((port, _)) = io.datagrams.remove(Key::from_cookie(event.cookie)) {
+    let key = Key::from_cookie(event.cookie);
+    if let Some((port, _)) = io.datagrams.remove(key) {
         let result = Status::check(event.result).map(drop);
-        handler.on_udp_sent(io, port, result);
+        handler.on_datagram_sent(io, port, Datagram(key), result);
     }
 }
 
@@ -211,7 +214,9 @@ fn tell_notices<H: Handler>(io: &mut Io, handler: &mut H) {
     for notice in core::mem::take(&mut io.notices) {
         match notice {
             Notice::Dead(flow, status) => handler.on_dead(io, flow, Err(status)),
-            Notice::UdpSent(port, status) => handler.on_udp_sent(io, port, Err(status)),
+            Notice::UdpSent(port, datagram, status) => {
+                handler.on_datagram_sent(io, port, datagram, Err(status));
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The kernel's part, played on the host for the tests of the event loop: same arrays, scripted answers.
 
 use crate::EventLoop;
-use crate::arrays::since_start;
+use crate::arrays::{Interrupt, since_start};
 use crate::stand_in::{SharedMemory, StandIn};
 use core::cell::RefCell;
 use core::time::Duration;
@@ -189,6 +189,10 @@ impl StandIn for Fake {
 
     fn now(&self) -> Duration {
         since_start()
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::Unneeded
     }
 }
 

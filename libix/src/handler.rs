@@ -1,5 +1,6 @@
-use crate::{Error, Flow, Io, Listener, RecvBuf, Status, Timer, UdpPort};
+use crate::{Datagram, Error, Flow, Io, Listener, RecvBuf, Status, Timer, UdpPort};
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// What to do about a peer that knocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,18 @@ pub trait Handler {
     #[inline]
     fn on_udp_sent(&mut self, io: &mut Io, port: UdpPort, result: Result<(), Status>) {}
 
+    /// The same for those who want to know which one; by default it is [`Handler::on_udp_sent`] that is told.
+    #[inline]
+    fn on_datagram_sent(
+        &mut self,
+        io: &mut Io,
+        port: UdpPort,
+        datagram: Datagram,
+        result: Result<(), Status>,
+    ) {
+        self.on_udp_sent(io, port, result);
+    }
+
     /// The host `peer` refuses datagrams of this port: its own is closed. Anybody can forge that, so take it for a hint.
     #[inline]
     fn on_udp_refused(&mut self, io: &mut Io, port: UdpPort, peer: SocketAddr) {}
@@ -82,6 +95,16 @@ pub trait Handler {
     /// A timer went off.
     #[inline]
     fn on_timer(&mut self, io: &mut Io, timer: Timer) {}
+
+    /// A turn ends: all that was received together has been told. The place for work on the batch as a whole.
+    #[inline]
+    fn on_turn(&mut self, io: &mut Io) {}
+
+    /// How long the next turn may wait for something to happen; by default, without limit.
+    #[inline]
+    fn max_wait(&mut self, io: &Io) -> Option<Duration> {
+        None
+    }
 
     /// `ix` asks the app to finish. By default everything is closed in order, and the loop ends.
     #[inline]

@@ -30,6 +30,10 @@ pub struct Listener(pub(crate) Key);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UdpPort(pub(crate) Handle);
 
+/// A datagram on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Datagram(pub(crate) Key);
+
 /// A timer that has not gone off yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timer(pub(crate) Handle);

@@ -7,12 +7,12 @@ mod gather;
 
 mod results;
 
-use crate::arrays::Arrays;
+use crate::arrays::{Arrays, Interrupt};
 use crate::batch::Batch;
 use crate::flow::{FlowState, Output};
 use crate::recv_buf::{Returned, Returns};
 use crate::slab::Slab;
-use crate::{Flow, SendBuf, UdpPort};
+use crate::{Datagram, Flow, SendBuf, UdpPort};
 use core::net::IpAddr;
 use ix_abi::app::{Handle, Status};
 use std::rc::Rc;
@@ -52,7 +52,7 @@ pub struct Io {
 /// An event that libix found in a command's result.
 pub(crate) enum Notice {
     Dead(Flow, Status),
-    UdpSent(UdpPort, Status),
+    UdpSent(UdpPort, Datagram, Status),
 }
 
 impl Io {
@@ -78,6 +78,10 @@ impl Io {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.batch.arrays().now()
+    }
+
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        self.batch.arrays().interrupt()
     }
 
     /// The dataplane's own address; `None` in hosted mode, where all of Linux's are.

@@ -59,6 +59,8 @@ pub use handler::{Answer, Handler, Knock};
 mod io;
 pub use io::Io;
 
+pub mod task;
+
 mod flow;
 
 mod flow_map;
@@ -75,7 +77,7 @@ mod send_queue;
 mod slab;
 
 mod handles;
-pub use handles::{Flow, Listener, Timer, UdpPort};
+pub use handles::{Datagram, Flow, Listener, Timer, UdpPort};
 
 mod error;
 pub use error::Error;

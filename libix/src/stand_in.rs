@@ -1,6 +1,7 @@
 //! What plays the kernel's part where the kernel underneath is not ours: plain Linux ([`crate::hosted`]), a network in
 //! virtual time (`testing`), a script (in the tests of the event loop). All of libix above the arrays is the same code.
 
+use crate::arrays::Interrupt;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::time::Duration;
@@ -25,6 +26,9 @@ pub(crate) trait StandIn {
 
     /// Time since some point in the past.
     fn now(&self) -> Duration;
+
+    /// How it is woken from a wait.
+    fn interrupt(&self) -> Interrupt;
 }
 
 /// Command array, event array and receive window of a stand-in. Both sides reach them through raw pointers, each in its

@@ -65,6 +65,8 @@ impl<N: Nic> Core<N> {
                 let (spans, count) = self.gather(command, process)?;
                 self.tcp_send(command, &spans[..count], time)
             }
+            // Of nothing, there is no address to check.
+            Opcode::UdpSend if command.len == 0 => self.udp_send(command, &[], time),
             Opcode::UdpSend => self.udp_send(
                 command,
                 &[span(process, &self.pool, command.address, command.len)?],

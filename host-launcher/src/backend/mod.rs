@@ -6,6 +6,9 @@ pub mod kvm;
 /// QEMU, with an emulated CPU.
 pub mod qemu;
 
+/// None.
+pub mod linux;
+
 /// Whether KVM is what it says.
 pub mod probe;
 
@@ -53,6 +56,9 @@ pub struct Choice {
 /// Why none can be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NoBackend {
+    /// None was asked for.
+    #[error("with --backend linux there is no machine")]
+    NoMachine,
     /// KVM was asked for, and is not usable.
     #[error("{wish} needs KVM, and {verdict}")]
     NoKvm {
@@ -103,6 +109,7 @@ pub fn choose(plan: &Plan, probe: impl FnOnce() -> Verdict) -> Result<Choice, No
                 ),
             });
         }
+        (Backend::Linux, _) => return Err(NoBackend::NoMachine),
         (Backend::Kvm, _) => ("--backend kvm", None),
         (Backend::Auto, Needs::Kvm(wish)) => (wish, Some(format!("kvm, because {wish} needs it"))),
     };

@@ -25,6 +25,8 @@ pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options, Vh
 mod needs;
 pub use needs::{Needs, NeedsError, USER_NETWORKING};
 
+mod linux;
+
 mod volume;
 pub use volume::{Access, Volume, VolumeError};
 

@@ -17,6 +17,8 @@ pub enum Backend {
     Kvm,
     /// QEMU, with an emulated CPU.
     Qemu,
+    /// None: the app runs as a process of this host, over its sockets.
+    Linux,
 }
 
 /// `--vhost`: who moves packets between a tap and the guest.
@@ -105,8 +107,13 @@ impl TryFrom<String> for EnvVar {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
-    /// What the machine is made of [default: auto]
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|kvm|qemu")]
+    /// What the machine is made of; linux: no machine, the app runs over this host's sockets [default: auto]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "auto|kvm|qemu|linux"
+    )]
     pub backend: Option<Backend>,
 
     /// How many cores it works on [default: as many as --cpus names, or 1]

@@ -1,5 +1,6 @@
 //! The plan of a run.
 
+use super::linux;
 use super::needs::{Needs, NeedsError};
 use super::{
     Backend, CpuList, EnvVar, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel, Options,
@@ -26,6 +27,10 @@ pub struct Plan {
     pub name: Option<String>,
     /// The program.
     pub app: PathBuf,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its environment: each variable with its last value.
+    pub env: Vec<EnvVar>,
     /// Kernel image asked for.
     pub kernel: Option<PathBuf>,
     /// Guest memory.
@@ -77,6 +82,9 @@ pub enum PlanError {
         /// How many were named.
         named: u16,
     },
+    /// A wish about the machine, where there is none.
+    #[error("{0} is about a machine, and with --backend linux there is none; leave out one of the two")]
+    NeedsMachine(&'static str),
     /// Two volumes in one place.
     #[error("two volumes are at {0}; give each a place of its own")]
     SamePlace(String),
@@ -92,6 +100,11 @@ impl Plan {
     /// Fills in and checks.
     pub fn new(options: Options) -> Result<Self, PlanError> {
         let app = options.app.clone().ok_or(PlanError::NoApp)?;
+        if options.backend == Some(Backend::Linux)
+            && let Some(wish) = linux::machine_wish(&options)
+        {
+            return Err(PlanError::NeedsMachine(wish));
+        }
         if let Some(name) = options.name.as_ref().filter(|name| !is_name(name)) {
             return Err(PlanError::Name(name.clone()));
         }
@@ -111,6 +124,8 @@ impl Plan {
             needs,
             name: options.name,
             app,
+            env: last_of_each(&options.env).cloned().collect(),
+            args: options.args,
             kernel: options.kernel,
             mem: options.mem.unwrap_or(MemSize::DEFAULT),
             cores,
@@ -224,7 +239,7 @@ fn last_of_each(env: &[EnvVar]) -> impl Iterator<Item = &EnvVar> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, Plan, PlanError};
+    use super::{Backend, Options, Plan, PlanError};
 
     fn options() -> Options {
         Options {
@@ -286,6 +301,29 @@ mod tests {
         for cores in [0, 65] {
             assert!(matches!(plan(Some(cores), None), Err(PlanError::Cores(_))));
         }
+    }
+
+    #[test]
+    fn a_process_has_no_use_for_what_is_said_of_a_machine() {
+        let linux = || Options {
+            backend: Some(Backend::Linux),
+            env: vec!["A=1".parse().unwrap(), "A=2".parse().unwrap()],
+            args: vec!["--port".into()],
+            ..options()
+        };
+        let plan = Plan::new(linux()).unwrap();
+        assert_eq!(plan.env, ["A=2".parse().unwrap()]);
+        assert_eq!(plan.args, ["--port"]);
+        let ip = Plan::new(Options {
+            ip: "10.1.0.2/24".parse().ok(),
+            ..linux()
+        });
+        assert!(matches!(ip, Err(PlanError::NeedsMachine("--ip"))));
+        let forward = Plan::new(Options {
+            forward: vec!["1:1".parse().unwrap()],
+            ..linux()
+        });
+        assert!(matches!(forward, Err(PlanError::NeedsMachine("--forward"))));
     }
 
     #[test]

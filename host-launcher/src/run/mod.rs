@@ -22,8 +22,8 @@ mod verdict;
 /// The loop.
 mod session;
 
-use crate::backend::{self, Kind, NoBackend, probe};
-use crate::config::{ForwardError, Link, Plan, PlanError};
+use crate::backend::{self, Kind, NoBackend, linux, probe};
+use crate::config::{Backend, ForwardError, Link, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
 use crate::hostcall::{self, ServerError, VolumeError, Volumes};
@@ -48,6 +48,9 @@ pub enum RunError {
     /// The app cannot be run.
     #[error(transparent)]
     App(#[from] AppError),
+    /// It cannot be run as a process of this host.
+    #[error("cannot run {0} as a process")]
+    Process(PathBuf, #[source] io::Error),
     /// No backend will do.
     #[error(transparent)]
     Backend(#[from] NoBackend),
@@ -151,6 +154,9 @@ fn signal_name(signal: u8) -> String {
 /// Runs the plan to its end. The result is the exit status.
 pub fn run(plan: &Plan) -> Result<u8, RunError> {
     images::check_app(&plan.app)?;
+    if plan.backend == Backend::Linux {
+        return Err(RunError::Process(plan.app.clone(), linux::become_app(plan)));
+    }
     let kernel = images::find_kernel(plan.kernel.as_deref())?;
     if let Link::User(forwards) = &plan.network.link {
         forwards.iter().try_for_each(|forward| forward.probe())?;

@@ -1,7 +1,7 @@
 //! `run_io` on sockets: the commands, then epoll, then the events of whatever is ready.
 
 use super::deadlines::Due;
-use super::{Hosted, Object, handle};
+use super::{Hosted, Object, handle, stop};
 use crate::slab::Key;
 use core::time::Duration;
 use ix_abi::app::{Event, EventKind, HandleKind, Status};
@@ -50,7 +50,7 @@ impl Hosted {
                 return status.negated().into();
             }
             self.deliver(&mut out);
-            if !out.events.is_empty() || Self::now_ns() >= until {
+            if !out.events.is_empty() || core::mem::take(&mut self.woken) || Self::now_ns() >= until {
                 break;
             }
         }
@@ -97,7 +97,11 @@ impl Hosted {
                 1 => self.listeners.key_at(index).map(Object::Listener),
                 2 => self.ports.key_at(index).map(Object::Port),
                 _ => {
-                    self.on_stop_signal();
+                    if event.token() == stop::TOKEN {
+                        self.on_stop_signal();
+                    } else {
+                        self.woken = true;
+                    }
                     None
                 }
             };

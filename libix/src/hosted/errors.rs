@@ -17,7 +17,9 @@ pub(super) fn status(error: &Error) -> Status {
         libc::ETIMEDOUT => Status::TimedOut,
         libc::EADDRINUSE => Status::AddressInUse,
         libc::EADDRNOTAVAIL | libc::EACCES => Status::AddressNotAvailable,
-        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN | libc::EPERM => Status::Unreachable,
+        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN | libc::ENODEV | libc::EPERM => {
+            Status::Unreachable
+        }
         libc::EMSGSIZE => Status::MessageTooLong,
         libc::EAFNOSUPPORT | libc::EOPNOTSUPP | libc::ENOPROTOOPT | libc::ENOENT => Status::NotSupported,
         libc::ECONNABORTED => Status::Aborted,

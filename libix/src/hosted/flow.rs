@@ -288,30 +288,30 @@ impl Flow {
         if !pool.has_free() {
             return Tell::Starved;
         }
-        loop {
-            let buffer = pool.next(limit);
-            let room = buffer.len();
-            match self.socket.recv(buffer) {
-                Ok(0) => {
-                    self.eof = Eof::Seen;
-                    return Tell::Nothing;
-                }
-                Ok(count) => {
-                    // A short read has emptied the socket, and epoll will tell of more, but not again of an end.
-                    self.readable = count == room || self.ends;
-                    if self.closed {
-                        continue;
-                    }
-                    self.held += count;
-                    let len = u32::try_from(count).unwrap_or(u32::MAX);
-                    return Tell::Event(Event {
-                        address: pool.lend(Owner::Flow(key), len),
-                        len,
-                        ..self.event(key, EventKind::Recv)
-                    });
-                }
-                Err(error) => return self.not_received(key, &error),
+        let buffer = pool.next(limit);
+        let room = buffer.len();
+        match self.socket.recv(buffer) {
+            Ok(0) => {
+                self.eof = Eof::Seen;
+                Tell::Nothing
             }
+            Ok(_) if self.closed => {
+                // Nobody will read it, and the peer must know (RFC 1122 section 4.2.2.13).
+                self.reset_at_close();
+                self.dead(key, Status::Closed.negated())
+            }
+            Ok(count) => {
+                // A short read has emptied the socket, and epoll will tell of more, but not again of an end.
+                self.readable = count == room || self.ends;
+                self.held += count;
+                let len = u32::try_from(count).unwrap_or(u32::MAX);
+                Tell::Event(Event {
+                    address: pool.lend(Owner::Flow(key), len),
+                    len,
+                    ..self.event(key, EventKind::Recv)
+                })
+            }
+            Err(error) => self.not_received(key, &error),
         }
     }
 

@@ -40,9 +40,10 @@ mod stop;
 /// Errors of Linux in the ABI's words.
 mod errors;
 
+use crate::Error;
+use crate::arrays::{self, Interrupt};
 use crate::slab::{Key, Slab};
 use crate::stand_in::{SharedMemory, StandIn};
-use crate::{Error, arrays};
 use core::time::Duration;
 use deadlines::Deadlines;
 use flow::Flow;
@@ -51,10 +52,14 @@ use pool::Pool;
 use port::Port;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use stop::Stop;
 
 /// Entries of the command array and of the event array.
 const ENTRIES: usize = 512;
+
+/// Of no socket.
+const WAKER: mio::Token = mio::Token(7);
 
 /// A core of Linux sockets.
 pub(crate) struct Hosted {
@@ -76,6 +81,9 @@ pub(crate) struct Hosted {
     told: VecDeque<Event>,
     /// Those of the last cycle, for their memory.
     delivered: Vec<Event>,
+    /// Ends a wait.
+    waker: Arc<mio::Waker>,
+    woken: bool,
     stop: Stop,
 }
 
@@ -107,7 +115,9 @@ impl Hosted {
         Ok(Hosted {
             pool: Pool::new(Rc::clone(&memory)),
             memory,
+            waker: Arc::new(mio::Waker::new(poll.registry(), WAKER)?),
             stop: Stop::catch(poll.registry())?,
+            woken: false,
             poll,
             polled: mio::Events::with_capacity(256),
             flows: Slab::new(),
@@ -162,6 +172,10 @@ impl StandIn for Hosted {
 
     fn now(&self) -> Duration {
         arrays::since_start()
+    }
+
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::Waker(Arc::clone(&self.waker))
     }
 }
 

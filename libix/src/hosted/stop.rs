@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 /// Of no socket.
-const TOKEN: Token = Token(3);
+pub(super) const TOKEN: Token = Token(3);
 
 /// What a shell reports of a process that was ended by `signal`.
 fn status(signal: i32) -> i32 {

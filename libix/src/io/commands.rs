@@ -3,7 +3,7 @@
 use super::Io;
 use crate::flow::{FlowState, Output};
 use crate::slab::Key;
-use crate::{Flow, Listener, SendBuf, Timer, UdpPort};
+use crate::{Datagram, Flow, Listener, SendBuf, Timer, UdpPort};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use ix_abi::app::{Command, CongestionControl, Endpoint, FlowOption, Handle, Opcode, Status};
@@ -206,7 +206,8 @@ impl Io {
     /// Sends one datagram, without copying it: it is held until it has left ([`crate::Handler::on_udp_sent`], which also
     /// tells if it could not be sent).
     #[inline]
-    pub fn udp_send(&mut self, port: UdpPort, peer: SocketAddr, data: impl Into<SendBuf>) {
+    #[allow(clippy::must_use_candidate, reason = "few want to know which datagram it was")]
+    pub fn udp_send(&mut self, port: UdpPort, peer: SocketAddr, data: impl Into<SendBuf>) -> Datagram {
         let data = data.into();
         let (address, len) = data.span();
         let key = self.datagrams.insert((port, data));
@@ -218,6 +219,7 @@ impl Io {
         command.address = address;
         command.len = len as u64;
         command.endpoint = Endpoint::from(peer);
+        Datagram(key)
     }
 
     /// Starts a one-shot timer; [`crate::Handler::on_timer`] follows after `delay`.

@@ -1,9 +1,9 @@
 //! What the kernel made of the commands.
 
 use super::{Io, Notice};
-use crate::Flow;
 use crate::flow::Output;
 use crate::slab::Key;
+use crate::{Datagram, Flow};
 use ix_abi::app::{Opcode, Status};
 
 const SEND: u16 = Opcode::TcpSend as u16;
@@ -64,7 +64,7 @@ impl Io {
                 self.notices.push(Notice::Dead(Flow(key), status));
             }
         } else if let Some((port, _)) = self.datagrams.remove(key) {
-            self.notices.push(Notice::UdpSent(port, status));
+            self.notices.push(Notice::UdpSent(port, Datagram(key), status));
         }
     }
 }

@@ -1,0 +1,153 @@
+//! One program, two worlds: what libix' API does on Ixion's kernel and on Linux sockets is the same, line by line.
+
+use ixion_tests::artifacts::{Build, guest};
+use ixion_tests::{HOST, Namespace, Runner};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+const HOST6: &str = "fd77::1";
+
+/// Takes connections to `port` and serves each on a thread.
+fn serve(port: u16, service: impl Fn(TcpStream) + Send + Sync + 'static) {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).unwrap();
+    socket.set_only_v6(false).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket
+        .bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())
+        .unwrap();
+    socket.listen(64).unwrap();
+    let service = Arc::new(service);
+    thread::spawn(move || {
+        for stream in TcpListener::from(socket).incoming().flatten() {
+            let service = Arc::clone(&service);
+            thread::spawn(move || service(stream));
+        }
+    });
+}
+
+fn echo(mut stream: TcpStream) {
+    let mut bytes = [0; 65_536];
+    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+        if stream.write_all(&bytes[..count]).is_err() {
+            return;
+        }
+    }
+}
+
+fn summary(mut stream: TcpStream) {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    let _ = write!(stream, "{} bytes", bytes.len());
+}
+
+fn reset(mut stream: TcpStream) {
+    stream.read_exact(&mut [0]).unwrap();
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+fn how_it_ends(stream: &mut TcpStream) -> &'static str {
+    match stream.read(&mut [0; 100]) {
+        Ok(0) => "it was closed",
+        Ok(_) => "there is more",
+        Err(_) => "it was reset",
+    }
+}
+
+/// `PORT WHAT`: connects to that port of who asks, does what is asked for, and tells what came of it.
+fn call_back(stream: TcpStream) {
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let (port, what) = line.trim().split_once(' ').unwrap();
+    let peer = stream.peer_addr().unwrap();
+    if what == "who" {
+        let _ = write!(&stream, "from port {}", peer.port());
+        return;
+    }
+    let caller = TcpStream::connect((peer.ip(), port.parse().unwrap()));
+    let told = match (caller, what) {
+        (Err(error), _) => format!("{:?}", error.kind()),
+        (Ok(_), "connect") => "connected".to_owned(),
+        (Ok(mut caller), "read") => how_it_ends(&mut caller).to_owned(),
+        (Ok(mut caller), "echo") => {
+            caller.write_all(b"hello").unwrap();
+            caller.read_exact(&mut [0; 5]).unwrap();
+            caller.shutdown(Shutdown::Write).unwrap();
+            how_it_ends(&mut caller).to_owned()
+        }
+        (Ok(mut caller), _) => {
+            // Until the other side has had enough.
+            let _ = caller.write_all(&vec![7; 3_000_000]);
+            how_it_ends(&mut caller).to_owned()
+        }
+    };
+    let _ = (&stream).write_all(told.as_bytes());
+}
+
+/// Everything the program talks to.
+fn be_the_peer() {
+    serve(9001, echo);
+    serve(9002, summary);
+    serve(9003, reset);
+    let last = Arc::new(Mutex::new(""));
+    serve(9004, move |mut stream| {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        if byte == *b"!" {
+            *last.lock().unwrap() = how_it_ends(&mut stream);
+        } else {
+            let _ = write!(stream, "{}", last.lock().unwrap());
+        }
+    });
+    serve(9005, call_back);
+    let udp = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 9001)).unwrap();
+    thread::spawn(move || {
+        let mut bytes = [0; 65_536];
+        while let Ok((count, from)) = udp.recv_from(&mut bytes) {
+            let _ = udp.send_to(&bytes[..count], from);
+        }
+    });
+}
+
+#[test]
+fn the_api_does_the_same_on_ixion_and_on_linux() {
+    let namespace = Namespace::new().unwrap();
+    let tap = Namespace::TAP;
+    namespace
+        .ip(&format!("address add {HOST6}/64 dev {tap} nodad"))
+        .unwrap();
+    // Linux joins a group where its routes lead to it.
+    namespace.ip(&format!("route add 224.0.0.0/4 dev {tap}")).unwrap();
+    namespace.enter(be_the_peer);
+    let program = guest("api_tour", Build::Plain);
+    let peers = [IpAddr::from(HOST).to_string(), HOST6.to_owned()];
+
+    let hosted = namespace
+        .command(program.to_str().unwrap())
+        .args(&peers)
+        .output()
+        .unwrap();
+    let on_linux = String::from_utf8(hosted.stdout).unwrap();
+    assert!(
+        hosted.status.success(),
+        "{on_linux}{}",
+        String::from_utf8_lossy(&hosted.stderr)
+    );
+    println!("{on_linux}");
+
+    let machine = Runner::new(&program)
+        .on(&namespace)
+        .options(&["--ip6", "fd77::2/64"])
+        .args(&peers.each_ref().map(String::as_str))
+        .finish();
+    machine.assert_code(0);
+    println!("{}", machine.stdout);
+    for (ixion, linux) in machine.stdout.lines().zip(on_linux.lines()) {
+        assert_eq!(ixion, linux, "on Ixion, on Linux");
+    }
+    assert_eq!(machine.stdout.lines().count(), on_linux.lines().count());
+    assert!(on_linux.lines().count() > 20 && !on_linux.contains("NEVER"));
+}
