@@ -86,8 +86,11 @@ pub enum EcnPolicy {
 pub struct TcpConfig {
     /// Most bytes a flow queues for sending.
     pub send_queue_bytes: u32,
-    /// Most bytes a flow may receive ahead of the app.
+    /// How many bytes a flow may receive ahead of the app at first.
     pub receive_window_bytes: u32,
+    /// The same of a flow that has grown with what its way holds; at most 1 GiB. Windows grow as long as half of the receive
+    /// buffers could take all that they have grown by.
+    pub receive_window_max_bytes: u32,
     /// Backlog of a listener that names none.
     pub default_backlog: u32,
     /// Answer SYNs without keeping anything while a listener has its backlog of half-open connections (RFC 4987).
@@ -164,6 +167,7 @@ impl Default for TcpConfig {
         TcpConfig {
             send_queue_bytes: 1 << 20,
             receive_window_bytes: 1 << 18,
+            receive_window_max_bytes: 1 << 22,
             default_backlog: 1024,
             syn_cookies: true,
             max_segment: 0,

@@ -191,6 +191,8 @@ counters! {
     flows_time_wait,
     /// Gauge: receive buffers of flows that wait for the app.
     buffers_queued,
+    /// Gauge: bytes by which receive windows may still grow, all together.
+    window_room,
     /// Gauge: receive buffers of flows that the app holds.
     buffers_lent,
     /// Gauge: receive buffers of datagrams, waiting for the app or held by it.

@@ -17,17 +17,20 @@ impl Stack {
     /// # Errors
     /// `Invalid` if it was not lent.
     #[inline]
-    pub fn rx_done<E: Env>(&mut self, env: &mut E, _now: Instant, buf: u32) -> Result<(), Error> {
+    pub fn rx_done<E: Env>(&mut self, env: &mut E, now: Instant, buf: u32) -> Result<(), Error> {
         let meta = self.shared.rx.returned(buf)?;
         env.free_rx(BufId(buf));
         if meta.owner == NO_FLOW {
             self.udp.on_returned();
             return Ok(());
         }
-        if let Some(flow) = self.flows.same(meta.owner, meta.generation)
-            && flow.give_room(&self.shared, meta.len.into())
-        {
-            flow.ack_now(&mut self.shared);
+        if let Some(flow) = self.flows.same(meta.owner, meta.generation) {
+            if flow.rcv_nxt.after(flow.measured_to) {
+                flow.right_size(&mut self.shared, now);
+            }
+            if flow.give_room(&self.shared, meta.len.into()) {
+                flow.ack_now(&mut self.shared);
+            }
         }
         Ok(())
     }

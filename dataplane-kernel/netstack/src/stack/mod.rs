@@ -55,6 +55,7 @@ use crate::route::Route;
 use crate::rx_buffers::RxBuffers;
 use crate::tcp::flow_table::FlowTable;
 use crate::tcp::pairs::Pairs;
+use crate::tcp::right_sizing;
 use crate::tcp::{Shared, Tuning};
 use crate::timer_wheel::TimerWheel;
 use crate::udp::{Limits, Udp};
@@ -124,6 +125,7 @@ impl Stack {
             neighbor_epoch_ends: now,
             secrets: crate::tcp::secrets::Secrets::new(config.secret),
             listeners: crate::tcp::listener::Listeners::new(config.max_listeners),
+            window_room: right_sizing::room_in(unreserved - udp_held_buffers),
             cookies_until: now,
             challenges: crate::tcp::challenge_limit(config.tcp.challenge_acks_per_second, now),
         };
@@ -156,6 +158,7 @@ impl Stack {
         Counters {
             flows: self.flows.len() as u64,
             buffers_queued: u64::from(rx.queued()),
+            window_room: u64::from(self.shared.window_room),
             buffers_lent: u64::from(rx.lent()),
             buffers_udp: u64::from(self.udp.held_buffers()),
             reassemblies: self.reassembly.len() as u64,

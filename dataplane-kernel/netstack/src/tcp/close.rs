@@ -94,6 +94,7 @@ impl Flow {
     /// still on its way.
     pub(crate) fn enter_time_wait(&mut self, shared: &mut Shared, now: Instant) {
         self.state = State::TimeWait;
+        self.shrink_window(shared, 0);
         self.rto_at = Instant::FAR;
         if self.board != NONE {
             self.drop_board(shared);
@@ -123,6 +124,7 @@ impl Flow {
             self.end_reason = reason;
         }
         self.state = State::Closed;
+        self.shrink_window(shared, 0);
         self.drop_beyond(shared, env);
         self.send.clear(&mut shared.spans);
         if self.board != NONE {

@@ -244,6 +244,10 @@ pub(crate) struct Flow {
     pub(crate) held_bytes: u32,
     /// The buffers they are in.
     pub(crate) held_buffers: u32,
+    /// The receive window, as far as there is room for it.
+    pub(crate) window_bytes: u32,
+    /// Where the peer cannot be before a round trip has passed since `measured_at`.
+    pub(crate) measured_to: SeqNum,
     /// In-order buffers the app has not seen.
     pub(crate) received: BufList,
     pub(crate) send: SpanQueue,
@@ -290,6 +294,9 @@ pub(crate) struct Flow {
     pub(crate) twice: SackBlock,
     /// When TIME-WAIT, FIN-WAIT-2 or a silent peer ends.
     pub(crate) linger_at: Instant,
+    pub(crate) measured_at: Stamp,
+    /// The round-trip time as the receiver sees it, in units of 2^10 ns; 0: not known.
+    pub(crate) receive_rtt: u32,
     /// How long data may stay unacknowledged before the flow is given up, in milliseconds (RFC 5482); 0: until it was sent
     /// too often.
     pub(crate) user_timeout_ms: u32,
@@ -354,6 +361,8 @@ impl Flow {
             snd_wnd_max: 0,
             held_bytes: 0,
             held_buffers: 0,
+            window_bytes: 0,
+            measured_to: SeqNum(0),
             received: BufList::EMPTY,
             send: SpanQueue::EMPTY,
             sent_untold: 0,
@@ -381,6 +390,8 @@ impl Flow {
             beyond_latest: SeqNum(0),
             twice: SackBlock::default(),
             linger_at: Instant::FAR,
+            measured_at: Stamp::default(),
+            receive_rtt: 0,
             user_timeout_ms: 0,
             silent_since: Stamp::default(),
             keepalive_ns: 0,

@@ -57,6 +57,9 @@ mod reassembly;
 /// The receive window.
 mod window;
 
+/// How large it should be.
+pub(crate) mod right_sizing;
+
 /// Events for the app.
 pub(crate) mod tell;
 
@@ -165,6 +168,8 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     pub(crate) listeners: Listeners,
     pub(crate) challenges: ChallengeLimit,
+    /// By how many bytes windows may still grow, all together.
+    pub(crate) window_room: u32,
     /// Until then ACKs may come that bring SYN cookies back.
     pub(crate) cookies_until: Instant,
 }
@@ -272,13 +277,13 @@ impl Shared {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tuning {
     pub(crate) send_queue_bytes: u32,
+    /// The window of a flow at first, and at most.
     pub(crate) window_bytes: u32,
-    /// A window with more left than this needs not be opened yet.
-    pub(crate) window_low: u32,
-    /// Smallest shift by which the window fits its field.
+    pub(crate) window_most: u32,
+    /// A window of which less was used needs not be opened yet.
+    pub(crate) window_slack: u32,
+    /// Smallest shift by which the largest window fits its field.
     pub(crate) window_shift: u8,
-    /// Most receive buffers a flow may hold, however little is in them.
-    pub(crate) max_buffers: u32,
     /// Largest payload, options not deducted.
     pub(crate) max_segment: u16,
     pub(crate) device_checksum: bool,
@@ -318,9 +323,8 @@ impl Tuning {
     pub(crate) fn new(config: &Config) -> Self {
         let tcp: &TcpConfig = &config.tcp;
         let window_bytes = tcp.receive_window_bytes.clamp(4096, 1 << 30);
-        let shift = (0..14)
-            .find(|shift| window_bytes >> shift <= 0xffff)
-            .unwrap_or(14);
+        let window_most = tcp.receive_window_max_bytes.clamp(window_bytes, 1 << 30);
+        let shift = (0..14).find(|shift| window_most >> shift <= 0xffff).unwrap_or(14);
         let limit = if tcp.max_segment == 0 {
             u16::MAX
         } else {
@@ -331,9 +335,9 @@ impl Tuning {
         Tuning {
             send_queue_bytes: tcp.send_queue_bytes.clamp(1, 1 << 30),
             window_bytes,
-            window_low: window_bytes - (2 * u32::from(max_segment)).min(window_bytes / 4),
+            window_most,
+            window_slack: (2 * u32::from(max_segment)).min(window_bytes / 4),
             window_shift: shift,
-            max_buffers: (window_bytes >> BUFFER_SHARE_SHIFT).max(8),
             max_segment,
             device_checksum: config.tx_checksum,
             offer_options: tcp.offer_options,

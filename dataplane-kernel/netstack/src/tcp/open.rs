@@ -79,6 +79,7 @@ impl Flow {
         self.snd_end = iss + 1;
         let max_segment = shared.send_limit(&self.tuple, now);
         self.mss = max_segment;
+        self.window_bytes = shared.tuning.window_bytes;
         self.congestion = Congestion::new(max_segment.into(), shared.tuning.congestion);
         self.rtt = RttEstimator::new(shared.tuning.rto_initial_ns);
         self.ts_offset = shared.secrets.timestamp_offset(&ends, ports);
@@ -92,6 +93,7 @@ impl Flow {
         self.rcv_nxt = syn.seq + 1;
         self.rcv_edge = self.rcv_nxt;
         self.ack_sent = self.rcv_nxt;
+        self.begin_right_sizing(shared, now);
         self.snd_wl1 = syn.seq;
         self.snd_wnd = syn.window.into();
         self.snd_wnd_max = self.snd_wnd;

@@ -105,7 +105,7 @@ impl Flow {
             board.presumed = 0;
             board.duplicates = 0;
             board.probe = Probe::None;
-            board.ranges.mark_lost(records, una, |_, _| true);
+            board.ranges.mark_all_lost(records, una);
             if board.phase == Phase::Open {
                 board.undo = board.prepare_undo(una, self.congestion, first_again);
                 self.congestion.on_loss(flight, mss);

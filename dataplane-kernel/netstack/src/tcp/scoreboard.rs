@@ -451,9 +451,13 @@ impl Ranges {
                         (start, before, index) = (from, index, records.at(index).next);
                         continue;
                     }
-                } else if record.end.after(to) {
-                    self.split(records, index, to);
+                } else if record.end.after(to)
+                    && self.split(records, index, to).is_none()
+                    && self.extend(records, before, index, to, at)
+                {
+                    return;
                 }
+                // Without a record for the rest all of it counts as sent again.
                 let len = start.distance_to(records.at(index).end);
                 let record = records.at(index);
                 if record.fate == Fate::Lost {
@@ -466,6 +470,41 @@ impl Ranges {
             }
             let record = records.at(index);
             (start, before, index) = (record.end, index, record.next);
+        }
+    }
+
+    /// Without a record for the front of a lost range that was sent again: the one before takes it in, if that was, too.
+    fn extend(&mut self, records: &mut Records, before: u32, index: u32, to: SeqNum, at: Stamp) -> bool {
+        let is_lost = records.at(index).fate == Fate::Lost;
+        let Some(front) = records.slots.get_mut(before as usize) else {
+            return false;
+        };
+        if !is_lost || front.fate != Fate::Sent || !front.repeated {
+            return false;
+        }
+        self.lost -= front.end.distance_to(to);
+        (front.end, front.at) = (to, at);
+        true
+    }
+
+    /// Takes all that is not known to be delivered to be lost; neighbours become one, as nothing is known of them any more.
+    pub(crate) fn mark_all_lost(&mut self, records: &mut Records, una: SeqNum) {
+        self.mark_lost(records, una, |_, _| true);
+        let (mut before, mut index) = (NONE, self.head);
+        while index != NONE {
+            if before != NONE {
+                let (first, second) = (*records.at(before), *records.at(index));
+                if first.fate == Fate::Lost && second.fate == Fate::Lost {
+                    let repeated = first.repeated || second.repeated;
+                    for part in [before, index] {
+                        let part = records.at(part);
+                        (part.at, part.repeated) = (second.at, repeated);
+                    }
+                    index = self.join(records, before, index);
+                }
+            }
+            before = index;
+            index = records.at(index).next;
         }
     }
 

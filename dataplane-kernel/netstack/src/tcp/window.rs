@@ -17,25 +17,31 @@ impl Flow {
     #[inline]
     fn possible_edge(&self, shared: &Shared) -> SeqNum {
         let taken = self.held_bytes.max(self.held_buffers << BUFFER_SHARE_SHIFT);
-        let left = shared.tuning.window_bytes.saturating_sub(taken);
+        let left = self.window_bytes.saturating_sub(taken);
         self.rcv_nxt + (left >> shared.rx.scarcity())
     }
 
     /// The least step by which the window is opened (section 3.8.6.2.2, against the silly window syndrome).
     #[inline]
-    fn least_step(&self, shared: &Shared) -> u32 {
-        u32::from(self.mss).min(shared.tuning.window_bytes / 2)
+    fn least_step(&self) -> u32 {
+        u32::from(self.mss).min(self.window_bytes / 2)
+    }
+
+    /// Moves the end of the window on. (Apart, it saves a segment sent 12 instructions.)
+    #[inline(never)]
+    fn open_window(&mut self, shared: &Shared) {
+        let edge = self.possible_edge(shared);
+        if self.rcv_edge.signed_distance_to(edge) >= self.least_step().cast_signed() {
+            self.rcv_edge = edge;
+        }
     }
 
     /// Opens the window as far as is sensible; gives what stands in the header for it.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "limited to 16 bits")]
     pub(crate) fn announce_window(&mut self, shared: &Shared) -> u16 {
-        if self.receive_window() <= shared.tuning.window_low {
-            let edge = self.possible_edge(shared);
-            if self.rcv_edge.signed_distance_to(edge) >= self.least_step(shared).cast_signed() {
-                self.rcv_edge = edge;
-            }
+        if self.receive_window() <= self.window_bytes - shared.tuning.window_slack {
+            self.open_window(shared);
         }
         (self.receive_window() >> self.rcv_shift).min(0xffff) as u16
     }
@@ -49,22 +55,28 @@ impl Flow {
         if !self.state.may_receive() {
             return false;
         }
-        if self.marks.has(Marks::STARVED) && self.held_buffers <= shared.tuning.max_buffers / 2 {
+        if self.marks.has(Marks::STARVED) && self.held_buffers <= self.max_buffers() / 2 {
             self.marks.clear(Marks::STARVED);
             return true;
         }
-        if self.receive_window() > shared.tuning.window_bytes / 2 {
+        if self.receive_window() > self.window_bytes / 2 {
             return false;
         }
         let step = self.rcv_edge.signed_distance_to(self.possible_edge(shared));
-        step >= self.least_step(shared).cast_signed()
+        step >= self.least_step().cast_signed()
+    }
+
+    /// Most receive buffers the flow may hold, however little is in them.
+    #[inline]
+    pub(crate) fn max_buffers(&self) -> u32 {
+        (self.window_bytes >> BUFFER_SHARE_SHIFT).max(8)
     }
 
     /// `true` if the flow may hold one more buffer.
     #[inline]
     pub(crate) fn may_hold_more(&self, shared: &Shared) -> bool {
         let held = self.held_buffers + self.beyond_buffers;
-        held < shared.tuning.max_buffers && shared.rx.has_room()
+        held < self.max_buffers() && shared.rx.has_room()
     }
 
     /// Data for which there is window and no buffer is left to the peer to send again; it hears when there is room.

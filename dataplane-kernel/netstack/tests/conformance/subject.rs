@@ -169,6 +169,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
     let time = || script::duration(value);
     match name {
         "window" => config.tcp.receive_window_bytes = number()?,
+        "window_max" => config.tcp.receive_window_max_bytes = number()?,
         "send_queue" => config.tcp.send_queue_bytes = number()?,
         "mss" => config.tcp.max_segment = u16::try_from(number()?).map_err(|error| error.to_string())?,
         "congestion" => config.tcp.congestion = app::algorithm(value)?,

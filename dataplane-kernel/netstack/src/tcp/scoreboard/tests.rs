@@ -141,3 +141,35 @@ fn without_records_it_forgets_and_stays_whole() {
     ranges.clear(&mut records);
     assert_eq!(records.used(), 0);
 }
+
+/// Else a flow with as many holes as it may have would send one segment per timeout.
+#[test]
+fn without_a_record_left_a_large_range_is_still_sent_again_piece_by_piece() {
+    let mut records = Records::new(2);
+    let mut ranges = Ranges::new(ISS);
+    ranges.push(&mut records, ISS, ISS + 100, Stamp(1));
+    ranges.mark_all_lost(&mut records, ISS);
+    ranges.sent_again(&mut records, ISS, ISS, ISS + 10, Stamp(2));
+    assert_eq!((ranges.lost, records.used()), (90, 2));
+    for (time, start) in (3..).zip((10..100).step_by(10)) {
+        ranges.sent_again(&mut records, ISS, ISS + start, ISS + (start + 10), Stamp(time));
+        assert_eq!(ranges.lost, 90 - start);
+    }
+    bytes(&ranges, &records, 0);
+}
+
+#[test]
+fn what_a_timeout_takes_to_be_lost_is_one_range() {
+    let mut records = Records::new(20);
+    let mut ranges = Ranges::new(ISS);
+    for (time, start) in (1..).zip((0..100).step_by(10)) {
+        ranges.push(&mut records, ISS, ISS + (start + 10), Stamp(time));
+    }
+    ranges.sack(&mut records, ISS, block(20, 50), |_| {});
+    ranges.mark_all_lost(&mut records, ISS);
+    assert_eq!((ranges.lost, ranges.sacked, records.used()), (70, 30, 3));
+    ranges.forget_sacked(&mut records);
+    ranges.mark_all_lost(&mut records, ISS);
+    assert_eq!((ranges.lost, ranges.sacked, records.used()), (100, 0, 1));
+    bytes(&ranges, &records, 0);
+}

@@ -1,82 +1,19 @@
 //! How much gets through a link that loses at random: one flow, 25 ms, nothing else in the way.
 
 use super::link::{Link, Quality};
-use crate::harness::driver::{Driver, FRAME_OFFSET};
+use super::node::Node;
 use crate::harness::random::Random;
-use netstack::{Config, CongestionControl, Event, Id, Instant, RxChecksum, Stack};
-use std::net::{Ipv4Addr, SocketAddr};
+use netstack::{Config, CongestionControl, Instant};
+use std::net::Ipv4Addr;
 
 const SENDER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 1);
 const RECEIVER: Ipv4Addr = Ipv4Addr::new(10, 1, 0, 2);
-const PORT: u16 = 5001;
 const RTT_NS: u64 = 25_000_000;
 const SECOND_NS: u64 = 1_000_000_000;
 /// The device takes a frame in this time at least: 1 Gbit/s.
 const FRAME_NS: u64 = 12_000;
 /// A turn of the driver's.
 const LEAST_STEP_NS: u64 = 20_000;
-/// What the app writes at a time, over and over.
-const WRITE: u32 = 64 * 1024;
-
-struct Node {
-    stack: Stack,
-    driver: Driver,
-    received: u64,
-    flow: Option<Id>,
-}
-
-impl Node {
-    fn new(ip: Ipv4Addr, algorithm: CongestionControl, now: Instant) -> Self {
-        let mut config = Config::new([2, 0, 0, 0, 1, ip.octets()[3]], ip, 24);
-        config.rx_checksum = true;
-        config.tx_checksum = true;
-        config.tcp.congestion = algorithm;
-        config.tcp.delayed_ack = std::time::Duration::from_millis(1);
-        config.tcp.receive_window_bytes = 1 << 23;
-        config.tcp.send_queue_bytes = 1 << 23;
-        let mut driver = Driver::new(config.rx_buffers, 64);
-        driver.memory = vec![0x5a; WRITE as usize];
-        Node {
-            stack: Stack::new(config, now),
-            driver,
-            received: 0,
-            flow: None,
-        }
-    }
-
-    fn step(&mut self, now: Instant, from: &mut Link) {
-        while let Some(frame) = from.arrived(now) {
-            if let Some(buf) = self.driver.fill(&frame) {
-                self.stack
-                    .receive(&mut self.driver, now, buf, &frame, FRAME_OFFSET, RxChecksum::Good);
-            }
-        }
-        self.stack.on_timer(&mut self.driver, now);
-        while let Some(event) = self.stack.poll_event(&mut self.driver, now) {
-            match event {
-                Event::Knock { flow, .. } => self.stack.tcp_accept(flow, 0).unwrap(),
-                Event::Connected { flow, result, .. } => {
-                    result.unwrap();
-                    self.flow = Some(flow);
-                }
-                Event::Recv { buf, len, .. } => {
-                    self.received += u64::from(len);
-                    self.stack.rx_done(&mut self.driver, now, buf.0).unwrap();
-                }
-                Event::Sent { .. } => {}
-                event => panic!("{event:?}"),
-            }
-        }
-        if let Some(flow) = self.flow {
-            let span = netstack::Span {
-                address: 0,
-                len: WRITE,
-            };
-            while self.stack.tcp_send(&mut self.driver, now, flow, &[span]) == Ok(WRITE) {}
-        }
-        self.stack.flush(&mut self.driver, now);
-    }
-}
 
 /// What a run came to.
 #[derive(Debug)]
@@ -97,8 +34,12 @@ fn run(algorithm: CongestionControl, loss: u64, seed: u64) -> Run {
     let start = Instant(1 << 40);
     let end = start.after_ns(60 * SECOND_NS);
     let mut now = start;
-    let mut sender = Node::new(SENDER, algorithm, now);
-    let mut receiver = Node::new(RECEIVER, algorithm, now);
+    let change = |config: &mut Config| {
+        config.tcp.congestion = algorithm;
+        config.tcp.receive_window_bytes = 1 << 23;
+    };
+    let mut sender = Node::new(SENDER, now, change);
+    let mut receiver = Node::new(RECEIVER, now, change);
     let quality = Quality {
         delay_ns: RTT_NS / 2,
         jitter_ns: 0,
@@ -106,12 +47,8 @@ fn run(algorithm: CongestionControl, loss: u64, seed: u64) -> Run {
         duplicates: 0,
     };
     let (mut up, mut down) = (Link::new(quality), Link::new(quality));
-    receiver.stack.tcp_listen(None, PORT, 1, 0).unwrap();
-    let remote = SocketAddr::new(RECEIVER.into(), PORT);
-    sender
-        .stack
-        .tcp_connect(&mut sender.driver, now, remote, None, None, 0)
-        .unwrap();
+    receiver.listen();
+    sender.connect(RECEIVER, now);
     let mut lost = 0;
     while now < end {
         sender.step(now, &mut down);

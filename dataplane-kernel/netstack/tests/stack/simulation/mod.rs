@@ -2,8 +2,12 @@
 //! buffers are home. Memory is overwritten as soon as `Sent` gives it back, so a byte sent from it later would be seen.
 
 mod app;
+mod bottleneck;
+mod dctcp;
 mod goodput;
 mod link;
+mod node;
+mod right_sizing;
 
 use crate::harness::random::{Random, seeds};
 use app::{Plan, Side};

@@ -96,7 +96,10 @@ fn the_peers_mss_less_the_options_limits_segments() {
 
 #[test]
 fn windows_are_scaled_by_what_was_agreed_on() {
-    let mut t = Dialogue::with(|config| config.tcp.receive_window_bytes = 1 << 20);
+    let mut t = Dialogue::with(|config| {
+        config.tcp.receive_window_bytes = 1 << 20;
+        config.tcp.receive_window_max_bytes = 1 << 20;
+    });
     t.listen();
     // The window of a SYN is never scaled.
     t.send(syn().mss(1460).wscale(2).window(1000));
