@@ -69,10 +69,16 @@ impl EventLoop {
         Ok(())
     }
 
-    fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.io
             .stop_at
             .is_some_and(|at| self.io.flows.is_empty() || self.io.now() >= at)
+    }
+
+    /// When the time that connections have to close is over.
+    #[cfg(feature = "testing")]
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.io.stop_at
     }
 
     /// One turn: submits what has been asked for, waits for something to happen (at most `wait`, or without limit), and

@@ -61,6 +61,9 @@ pub use io::Io;
 
 pub mod task;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 mod flow;
 
 mod flow_map;
