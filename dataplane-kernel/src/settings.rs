@@ -2,6 +2,7 @@
 
 use crate::arch::smp::MAX_CORES;
 use crate::mem::GuestPhys;
+use crate::nic::{JUMBO_MTU, MIN_MTU, Offloads, Wanted};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub ip6: Option<Ip6>,
     /// The way to other networks in IPv6.
     pub gateway6: Option<Ipv6Addr>,
+    /// What the card may do for the stack, and how long packets may be.
+    pub card: Wanted,
     /// What goes to the serial line.
     pub log: LevelFilter,
     /// Cores to work on.
@@ -84,6 +87,7 @@ impl Default for Settings {
             gateway: None,
             ip6: None,
             gateway6: None,
+            card: Wanted::default(),
             log: LevelFilter::Info,
             cores: 1,
             batch: 64,
@@ -169,6 +173,15 @@ impl Settings {
                 self.ip6 = Some(ip6(value).ok_or("auto, or an IPv6 address and prefix, as fd00::2/64")?);
             }
             cmdline::GATEWAY6 => self.gateway6 = Some(value.parse().map_err(|_| "an IPv6 address")?),
+            cmdline::MTU => {
+                let most = u32::from(MIN_MTU)..=JUMBO_MTU.into();
+                self.card.mtu = within(value, most).and_then(|mtu| mtu.try_into().ok());
+                self.card.mtu.ok_or("68 to 9000")?;
+            }
+            cmdline::OFFLOAD => {
+                self.card.offloads =
+                    offloads(value).ok_or("names of offloads, on or off, as tso=off,lro=on")?;
+            }
             cmdline::LOG => {
                 self.log = value
                     .parse()
@@ -218,6 +231,16 @@ fn ip6(value: &str) -> Option<Ip6> {
     Some(Ip6::Fixed(address, prefix))
 }
 
+fn offloads(value: &str) -> Option<Offloads> {
+    let mut offloads = Offloads::all();
+    for choice in cmdline::offload::choices(value) {
+        let (name, on) = choice.ok()?;
+        let (_, offload) = Offloads::NAMES.iter().find(|(known, _)| *known == name)?;
+        offloads.set(*offload, on);
+    }
+    Some(offloads)
+}
+
 fn self_test(value: &str) -> Option<SelfTest> {
     match value {
         "panic" => Some(SelfTest::Panic),
@@ -238,6 +261,7 @@ fn within(value: &str, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
 mod tests {
     use super::{Cidr, Ip6, SelfTest, Settings, early_host, early_log_level};
     use crate::mem::GuestPhys;
+    use crate::nic::Offloads;
     use core::net::{Ipv4Addr, Ipv6Addr};
     use core::time::Duration;
     use log::LevelFilter;
@@ -270,6 +294,15 @@ mod tests {
         assert_eq!(settings.ip6, Some(Ip6::Fixed(address, 64)));
         assert_eq!(settings.gateway6, "fe80::1".parse().ok());
         assert_eq!(Settings::parse("ip6=auto").unwrap().ip6, Some(Ip6::Auto));
+    }
+
+    #[test]
+    fn the_card_is_told_what_it_may_do() {
+        let card = |line| Settings::parse(line).unwrap().card;
+        assert_eq!((card("").mtu, card("mtu=9000").mtu), (None, Some(9000)));
+        let fewer = card("offload=tso=off,rxcsum=off,lro=on").offloads;
+        assert_eq!(fewer, Offloads::TX_CHECKSUM | Offloads::LRO);
+        assert_eq!(card("").offloads, Offloads::all());
     }
 
     #[test]
@@ -307,6 +340,12 @@ mod tests {
             "cores=0",
             "cores=65",
             "watchdog=0",
+            "mtu=67",
+            "mtu=9001",
+            "mtu=",
+            "offload=tso",
+            "offload=rss=on",
+            "offload=",
             "host=zz",
             "host=10000000000000000",
             "selftest=all",

@@ -9,7 +9,7 @@ use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Pool;
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
-use crate::nic::{Nic, e1000e, virtio_net};
+use crate::nic::{Nic, Offloads, e1000e, virtio_net};
 use crate::panic::self_test;
 use crate::settings::{Ip6, SelfTest, Settings};
 use crate::user::image::LoadError;
@@ -40,6 +40,7 @@ enum StartError {
     NoMemory,
     Map(MapError),
     NoNic,
+    Mtu { wanted: u16, most: u16 },
     VirtioNet(virtio_net::init::InitError),
     E1000e(e1000e::init::InitError),
     App(LoadError),
@@ -55,6 +56,12 @@ impl fmt::Display for StartError {
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
             StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
+            StartError::Mtu { wanted, most } => {
+                write!(
+                    f,
+                    "packets of {wanted} bytes were asked for, but the NIC carries {most} at most"
+                )
+            }
             StartError::VirtioNet(error) => write!(f, "the virtio NIC is not usable: {error}"),
             StartError::E1000e(error) => write!(f, "the Intel NIC is not usable: {error}"),
             StartError::App(error) => write!(f, "the app cannot be loaded: {error}"),
@@ -104,17 +111,17 @@ fn run(boot: BootInfo) -> Result<Outcome, StartError> {
     let mut config = Ports::take().ok_or(StartError::NoNic)?;
     let all = scan(&mut config);
     let (at, card) = card::first(&all).ok_or(StartError::NoNic)?;
-    let frames = &mut parts.frames;
+    let (frames, wanted) = (&mut parts.frames, parts.settings.card);
     match card {
         Card::VirtioNet => {
             let mut entropy = [0; 8];
             parts.random.fill(&mut entropy);
             let entropy = u64::from_le_bytes(entropy);
-            virtio_net::pci::open(&mut config, &all, at, frames, region, entropy)
+            virtio_net::pci::open(&mut config, &all, at, frames, (region, entropy), &wanted)
                 .map_err(StartError::VirtioNet)
                 .and_then(|nic| serve(nic, parts))
         }
-        Card::E1000e(model) => e1000e::pci::open(&mut config, &all, at, model, frames, region)
+        Card::E1000e(model) => e1000e::pci::open(&mut config, &all, (at, model), frames, region, &wanted)
             .map_err(StartError::E1000e)
             .and_then(|nic| serve(nic, parts)),
     }
@@ -148,6 +155,10 @@ fn serve(nic: impl Nic, parts: Parts) -> Result<Outcome, StartError> {
     if let Some(SelfTest::ForeignDma(at)) = settings.self_test {
         self_test::foreign_dma(nic, pool, at);
     }
+    let (wanted, most) = (settings.card.mtu.unwrap_or(0), nic.mtu());
+    if most < wanted {
+        return Err(StartError::Mtu { wanted, most });
+    }
     let stack = stack(&nic, &pool, &settings, &mut random)?;
     let io = io_area(&mut frames, &nic, &pool, &settings)?;
     // The process comes last: what is left of memory is the app's.
@@ -177,13 +188,14 @@ fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
 
 fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) -> Result<Stack, StartError> {
     let ip = settings.ip.ok_or(StartError::NoAddress)?;
-    let features = nic.features();
+    let offloads = nic.offloads();
     let mut config = Config {
         mtu: nic.mtu(),
         gateway: settings.gateway,
         ipv6: settings.ip6.map(|ip6| ipv6(ip6, settings)),
-        rx_checksum: features.rx_checksum,
-        tx_checksum: features.tx_checksum,
+        rx_checksum: offloads.contains(Offloads::RX_CHECKSUM),
+        tx_checksum: offloads.contains(Offloads::TX_CHECKSUM),
+        tx_segments: offloads.contains(Offloads::TSO),
         rx_buffers: pool.region().count(),
         rx_reserve: pool.region().count() / 8 + pool.in_large(),
         ..Config::new(nic.mac(), ip.address, ip.prefix)

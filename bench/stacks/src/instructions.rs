@@ -162,11 +162,16 @@ fn count(figure: &Figure) -> Result<u64> {
 
 fn callgrind(figure: &Figure, rounds: u32) -> Result<u64> {
     let name = format!("{:?}", figure.scenario).to_lowercase();
-    let output = Command::new("valgrind")
+    let mut valgrind = Command::new("valgrind");
+    valgrind
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(format!("--toggle-collect={}", figure.function))
-        // Entered from a counted function this switches counting off, and on again at its end.
-        .arg("--toggle-collect=*Port*commit_tx*")
+        .arg(format!("--toggle-collect={}", figure.function));
+    if figure.function.contains("sends") {
+        // Entered from a counted function this switches counting off, and on again at its end; from another it would switch
+        // it on.
+        valgrind.arg("--toggle-collect=*Port*commit_tx*");
+    }
+    let output = valgrind
         .arg(std::env::current_exe()?)
         .args(["perform", &name, &rounds.to_string()])
         .output()

@@ -2,7 +2,7 @@
 //! the payload from the app's memory, is one copy here.
 
 use crate::pair::REQUEST;
-use netstack::{BufId, ChecksumOffload, Env, Span, TxTicket};
+use netstack::{BufId, Env, Span, TxOffload, TxTicket};
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 /// Size of a buffer.
@@ -101,7 +101,7 @@ impl Env for Port {
 
     // On its own, so that its copy is not counted as the stack's.
     #[inline(never)]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: ChecksumOffload) -> TxTicket {
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: TxOffload) -> TxTicket {
         let mut buffer = self.begun.take().expect("a frame was begun");
         let mut len = header_len;
         for span in payload {

@@ -78,7 +78,7 @@ impl Sum {
         self.odd ^= bytes.len() % 2 == 1;
     }
 
-    /// The sum itself, for a device that adds the rest ([`crate::ChecksumOffload::Partial`]).
+    /// The sum itself, for a device that adds the rest ([`crate::TxOffload::Partial`]).
     #[inline]
     #[must_use]
     pub const fn folded(self) -> u16 {

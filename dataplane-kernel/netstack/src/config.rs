@@ -25,8 +25,10 @@ pub struct Config {
 
     /// The device tells of received checksums ([`crate::RxChecksum::Good`] may be trusted).
     pub rx_checksum: bool,
-    /// The device completes checksums ([`crate::ChecksumOffload::Partial`]).
+    /// The device completes checksums ([`crate::TxOffload::Partial`]).
     pub tx_checksum: bool,
+    /// The device cuts segments ([`crate::TxOffload::Segments`]), of both IP versions; it must complete checksums, too.
+    pub tx_segments: bool,
 
     /// Most TCP connections at once, half-open and TIME-WAIT ones included.
     pub max_flows: u32,
@@ -145,6 +147,7 @@ impl Config {
             max_ipv6_pairs: 4096,
             rx_checksum: false,
             tx_checksum: false,
+            tx_segments: false,
             max_flows: 16384,
             max_listeners: 64,
             max_udp_sockets: 64,

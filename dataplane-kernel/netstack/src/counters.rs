@@ -35,6 +35,8 @@ counters! {
     rx_nd,
     /// Dropped: shorter than an Ethernet header.
     rx_ethernet_short,
+    /// Dropped: over several buffers, not TCP's, and no large buffer free in which it could be put together.
+    rx_parts_no_room,
     /// Dropped: for another station.
     rx_ethernet_not_ours,
     /// Dropped: of no type that is taken.
@@ -96,6 +98,8 @@ counters! {
 
     /// TCP segments sent, retransmissions included.
     tx_tcp,
+    /// Of these, segments for the device to cut.
+    tx_tcp_to_cut,
     /// Datagrams sent.
     tx_udp,
     /// ICMP and ICMPv6 messages sent, neighbour discovery's apart.

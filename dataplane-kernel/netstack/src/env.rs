@@ -24,9 +24,9 @@ pub enum RxChecksum {
     Good,
 }
 
-/// What the device does about a transmitted frame's TCP/UDP checksum.
+/// What is left to the device of a transmitted frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChecksumOffload {
+pub enum TxOffload {
     /// The frame is complete as it is.
     #[default]
     Complete,
@@ -38,7 +38,22 @@ pub enum ChecksumOffload {
         /// Offset of the checksum field in that header.
         offset: u16,
     },
+    /// A TCP segment that is longer than a frame may be: the device cuts its payload into segments of `mss` bytes (the last
+    /// one of what is left), each with a copy of the headers in which it corrects lengths, IPv4 identification, sequence
+    /// number and checksums; FIN and PSH are the last one's only. The checksum field holds the pseudo-header's sum, with the
+    /// length as it stands in the headers (virtio 1.2 section 5.1.6.2, `VIRTIO_NET_HDR_GSO_TCPV4`).
+    Segments {
+        /// Offset of the IP header in the frame. Between it and the TCP header is nothing but a header without options.
+        ip: u16,
+        /// Offset of the TCP header.
+        start: u16,
+        /// Payload of each segment, in bytes.
+        mss: u16,
+    },
 }
+
+/// Most payload of [`TxOffload::Segments`], in bytes: with headers of the longest kind an IPv4 packet is full.
+pub const MAX_SEGMENTS_BYTES: u32 = 65535 - 20 - 60;
 
 /// Place of a frame in the transmit order; counts up and wraps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +71,7 @@ pub trait Env {
 
     /// Sends the frame begun: the first `header_len` bytes of its memory, then `payload` (at most [`MAX_TX_SPANS`]) by
     /// scatter-gather.
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket;
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket;
 
     /// `true` once the device no longer reads the payload of the frame with this ticket.
     fn tx_done(&self, ticket: TxTicket) -> bool;

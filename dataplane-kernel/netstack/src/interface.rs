@@ -15,7 +15,7 @@ pub enum TxChecksum {
     /// The stack, through [`Env::bytes`].
     #[default]
     Software,
-    /// The device ([`crate::ChecksumOffload::Partial`]).
+    /// The device ([`crate::TxOffload::Partial`]).
     Device,
 }
 

@@ -16,7 +16,8 @@ extern crate std;
 
 mod env;
 pub use env::{
-    BufId, ChecksumOffload, Env, HEADER_ROOM, LARGE_BYTES, MAX_TX_SPANS, RxChecksum, Span, TxTicket,
+    BufId, Env, HEADER_ROOM, LARGE_BYTES, MAX_SEGMENTS_BYTES, MAX_TX_SPANS, RxChecksum, Span, TxOffload,
+    TxTicket,
 };
 
 mod event;
@@ -83,4 +84,4 @@ mod rx_buffers;
 mod tcp;
 
 mod stack;
-pub use stack::{Stack, WholePacket};
+pub use stack::{Gathered, RxPart, Stack, WholePacket};

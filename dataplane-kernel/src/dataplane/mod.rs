@@ -29,9 +29,9 @@ mod counters;
 
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Pool;
-use crate::nic::{Nic, RxFrame};
+use crate::nic::{MAX_PARTS, Nic, RxFrame};
 use alloc::vec::Vec;
-use netstack::{Instant, Stack};
+use netstack::{Instant, RxPart, Stack};
 
 /// All a core owns.
 pub struct Core<N> {
@@ -41,6 +41,8 @@ pub struct Core<N> {
     io: IoArea,
     /// Frames taken from the NIC in this cycle.
     arrived: Vec<RxFrame>,
+    /// Of these, the parts of the one that is being taken.
+    parts: Vec<RxPart>,
     /// B: most packets of a cycle.
     batch: usize,
     /// Of the timers, when they were last looked at.
@@ -57,7 +59,7 @@ pub struct Core<N> {
 impl<N: Nic> Core<N> {
     /// Puts a core together. `batch` is the most packets it takes from the NIC in one cycle.
     pub fn new(nic: N, pool: Pool, stack: Stack, io: IoArea, batch: usize) -> Self {
-        let arrived = Vec::with_capacity(batch);
+        let arrived = Vec::with_capacity(batch + MAX_PARTS);
         let (tally, last_frame) = Default::default();
         Core {
             nic,
@@ -65,6 +67,7 @@ impl<N: Nic> Core<N> {
             stack,
             io,
             arrived,
+            parts: Vec::with_capacity(MAX_PARTS),
             last_tick: 0,
             batch,
             tally,

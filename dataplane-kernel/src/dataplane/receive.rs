@@ -2,12 +2,41 @@
 
 use super::Core;
 use super::transmit::Wire;
+use crate::mem::mbuf::Pool;
 use crate::nic::{Health, Nic, RxFrame};
-use netstack::Instant;
+use alloc::vec::Vec;
 use netstack::timer_wheel::TICK_SHIFT;
+use netstack::{Gathered, Instant, RxChecksum, RxPart, Stack};
 
 /// Time between two looks at the NIC's registers, each of which is an exit, or takes QEMU's big lock.
 const CHECK_NS: u64 = 1_000_000_000;
+
+/// Takes the other parts of a frame, which the NIC has passed on behind its first.
+fn take_parts(frames: &mut impl Iterator<Item = RxFrame>, parts: &mut Vec<RxPart>) {
+    for frame in frames {
+        let RxFrame { buf, offset, len, .. } = frame;
+        parts.push(RxPart { buf, offset, len });
+        if !frame.continues {
+            return;
+        }
+    }
+}
+
+/// Hands a frame of several parts in; if it was put together for that, then also in one piece.
+fn receive_parts<N: Nic>(
+    stack: &mut Stack,
+    nic: &mut N,
+    pool: &mut Pool,
+    (time, parts, checksum): (Instant, &mut Vec<RxPart>, RxChecksum),
+) {
+    let region = pool.region();
+    let read = |part: &RxPart| region.bytes(part.buf.0, part.offset, part.len);
+    let gathered = stack.receive_parts(&mut Wire::new(nic, pool), time, parts, checksum, read);
+    if let Some(Gathered { buf, len }) = gathered {
+        let data = region.large_bytes(buf.0, 0, len);
+        stack.receive(&mut Wire::new(nic, pool), time, buf, data, 0, checksum);
+    }
+}
 
 impl<N: Nic> Core<N> {
     /// Takes a batch, and looks which transmitted frames the device has done with.
@@ -17,6 +46,7 @@ impl<N: Nic> Core<N> {
             pool,
             stack,
             arrived,
+            parts,
             batch,
             tally,
             last_frame,
@@ -37,16 +67,25 @@ impl<N: Nic> Core<N> {
             .iter()
             .map(|frame| region.bytes(frame.buf.0, frame.offset, frame.len));
         stack.look_ahead(&Wire::new(nic, pool), frames);
-        for RxFrame {
+        let mut frames = arrived.drain(..);
+        while let Some(RxFrame {
             buf,
             offset,
             len,
             checksum,
-        } in arrived.drain(..)
+            continues,
+        }) = frames.next()
         {
+            if continues {
+                parts.push(RxPart { buf, offset, len });
+                take_parts(&mut frames, parts);
+                receive_parts(stack, nic, pool, (time, parts, checksum));
+                continue;
+            }
             let data = region.bytes(buf.0, offset, len);
             stack.receive(&mut Wire::new(nic, pool), time, buf, data, offset, checksum);
         }
+        drop(frames);
         while let Some(whole) = stack.poll_whole() {
             let data = region.large_bytes(whole.buf().0, whole.offset(), whole.len());
             stack.receive_whole(&mut Wire::new(nic, pool), time, whole, data);

@@ -6,7 +6,7 @@ use crate::mem::io_area;
 use crate::mem::mbuf::Pool;
 use crate::nic::Nic;
 use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-use netstack::{BufId, ChecksumOffload, Env, Instant, Span, TxTicket};
+use netstack::{BufId, Env, Instant, Span, TxOffload, TxTicket};
 
 /// The stack's view of the NIC and the buffer pool.
 pub(super) struct Wire<'a, N> {
@@ -27,7 +27,7 @@ impl<N: Nic> Env for Wire<'_, N> {
     }
 
     #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: TxOffload) -> TxTicket {
         self.nic.commit_tx(header_len, payload, checksum)
     }
 

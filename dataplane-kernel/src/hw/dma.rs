@@ -62,7 +62,7 @@ impl DmaMemory {
 
     /// The memory as buffers that the device only reads. `None` if it does not hold `count`, or that is no power of two.
     pub fn into_buffers(self, count: u16) -> Option<DmaBuffers> {
-        let fits = usize::from(count).checked_mul(DmaBuffers::BYTES)? <= self.len;
+        let fits = DmaBuffers::bytes(count) <= self.len;
         (fits && count.is_power_of_two()).then(|| DmaBuffers {
             base: self.base,
             phys: self.phys,
@@ -71,7 +71,8 @@ impl DmaMemory {
     }
 }
 
-/// Equal buffers for what a device is to send, in a ring: indices wrap.
+/// Equal buffers for what a device is to send, in a ring: indices wrap. What is longer than a buffer goes on in those behind
+/// it, and behind the last there are as many more as that takes.
 #[derive(Debug)]
 pub struct DmaBuffers {
     base: NonNull<u8>,
@@ -82,6 +83,22 @@ pub struct DmaBuffers {
 impl DmaBuffers {
     /// Bytes of each.
     pub const BYTES: usize = 2048;
+
+    /// Buffers that the longest frame goes over.
+    pub const RUN: u16 = 5;
+
+    /// Bytes of memory for `count`.
+    pub const fn bytes(count: u16) -> usize {
+        (count as usize + Self::RUN as usize - 1) * Self::BYTES
+    }
+
+    /// The buffer at `index` modulo their number, and the bytes of those behind it.
+    #[inline(always)]
+    pub fn run(&mut self, index: u16) -> &mut [u8; Self::BYTES * Self::RUN as usize] {
+        let offset = self.offset(index);
+        // SAFETY: as in `buffer`: behind the last buffer there is memory for a run.
+        unsafe { self.base.add(offset).cast().as_mut() }
+    }
 
     /// The buffer at `index` modulo their number.
     #[inline(always)]

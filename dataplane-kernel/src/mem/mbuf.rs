@@ -14,12 +14,13 @@ use netstack::{BufId, LARGE_BYTES};
 /// Bytes of a buffer.
 pub const BUFFER_BYTES: usize = 2048;
 
-/// Buffers in a row that make a large one, into which the stack puts fragments together.
+/// Buffers in a row that make a large one, into which the stack puts together what comes in pieces.
 pub const LARGE_RUN: u32 = 33;
 const _: () = assert!(LARGE_RUN as usize * BUFFER_BYTES >= LARGE_BYTES);
 
-/// Large buffers of a pool that is not small.
-const MAX_LARGE: u32 = 16;
+/// Large buffers of a pool that is not small: as many as there are packets of fragments under way, and as many again as the
+/// frames of a batch.
+const MAX_LARGE: u32 = 16 + 64;
 
 const SHIFT: u32 = BUFFER_BYTES.trailing_zeros();
 

@@ -9,6 +9,9 @@
 /// Which card there is.
 pub mod card;
 
+/// Frames over several buffers.
+mod parts;
+
 /// Modern virtio network devices on PCI.
 pub mod virtio_net;
 
@@ -16,30 +19,79 @@ pub mod virtio_net;
 pub mod e1000e;
 
 use crate::mem::mbuf::Pool;
-use netstack::{BufId, ChecksumOffload, RxChecksum, Span, TxTicket};
+use ix_abi::host::cmdline::offload;
+use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
 
-/// A received frame: `len` bytes, starting with the Ethernet header, at `offset` of a buffer that now belongs to the
-/// caller.
+/// A received frame, or a part of one that did not fit a buffer: `len` bytes at `offset` of a buffer that now belongs to
+/// the caller. A frame starts with its Ethernet header.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RxFrame {
     /// The buffer.
     pub buf: BufId,
     /// Bytes before the frame.
     pub offset: u16,
-    /// Bytes of the frame, without its FCS.
+    /// Bytes of the frame in this buffer, without its FCS.
     pub len: u16,
     /// What the device says of its TCP or UDP checksum.
     pub checksum: RxChecksum,
+    /// The frame goes on in the next one that is passed on.
+    pub continues: bool,
 }
 
-/// What a device takes off the stack's hands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Features {
-    /// Vouches for checksums of received TCP and UDP: [`RxChecksum::Good`] may be seen.
-    pub rx_checksum: bool,
-    /// Completes checksums of transmitted TCP and UDP: [`ChecksumOffload::Partial`] may be asked for.
-    pub tx_checksum: bool,
+/// Most buffers of one frame: those of 64 KiB, what a device that merges segments may make of them.
+pub const MAX_PARTS: usize = 34;
+
+bitflags::bitflags! {
+    /// What a device takes off the stack's hands, if it can and may.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Offloads: u8 {
+        /// It vouches for checksums of received TCP and UDP: [`RxChecksum::Good`] may be seen.
+        const RX_CHECKSUM = 1 << 0;
+        /// It completes checksums of transmitted TCP and UDP: [`TxOffload::Partial`] may be asked for.
+        const TX_CHECKSUM = 1 << 1;
+        /// It cuts TCP segments that are too long: [`TxOffload::Segments`] may be asked for.
+        const TSO = 1 << 2;
+        /// It merges received TCP segments into longer ones.
+        const LRO = 1 << 3;
+    }
 }
+
+impl Offloads {
+    /// What the command line calls them.
+    pub const NAMES: [(&str, Offloads); 4] = [
+        (offload::RX_CHECKSUM, Offloads::RX_CHECKSUM),
+        (offload::TX_CHECKSUM, Offloads::TX_CHECKSUM),
+        (offload::TSO, Offloads::TSO),
+        (offload::LRO, Offloads::LRO),
+    ];
+}
+
+/// What is wanted of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it may take off the stack's hands.
+    pub offloads: Offloads,
+    /// Largest IP packet of the link, in bytes; `None`: what the device says, up to that of an ordinary Ethernet.
+    pub mtu: Option<u16>,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Wanted {
+            offloads: Offloads::all(),
+            mtu: None,
+        }
+    }
+}
+
+/// Largest IP packet of an ordinary Ethernet, in bytes.
+pub const ETHERNET_MTU: u16 = 1500;
+
+/// Largest that any driver carries: what switches take.
+pub const JUMBO_MTU: u16 = 9000;
+
+/// Every IPv4 link carries this much (RFC 791).
+pub const MIN_MTU: u16 = 68;
 
 /// How a device is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +113,13 @@ pub trait Nic {
     fn mtu(&self) -> u16;
 
     /// What was agreed with it.
-    fn features(&self) -> Features;
+    fn offloads(&self) -> Offloads;
 
     /// Link state at the last [`Nic::check`].
     fn link_up(&self) -> bool;
 
-    /// Passes on at most `budget` received frames, in order; returns how many.
+    /// Passes on received frames, in order, until they take up `budget` buffers; returns how many those are. The last frame
+    /// may take up more, [`MAX_PARTS`] at most.
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize;
 
     /// Gives the receive queue as many empty buffers as it has room for and the pool has left.
@@ -77,7 +130,7 @@ pub trait Nic {
     fn begin_tx(&mut self) -> Option<&mut [u8]>;
 
     /// Queues the frame begun: `header_len` bytes of its memory, then `payload`, at most [`netstack::MAX_TX_SPANS`].
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket;
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket;
 
     /// `true` once the device has let go of the frame with this ticket, as far as [`Nic::reclaim_tx`] has seen. To be
     /// asked within 2^31 frames.

@@ -8,7 +8,7 @@ use crate::mem::{GuestPhys, PAGE_BYTES, paging};
 use crate::nic::Nic;
 use crate::settings::SelfTest;
 use core::hint::black_box;
-use netstack::{ChecksumOffload, Span};
+use netstack::{Span, TxOffload};
 
 /// How long a card is left pointed at foreign memory, in nanoseconds.
 const FOREIGN_DMA_NS: u64 = 4_000_000_000;
@@ -71,7 +71,7 @@ pub fn foreign_dma(mut nic: impl Nic, mut pool: Pool, at: GuestPhys) -> ! {
             && let Some(room) = nic.begin_tx()
         {
             room[..EXPERIMENT.len()].copy_from_slice(&EXPERIMENT);
-            nic.commit_tx(EXPERIMENT.len(), &payload, ChecksumOffload::Complete);
+            nic.commit_tx(EXPERIMENT.len(), &payload, TxOffload::Complete);
             sent += 1;
         }
         nic.kick();

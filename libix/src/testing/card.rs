@@ -3,7 +3,7 @@
 
 use crate::stand_in::SharedMemory;
 use core::mem::MaybeUninit;
-use netstack::{BufId, ChecksumOffload, Env, LARGE_BYTES, Span, TxTicket};
+use netstack::{BufId, Env, LARGE_BYTES, Span, TxOffload, TxTicket};
 use std::rc::Rc;
 
 /// Bytes of a buffer: each is large enough for a packet put together of fragments.
@@ -78,7 +78,7 @@ impl Env for Card {
         Some(&mut self.header[..])
     }
 
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: ChecksumOffload) -> TxTicket {
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: TxOffload) -> TxTicket {
         let mut frame = self.header[..header_len].to_vec();
         for span in payload {
             frame.extend_from_slice(self.bytes(*span));

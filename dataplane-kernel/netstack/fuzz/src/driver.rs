@@ -1,6 +1,6 @@
 //! A driver of vectors. A payload it is asked for is all zeros: spans may be as wrong as an app can make them.
 
-use netstack::{BufId, ChecksumOffload, Env, LARGE_BYTES, MAX_TX_SPANS, Span, TxTicket, WholePacket};
+use netstack::{BufId, Env, LARGE_BYTES, MAX_TX_SPANS, Span, TxOffload, TxTicket, WholePacket};
 
 pub(crate) const BUFFERS: u32 = 64;
 /// Large buffers, whose numbers follow.
@@ -69,7 +69,7 @@ impl Env for Driver {
         Some(&mut self.header)
     }
 
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: ChecksumOffload) -> TxTicket {
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: TxOffload) -> TxTicket {
         assert!(payload.len() <= MAX_TX_SPANS, "too many spans");
         assert!(payload.iter().all(|span| span.len > 0), "an empty span");
         let len = payload.iter().map(|span| u64::from(span.len)).sum::<u64>();

@@ -10,7 +10,7 @@ use crate::udp::Link;
 use crate::wire::arp;
 use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::tcp::{self, Flags, Segment};
-use crate::{ChecksumOffload, Env, Instant};
+use crate::{Env, Instant, TxOffload};
 
 /// Protocol number.
 const TCP: u8 = 6;
@@ -124,7 +124,7 @@ impl Stack {
     ) -> bool {
         match env.begin_tx().and_then(emit) {
             Some(len) => {
-                env.commit_tx(len, &[], ChecksumOffload::Complete);
+                env.commit_tx(len, &[], TxOffload::Complete);
                 true
             }
             None => {

@@ -187,7 +187,7 @@ impl Stack {
 
     fn commit_report<E: Env>(&mut self, env: &mut E, len: Option<usize>) -> bool {
         let Some(len) = len else { return false };
-        env.commit_tx(len, &[], crate::ChecksumOffload::Complete);
+        env.commit_tx(len, &[], crate::TxOffload::Complete);
         self.shared.counters.tx_reports += 1;
         true
     }

@@ -330,6 +330,19 @@ impl Stack {
             return env.free_rx(arrival.buf);
         }
         self.shared.counters.rx_tcp += 1;
+        self.give_segment(env, now, slot, arrival);
+    }
+
+    /// A segment for the flow in `slot`.
+    #[inline(always)]
+    pub(super) fn give_segment<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        slot: u32,
+        arrival: Arrival<'_>,
+    ) {
+        let flow = self.flows.at(slot);
         if let Some(buf) = flow.receive(&mut self.shared, env, now, arrival) {
             env.free_rx(buf);
         }
@@ -467,7 +480,7 @@ impl Stack {
     /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1).
     #[cold]
     #[inline(never)]
-    fn receive_without_flow<E: Env>(
+    pub(super) fn receive_without_flow<E: Env>(
         &mut self,
         env: &mut E,
         now: Instant,

@@ -6,6 +6,10 @@ mod look_ahead;
 /// Frames in.
 mod ingress;
 
+/// Frames over several buffers.
+mod parts;
+pub use parts::{Gathered, RxPart};
+
 /// IPv6 packets in.
 mod ingress_v6;
 

@@ -4,7 +4,7 @@
 
 use super::Shared;
 use super::board::Phase;
-use super::emit::Outgoing;
+use super::emit::{Cut, Outgoing};
 use super::flow::{Flow, Marks, State};
 use super::receive::Arrival;
 use crate::config::EcnPolicy;
@@ -63,10 +63,10 @@ impl Flow {
         }
     }
 
-    /// Puts data at SND.NXT of a flow with ECN on the wire. What is sent again does without (section 6.1.5). Apart, so that without
-    /// ECN both headers are nearly constant: that saves 30 instructions a segment.
+    /// Puts data at SND.NXT on the wire, of a flow with ECN, or several segments at once. What is sent again does without ECN
+    /// (section 6.1.5). Apart, so that for one segment without it both headers are nearly constant: that saves 30 instructions.
     #[inline(never)]
-    pub(crate) fn put_capable<E: Env>(
+    pub(crate) fn put_apart<E: Env>(
         &mut self,
         shared: &mut Shared,
         env: &mut E,
@@ -88,6 +88,11 @@ impl Flow {
             payload,
             len,
             ecn: Ecn::of_class(bits & Ecn::ECT0.bits()),
+            cut: if len > u32::from(self.mss) {
+                Cut::ByDevice
+            } else {
+                Cut::One
+            },
         };
         self.emit_outgoing(shared, env, now, &data)
     }

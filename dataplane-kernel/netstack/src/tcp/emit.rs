@@ -10,8 +10,11 @@ use crate::wire::ecn::Ecn;
 use crate::wire::ipv6;
 use crate::wire::tcp::{CHECKSUM_OFFSET, Flags, MAX_HEADER_LEN};
 use crate::wire::tcp_options::Timestamps;
-use crate::{ChecksumOffload, Env, Instant, Span, TxTicket};
+use crate::{Env, Instant, Span, TxOffload, TxTicket};
 
+/// Behind an Ethernet header.
+const IP_OFFSET: u16 = 14;
+const _: () = assert!(IP_OFFSET as usize == template::IP);
 /// The device adds up from the TCP header.
 const TCP_OFFSET: u16 = 34;
 const _: () = assert!(TCP_OFFSET as usize == template::TCP);
@@ -20,7 +23,16 @@ const TCP_OFFSET_V6: u16 = 54;
 const _: () = assert!(TCP_OFFSET_V6 as usize == template::TCP_V6);
 const _: () = assert!(template::TCP_V6 + MAX_HEADER_LEN <= crate::HEADER_ROOM);
 
-/// One segment to be sent.
+/// Who makes segments of a frame's data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// They are one segment.
+    One,
+    /// They are more than one, for the device to cut.
+    ByDevice,
+}
+
+/// One segment to be sent, or several.
 pub(crate) struct Outgoing<'a> {
     pub(crate) seq: SeqNum,
     pub(crate) flags: Flags,
@@ -32,6 +44,7 @@ pub(crate) struct Outgoing<'a> {
     /// Bytes of the payload.
     pub(crate) len: u32,
     pub(crate) ecn: Ecn,
+    pub(crate) cut: Cut,
 }
 
 impl Flow {
@@ -68,6 +81,7 @@ impl Flow {
             payload,
             len,
             ecn: Ecn::NOT_ECT,
+            cut: Cut::One,
         };
         self.emit_outgoing(shared, env, now, &outgoing)
     }
@@ -120,10 +134,7 @@ impl Flow {
             if !out.options.is_empty() {
                 room.get_mut(len..end)?.copy_from_slice(out.options);
             }
-            let offload = ChecksumOffload::Partial {
-                start: TCP_OFFSET,
-                offset: CHECKSUM_OFFSET,
-            };
+            let offload = self.offload(shared, out.cut, TCP_OFFSET);
             env.commit_tx(end, out.payload, offload)
         } else {
             self.put_with_checksum(env, out, &fields)?
@@ -132,11 +143,30 @@ impl Flow {
         Some(ticket)
     }
 
+    /// What a device that computes checksums has to do to a frame with the TCP header at `start`.
+    #[inline(always)]
+    fn offload(&self, shared: &mut Shared, cut: Cut, start: u16) -> TxOffload {
+        match cut {
+            Cut::One => TxOffload::Partial {
+                start,
+                offset: CHECKSUM_OFFSET,
+            },
+            Cut::ByDevice => {
+                shared.counters.tx_tcp_to_cut += 1;
+                TxOffload::Segments {
+                    ip: IP_OFFSET,
+                    start,
+                    mss: self.mss,
+                }
+            }
+        }
+    }
+
     /// The same between IPv6 hosts.
     #[inline(never)]
     fn put_on_wire_v6<E: Env>(
         &self,
-        shared: &Shared,
+        shared: &mut Shared,
         env: &mut E,
         out: &Outgoing<'_>,
         fields: &Fields,
@@ -155,10 +185,7 @@ impl Flow {
         bytes.get_mut(len..end)?.copy_from_slice(out.options);
         if shared.tuning.device_checksum {
             env.begin_tx()?.get_mut(..end)?.copy_from_slice(bytes.get(..end)?);
-            let offload = ChecksumOffload::Partial {
-                start: TCP_OFFSET_V6,
-                offset: CHECKSUM_OFFSET,
-            };
+            let offload = self.offload(shared, out.cut, TCP_OFFSET_V6);
             return Some(env.commit_tx(end, out.payload, offload));
         }
         complete(env, &mut bytes, template::TCP_V6, end, out.payload)
@@ -198,5 +225,5 @@ fn complete<E: Env>(
         .get_mut(field..field + 2)?
         .copy_from_slice(&sum.finish().to_be_bytes());
     env.begin_tx()?.get_mut(..end)?.copy_from_slice(bytes.get(..end)?);
-    Some(env.commit_tx(end, payload, ChecksumOffload::Complete))
+    Some(env.commit_tx(end, payload, TxOffload::Complete))
 }

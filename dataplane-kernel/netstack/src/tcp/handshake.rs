@@ -1,7 +1,7 @@
 //! SYN and SYN-ACK leave.
 
 use super::Shared;
-use super::emit::Outgoing;
+use super::emit::{Cut, Outgoing};
 use super::flow::{Flow, Marks, State};
 use super::output::Blocked;
 use crate::wire::ecn::Ecn;
@@ -49,6 +49,7 @@ impl Flow {
             payload: &[],
             len: 0,
             ecn: Ecn::NOT_ECT,
+            cut: Cut::One,
         };
         self.put_on_wire(shared, env, &outgoing, None)
             .ok_or(Blocked::RingFull)?;

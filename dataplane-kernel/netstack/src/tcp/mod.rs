@@ -287,6 +287,7 @@ pub(crate) struct Tuning {
     /// Largest payload, options not deducted.
     pub(crate) max_segment: u16,
     pub(crate) device_checksum: bool,
+    pub(crate) device_segments: bool,
     pub(crate) offer_options: bool,
     pub(crate) ecn: EcnPolicy,
     pub(crate) default_backlog: u32,
@@ -340,6 +341,7 @@ impl Tuning {
             window_shift: shift,
             max_segment,
             device_checksum: config.tx_checksum,
+            device_segments: config.tx_checksum && config.tx_segments,
             offer_options: tcp.offer_options,
             ecn: tcp.ecn,
             default_backlog: tcp.default_backlog.max(1),

@@ -1,14 +1,14 @@
 //! Segments leave: what a flow has to send, cut to what windows and segment size allow (RFC 9293 section 3.8).
 
 use super::Shared;
-use super::emit::Outgoing;
+use super::emit::{self, Outgoing};
 use super::flow::{Flow, Marks, State};
 use super::scoreboard::NONE;
 use crate::neighbor::Lookup;
 use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::Flags;
-use crate::{Env, Instant, Span};
+use crate::{Env, Instant, MAX_SEGMENTS_BYTES, Span};
 use core::net::IpAddr;
 
 /// Why a flow could not send all it had to.
@@ -114,6 +114,13 @@ impl Flow {
             } else if self.sent_at != now {
                 self.close_burst(shared, now);
             }
+            if shared.tuning.device_segments && len < unsent && len < room {
+                self.transmit_several(shared, env, now, unsent, room)?;
+                if self.marks.has(Marks::FIN_SENT) {
+                    return Ok(());
+                }
+                continue;
+            }
             let (piece, cut);
             let (payload, len): (&[Span], u32) = match self.send.piece(&shared.spans, len) {
                 Some(span) => {
@@ -133,6 +140,39 @@ impl Flow {
         }
     }
 
+    /// New data for the device to cut, of `unsent` bytes of which `room` may leave: whole segments, with the rest behind them
+    /// if that is all there is. But CWR is one segment's (RFC 3168 section 6.1.2), and a device would repeat it.
+    #[inline(never)]
+    fn transmit_several<E: Env>(
+        &mut self,
+        shared: &mut Shared,
+        env: &mut E,
+        now: Instant,
+        unsent: u32,
+        room: u32,
+    ) -> Result<(), Blocked> {
+        let most = unsent.min(room).min(MAX_SEGMENTS_BYTES);
+        let len = if self.marks.has(Marks::REDUCED) {
+            self.mss.into()
+        } else if most == unsent {
+            most
+        } else {
+            self.whole_segments(most)
+        };
+        let mut cut = self.send.cut(&shared.spans, len);
+        if cut.len < len && cut.len > self.mss.into() {
+            // There are more pieces than a frame may have: the last segment is a whole one all the same.
+            cut = self.send.cut(&shared.spans, self.whole_segments(cut.len));
+        }
+        let fin = self.marks.has(Marks::FIN_QUEUED) && cut.len == unsent && room > unsent;
+        self.transmit_data(shared, env, now, cut.spans(), cut.len, fin)
+    }
+
+    /// `bytes`, more than a segment, rounded down to whole ones. The one division of the path, once for up to 64 KiB.
+    fn whole_segments(&self, bytes: u32) -> u32 {
+        bytes - bytes.checked_rem(self.mss.into()).unwrap_or(0)
+    }
+
     /// Nothing is on its way: is what the congestion window says still true?
     #[inline]
     fn begin_flight(&mut self, now: Instant) {
@@ -141,7 +181,7 @@ impl Flow {
         }
     }
 
-    /// One segment at SND.NXT. Inlined where data is sent: a call costs it 30 instructions.
+    /// One segment at SND.NXT, or several for the device to cut. Inlined where data is sent: a call costs it 30 instructions.
     #[inline(always)]
     pub(crate) fn transmit_data<E: Env>(
         &mut self,
@@ -157,8 +197,8 @@ impl Flow {
         if fin {
             flags = flags | Flags::FIN;
         }
-        let ticket = if self.marks.has(Marks::ECN) {
-            self.put_capable(shared, env, now, flags, payload, len)
+        let ticket = if self.marks.has(Marks::ECN) || len > self.mss.into() {
+            self.put_apart(shared, env, now, flags, payload, len)
         } else {
             let outgoing = Outgoing {
                 seq,
@@ -168,6 +208,7 @@ impl Flow {
                 payload,
                 len,
                 ecn: Ecn::NOT_ECT,
+                cut: emit::Cut::One,
             };
             let stamps = self.timestamps(now);
             self.put_on_wire(shared, env, &outgoing, stamps)

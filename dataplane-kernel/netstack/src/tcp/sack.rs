@@ -1,7 +1,7 @@
 //! What has come beyond a gap is told to a peer that wants to know (RFC 2018, as receiver).
 
 use super::Shared;
-use super::emit::Outgoing;
+use super::emit::{Cut, Outgoing};
 use super::flow::{Flow, Marks};
 use super::output::Blocked;
 use crate::rx_buffers::RxBuffers;
@@ -36,6 +36,7 @@ impl Flow {
             payload: &[],
             len: 0,
             ecn: Ecn::NOT_ECT,
+            cut: Cut::One,
         };
         self.emit_outgoing(shared, env, now, &outgoing)
             .ok_or(Blocked::RingFull)?;

@@ -14,7 +14,7 @@ use crate::wire::tcp_options::{TIMESTAMPS_LEN, Timestamps};
 use crate::wire::{ethernet, ipv4, ipv6, tcp};
 
 /// Where the IPv4 header begins.
-const IP: usize = ethernet::HEADER_LEN;
+pub(crate) const IP: usize = ethernet::HEADER_LEN;
 /// Where the TCP header begins.
 pub(crate) const TCP: usize = IP + ipv4::HEADER_LEN;
 /// Where the options begin.

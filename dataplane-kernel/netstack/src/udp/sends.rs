@@ -8,7 +8,7 @@ use crate::interface::{TxChecksum, add_spans};
 use crate::neighbor::Lookup;
 use crate::wire::ethernet::{self, MacAddr};
 use crate::wire::udp;
-use crate::{ChecksumOffload, Env, Error, Id, Instant, MAX_TX_SPANS, Span, TxTicket};
+use crate::{Env, Error, Id, Instant, MAX_TX_SPANS, Span, TxOffload, TxTicket};
 use alloc::boxed::Box;
 use alloc::vec;
 use core::mem;
@@ -110,7 +110,7 @@ impl Datagram {
         let start = ethernet::HEADER_LEN + ends.header_len();
         let (checksum, offload) = match link.interface.tx_checksum {
             TxChecksum::Device => {
-                let offload = ChecksumOffload::Partial {
+                let offload = TxOffload::Partial {
                     start: u16::try_from(start).ok()?,
                     offset: udp::CHECKSUM_OFFSET,
                 };
@@ -118,7 +118,7 @@ impl Datagram {
             }
             TxChecksum::Software => {
                 let sum = self.full_sum(env, pseudo_header, &header_bytes);
-                (sum.finish_nonzero(), ChecksumOffload::Complete)
+                (sum.finish_nonzero(), TxOffload::Complete)
             }
         };
         udp::set_checksum(&mut header_bytes, checksum);
@@ -199,11 +199,7 @@ impl Datagram {
         udp_out.copy_from_slice(own);
         let from = (cut.at + own.len()).saturating_sub(udp::HEADER_LEN);
         let (spans, count) = self.part(from, cut.len - own.len());
-        let ticket = env.commit_tx(
-            headers_len + own.len(),
-            spans.get(..count)?,
-            ChecksumOffload::Complete,
-        );
+        let ticket = env.commit_tx(headers_len + own.len(), spans.get(..count)?, TxOffload::Complete);
         self.gone += u16::try_from(cut.len).ok()?;
         Some((ticket, cut.has_more))
     }

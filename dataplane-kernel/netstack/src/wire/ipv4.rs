@@ -73,6 +73,30 @@ impl<'a> Packet<'a> {
         let fixed = bytes.first_chunk::<HEADER_LEN>().ok_or(Malformed::Header)?;
         let total_len = usize::from(be16(fixed, 2));
         let bytes = bytes.get(..total_len).ok_or(Malformed::Header)?;
+        Self::checked(fixed, bytes, total_len)
+    }
+
+    /// The same of a packet of which only the front lies in `bytes`; of it, and of what the link padded, there are `len` bytes
+    /// in all. Gives its total length, too.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn parse_front(bytes: &'a [u8], len: usize) -> Result<(Packet<'a>, usize), Malformed> {
+        let fixed = bytes.first_chunk::<HEADER_LEN>().ok_or(Malformed::Header)?;
+        let total_len = usize::from(be16(fixed, 2));
+        if total_len > len {
+            return Err(Malformed::Header);
+        }
+        let packet = Self::checked(fixed, bytes.get(..total_len).unwrap_or(bytes), total_len)?;
+        Ok((packet, total_len))
+    }
+
+    #[inline(always)]
+    fn checked(
+        fixed: &'a [u8; HEADER_LEN],
+        bytes: &'a [u8],
+        total_len: usize,
+    ) -> Result<Packet<'a>, Malformed> {
         if fixed[0] == 0x45 {
             // Without options: a sum over a length known to the compiler.
             if checksum(fixed) != 0 {

@@ -71,6 +71,19 @@ impl<'a> Packet<'a> {
         Some(Packet { fixed, bytes })
     }
 
+    /// The same of a packet of which only the front lies in `bytes`; of it, and of what the link padded, there are `len` bytes
+    /// in all. Gives its length, too.
+    #[must_use]
+    pub fn parse_front(bytes: &'a [u8], len: usize) -> Option<(Packet<'a>, usize)> {
+        let fixed = bytes.first_chunk::<HEADER_LEN>()?;
+        let total_len = HEADER_LEN + usize::from(be16(fixed, 4));
+        if fixed[0] >> 4 != 6 || total_len > len {
+            return None;
+        }
+        let bytes = bytes.get(..total_len).unwrap_or(bytes);
+        Some((Packet { fixed, bytes }, total_len))
+    }
+
     /// Source address.
     #[inline]
     #[must_use]

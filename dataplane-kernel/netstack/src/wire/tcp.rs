@@ -58,6 +58,13 @@ impl Flags {
         Flags(bits)
     }
 
+    /// These, but not those.
+    #[inline]
+    #[must_use]
+    pub const fn without(self, flags: Flags) -> Flags {
+        Flags(self.0 & !flags.0)
+    }
+
     /// The bits.
     #[inline]
     #[must_use]

@@ -1,7 +1,7 @@
 //! Clients beyond a gateway, and the server that they talk to: an echo.
 
 use netstack::checksum::Sum;
-use netstack::{BufId, ChecksumOffload, Config, Env, Event, Id, Instant, RxChecksum, Span, Stack, TxTicket};
+use netstack::{BufId, Config, Env, Event, Id, Instant, RxChecksum, Span, Stack, TxOffload, TxTicket};
 use std::net::Ipv4Addr;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
@@ -47,7 +47,7 @@ impl Env for Wire {
         Some(&mut self.header)
     }
 
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: ChecksumOffload) -> TxTicket {
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], _: TxOffload) -> TxTicket {
         if self.header[12..14] == [8, 6] {
             self.asked_for_gateway = true;
         } else {

@@ -1,6 +1,6 @@
 //! The stack as a whole, driven as the kernel drives it, in virtual time.
 //!
-//! Packet dialogues (`arp`, `icmp`, `udp`, `tcp`, `ipv6`) read like the examples of the RFCs; `simulation` connects two stacks by
+//! Packet dialogues (`arp`, `icmp`, `udp`, `tcp`, `ipv6`, `offload`) read like the examples of the RFCs; `simulation` connects two stacks by
 //! a bad link; `hostile` throws rubbish at one, `attacks` know what they want.
 
 mod arp;
@@ -13,6 +13,7 @@ mod icmp;
 mod icmp_errors;
 mod ingress;
 mod ipv6;
+mod offload;
 mod simulation;
 mod tcp;
 mod timers;

@@ -1,7 +1,7 @@
 //! What the words of a descriptor say: legacy receive descriptors (SDM, section 3.2.3), and context and data descriptors
 //! for transmission (3.3.6, 3.3.7). The first word of all but contexts is an address.
 
-use netstack::{ChecksumOffload, RxChecksum};
+use netstack::{RxChecksum, TxOffload};
 
 /// In the second word of all of them: the card has done what it was to do.
 pub(super) const DONE: u64 = 1 << 32;
@@ -59,7 +59,14 @@ const DATA: u64 = 1 << 20;
 const EOP: u64 = 1 << 24;
 const INSERT_FCS: u64 = 1 << 25;
 const REPORT_STATUS: u64 = 1 << 27;
+const INSERT_IP_CHECKSUM: u64 = 1 << 40;
 const INSERT_L4_CHECKSUM: u64 = 1 << 41;
+
+/// In context and data descriptors: segments are cut (TSE).
+const SEGMENT: u64 = 1 << 26;
+/// In contexts: of TCP (TUCMD.TCP), over IPv4 (TUCMD.IP).
+const TCP: u64 = 1 << 24;
+const IPV4: u64 = 1 << 25;
 
 /// What the second word of a data descriptor says besides a length: the last one of a frame has the card send it with an
 /// FCS and report when it has.
@@ -69,55 +76,132 @@ pub(super) const LAST: u64 = EOP | INSERT_FCS | REPORT_STATUS;
 #[inline(always)]
 pub(super) fn data(len: u32, context: Option<Context>) -> u64 {
     const LEN: u64 = (1 << 20) - 1;
-    let options = if context.is_some() { INSERT_L4_CHECKSUM } else { 0 };
+    let options = context.map_or(0, |context| context.options);
     u64::from(len) & LEN | DATA | EXTENDED | options
 }
 
-/// Where the card is to compute a TCP or UDP checksum: the first word of a context descriptor. It holds for all frames
-/// after it that ask for a checksum.
+/// What the card is to compute or to cut, and where: the two words of a context descriptor, and what the data descriptors
+/// behind it say. It holds for all frames after it that ask for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Context(u64);
+pub(super) struct Context {
+    first: u64,
+    second: u64,
+    options: u64,
+}
+
+/// Of the checksum in an IPv4 header.
+const IPV4_CHECKSUM: u8 = 10;
+/// Bytes of an IPv4 header without options.
+const IPV4_HEADER: u8 = 20;
+/// Of the checksum in a TCP header.
+const TCP_CHECKSUM: u16 = 16;
 
 impl Context {
     /// `None` if there is nothing to compute. A place beyond a context's 256 bytes is no place of the stack's: behind an
-    /// Ethernet header and an IP header of the longest kind, the field is at offset 90 at most.
+    /// Ethernet header and an IP header of the longest kind, the field is at offset 90 at most. `header_len` and
+    /// `payload_len` are the frame's.
     #[inline(always)]
-    pub(super) fn of(checksum: ChecksumOffload) -> Option<Self> {
-        let ChecksumOffload::Partial { start, offset } = checksum else {
-            return None;
-        };
-        let field = u8::try_from(start.checked_add(offset)?).ok()?;
-        let start = u8::try_from(start).ok()?;
-        // From `start` (TUCSS) to the end of the frame (TUCSE zero), stored at `field` (TUCSO).
-        Some(Context(u64::from(start) << 32 | u64::from(field) << 40))
+    pub(super) fn of(offload: TxOffload, header_len: u32, payload_len: u32) -> Option<Self> {
+        match offload {
+            TxOffload::Complete => None,
+            TxOffload::Partial { start, offset } => Some(Context {
+                first: transport(start, offset)?,
+                second: EXTENDED,
+                options: INSERT_L4_CHECKSUM,
+            }),
+            TxOffload::Segments { ip, start, mss } => Self::segments(ip, start, mss, header_len, payload_len),
+        }
+    }
+
+    /// 3.5, with the offsets of IPCSS and IPCSE for both families, and a checksum (IPCSO) for IPv4's header only.
+    #[inline(never)]
+    fn segments(ip: u16, start: u16, mss: u16, header_len: u32, payload_len: u32) -> Option<Self> {
+        let transport = transport(start, TCP_CHECKSUM)?;
+        let ip = u8::try_from(ip).ok()?;
+        let is_v4 = start.checked_sub(ip.into())? == IPV4_HEADER.into();
+        let (flags, options) = if is_v4 { (IPV4, INSERT_IP_CHECKSUM) } else { (0, 0) };
+        let network =
+            u64::from(ip) | u64::from(ip.checked_add(IPV4_CHECKSUM)?) << 8 | u64::from(start - 1) << 16;
+        let header_len = u8::try_from(header_len).ok()?;
+        Some(Context {
+            first: network | transport,
+            second: u64::from(payload_len & 0xf_ffff)
+                | EXTENDED
+                | SEGMENT
+                | TCP
+                | flags
+                | u64::from(header_len) << 40
+                | u64::from(mss) << 48,
+            options: INSERT_L4_CHECKSUM | SEGMENT | options,
+        })
     }
 
     /// The two words of its descriptor. It carries no data and is never reported done.
     #[inline(always)]
     pub(super) fn words(self) -> (u64, u64) {
-        (self.0, EXTENDED)
+        (self.first, self.second)
     }
+
+    /// It counts for one frame only: the length of that stands in it.
+    #[inline(always)]
+    pub(super) fn is_for_one_frame(self) -> bool {
+        self.options & SEGMENT != 0
+    }
+}
+
+/// From `start` (TUCSS) to the end of the frame (TUCSE zero), stored at `offset` behind it (TUCSO).
+#[inline(always)]
+fn transport(start: u16, offset: u16) -> Option<u64> {
+    let field = u8::try_from(start.checked_add(offset)?).ok()?;
+    let start = u8::try_from(start).ok()?;
+    Some(u64::from(start) << 32 | u64::from(field) << 40)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Context, Received, data};
-    use netstack::ChecksumOffload::{Complete, Partial};
     use netstack::RxChecksum::{Good, Unknown};
+    use netstack::TxOffload::{Complete, Partial, Segments};
 
     #[test]
     fn the_words_are_those_of_the_manual() {
         assert_eq!(data(60, None), 0x2010_003c);
-        let context = Context::of(Partial {
-            start: 34,
-            offset: 16,
-        });
+        let context = Context::of(
+            Partial {
+                start: 34,
+                offset: 16,
+            },
+            54,
+            9,
+        );
         assert_eq!(context.unwrap().words(), (0x0000_3222_0000_0000, 0x2000_0000));
         assert_eq!(data(0xff_ffff, context), 0x200_201f_ffff, "lengths do not spill");
-        assert_eq!(Context::of(Complete), None);
+        assert_eq!(Context::of(Complete, 54, 9), None);
         for (start, offset) in [(250, 6), (256, 0), (u16::MAX, u16::MAX)] {
-            assert_eq!(Context::of(Partial { start, offset }), None);
+            assert_eq!(Context::of(Partial { start, offset }, 54, 9), None);
         }
+    }
+
+    #[test]
+    fn contexts_for_segments_are_those_of_the_manual() {
+        let v4 = Segments {
+            ip: 14,
+            start: 34,
+            mss: 1448,
+        };
+        let context = Context::of(v4, 66, 0xff00).unwrap();
+        assert_eq!(context.words(), (0x0000_3222_0021_180e, 0x05a8_4200_2700_ff00));
+        assert_eq!(data(66, Some(context)), 0x0000_0300_2410_0042);
+        let v6 = Segments {
+            ip: 14,
+            start: 54,
+            mss: 1428,
+        };
+        let context = Context::of(v6, 86, 0xff00).unwrap();
+        assert_eq!(context.words(), (0x0000_4636_0035_180e, 0x0594_5600_2500_ff00));
+        assert_eq!(data(86, Some(context)), 0x0000_0200_2410_0056);
+        assert!(context.is_for_one_frame());
+        assert_eq!(Context::of(v6, 256, 1), None);
     }
 
     #[test]

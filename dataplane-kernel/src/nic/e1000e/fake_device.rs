@@ -34,6 +34,17 @@ pub(super) struct Sent {
     pub(super) last: u32,
 }
 
+/// A frame that the card is to cut.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) header: Vec<u8>,
+    /// Lengths of the pieces of its payload.
+    pub(super) pieces: Vec<usize>,
+    /// What its context says.
+    pub(super) payload_len: usize,
+    pub(super) mss: u64,
+}
+
 fn read_u64(at: u64) -> u64 {
     u64::from_le_bytes(device_read(at, 8).try_into().unwrap())
 }
@@ -135,6 +146,36 @@ impl State {
         }
         assert!(parts.is_empty(), "half a frame was shown");
         None
+    }
+
+    /// Takes all frames that were shown; gives those to be cut, whose payload is not read.
+    pub(super) fn take_cut(&mut self) -> Vec<Cut> {
+        let (mut all, mut context, mut pieces) = (Vec::new(), 0, Vec::new());
+        while self.pending(Queue::TX) > 0 {
+            let at = self.advance(Queue::TX);
+            let (first, second) = (read_u64(at), read_u64(at + 8));
+            if second >> 20 & 15 == 0 {
+                context = second;
+                continue;
+            }
+            pieces.push((first, usize::try_from(second & 0xf_ffff).unwrap()));
+            if second >> 24 & 1 == 0 {
+                continue;
+            }
+            let is_cut = context >> 26 & 1 == 1;
+            assert_eq!(second >> 26 & 1 == 1, is_cut, "data says what its context says");
+            let pieces = std::mem::take(&mut pieces);
+            if let ([(header, len), payload @ ..], true) = (&pieces[..], is_cut) {
+                assert_eq!(context >> 40 & 0xff, *len as u64, "HDRLEN");
+                all.push(Cut {
+                    header: device_read(*header, *len),
+                    pieces: payload.iter().map(|(_, len)| *len).collect(),
+                    payload_len: usize::try_from(context & 0xf_ffff).unwrap(),
+                    mss: context >> 48,
+                });
+            }
+        }
+        all
     }
 
     fn complete_checksum(&self, frame: &mut [u8]) {

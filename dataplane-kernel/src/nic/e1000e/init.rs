@@ -7,10 +7,16 @@ use super::tx::Tx;
 use super::{Counters, E1000e, Model};
 use crate::hw::dma::{DmaBuffers, DmaMemory};
 use crate::mem::mbuf::Region;
+use crate::nic::{ETHERNET_MTU, JUMBO_MTU, MIN_MTU, Offloads, Wanted};
 use core::fmt;
 
 /// Descriptors of each queue.
 pub(super) const QUEUE: u16 = 512;
+
+/// What these cards can do.
+const OFFLOADS: Offloads = Offloads::RX_CHECKSUM
+    .union(Offloads::TX_CHECKSUM)
+    .union(Offloads::TSO);
 
 /// Milliseconds that a reset, or the reading of the card's EEPROM after it, may take.
 const PATIENCE_MS: u32 = 100;
@@ -46,7 +52,7 @@ impl core::error::Error for InitError {}
 
 impl<R: Registers> E1000e<R> {
     /// Takes a card from reset to work. Receive buffers will lie in `region`; memory for the queues (bytes, alignment)
-    /// comes from `memory`.
+    /// comes from `memory`. Of what the card can do, what is `wanted` is used.
     ///
     /// # Errors
     /// [`InitError`]; the card is left idle.
@@ -55,24 +61,32 @@ impl<R: Registers> E1000e<R> {
         model: Model,
         region: Region,
         mut memory: impl FnMut(usize, usize) -> Option<DmaMemory>,
+        wanted: &Wanted,
     ) -> Result<Self, InitError> {
         reset(&registers)?;
         let mac = address(&registers)?;
         let rx = ring(&mut memory)?;
         let tx = ring(&mut memory)?;
-        let headers = memory(DmaBuffers::BYTES * usize::from(QUEUE), DmaBuffers::BYTES)
+        let mut offloads = wanted.offloads & OFFLOADS;
+        if !offloads.contains(Offloads::TX_CHECKSUM) {
+            offloads.remove(Offloads::TSO);
+        }
+        let mtu = wanted.mtu.unwrap_or(ETHERNET_MTU).clamp(MIN_MTU, JUMBO_MTU);
+        let headers = memory(DmaBuffers::bytes(QUEUE), DmaBuffers::BYTES)
             .and_then(|memory| memory.into_buffers(QUEUE))
             .ok_or(InitError::NoMemory)?;
         connect(&registers);
-        start_rx(&registers, &rx, model);
+        start_rx(&registers, &rx, model, mtu);
         start_tx(&registers, &tx, model);
         Ok(E1000e {
             link_up: registers.read(Register::STATUS) & status::LU != 0,
             registers,
             model,
-            rx: Rx::new(rx, region),
+            rx: Rx::new(rx, region, mtu),
             tx: Tx::new(tx, headers),
             mac,
+            mtu,
+            offloads,
             failed: false,
             counters: Counters::default(),
         })
@@ -142,8 +156,8 @@ fn give(registers: &impl Registers, queue: Queue, ring: &DescriptorRing) {
 }
 
 /// 14.4: frames to the card's own address, multicasts and broadcasts, into buffers of 2 KiB (BSIZE 0), without their FCS, each
-/// reported at once. The queue is empty until the first tail.
-fn start_rx(registers: &impl Registers, ring: &DescriptorRing, model: Model) {
+/// reported at once; long ones over several buffers. The queue is empty until the first tail.
+fn start_rx(registers: &impl Registers, ring: &DescriptorRing, model: Model, mtu: u16) {
     for index in 0..Register::MULTICAST_WORDS {
         registers.write(Register::multicast(index), 0);
     }
@@ -158,7 +172,11 @@ fn start_rx(registers: &impl Registers, ring: &DescriptorRing, model: Model) {
     }
     registers.write(Register::RXCSUM, regs::VERIFY_CHECKSUMS);
     give(registers, Queue::RX, ring);
-    registers.write(Register::RCTL, rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC);
+    let long = if mtu > ETHERNET_MTU { rctl::LPE } else { 0 };
+    registers.write(
+        Register::RCTL,
+        rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC | long,
+    );
 }
 
 /// 14.5. With a write-back threshold of zero, a descriptor is reported as soon as it is done.

@@ -2,7 +2,7 @@
 //! queue, one transmit queue, polled: all interrupts are masked for good.
 //!
 //! What the two have in common is enough: the registers, legacy receive descriptors, and context and data descriptors
-//! for transmission. Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
+//! for transmission. Neither merges what it receives. Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
 //! Developer's Manual" (SDM), which the 82574L's datasheet repeats in its chapter 7.
 //!
 //! In the order of the story: `pci` finds the registers (`regs`), `init` resets and starts the card, `rx` and `tx`
@@ -40,10 +40,10 @@ mod fake_device;
 #[cfg(test)]
 mod tests;
 
-use super::{Features, Health, Nic, RxFrame};
+use super::{Health, Nic, Offloads, RxFrame};
 use crate::mem::mbuf::Pool;
 use core::fmt;
-use netstack::{ChecksumOffload, Span, TxTicket};
+use netstack::{Span, TxOffload, TxTicket};
 use regs::{Register, Registers, rctl, status};
 
 /// Which card it is.
@@ -55,9 +55,6 @@ pub enum Model {
     I82574l,
 }
 
-/// An ordinary Ethernet frame fits a buffer, a jumbo frame does not.
-const MTU: u16 = 1500;
-
 /// A card at work.
 #[derive(Debug)]
 pub struct E1000e<R> {
@@ -66,6 +63,8 @@ pub struct E1000e<R> {
     rx: rx::Rx,
     tx: tx::Tx,
     mac: [u8; 6],
+    mtu: u16,
+    offloads: Offloads,
     link_up: bool,
     failed: bool,
     counters: Counters,
@@ -120,9 +119,10 @@ impl<R> fmt::Display for E1000e<R> {
         let link = if self.link_up { "up" } else { "down" };
         write!(
             f,
-            "{}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, link {link}",
-            self.model
-        )
+            "{}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, link {link}, MTU {}, ",
+            self.model, self.mtu
+        )?;
+        bitflags::parser::to_writer(&self.offloads, f)
     }
 }
 
@@ -132,14 +132,11 @@ impl<R: Registers> Nic for E1000e<R> {
     }
 
     fn mtu(&self) -> u16 {
-        MTU
+        self.mtu
     }
 
-    fn features(&self) -> Features {
-        Features {
-            rx_checksum: true,
-            tx_checksum: true,
-        }
+    fn offloads(&self) -> Offloads {
+        self.offloads
     }
 
     fn link_up(&self) -> bool {
@@ -162,8 +159,8 @@ impl<R: Registers> Nic for E1000e<R> {
     }
 
     #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
-        self.tx.commit(header_len, payload, checksum)
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
+        self.tx.commit(header_len, payload, offload)
     }
 
     #[inline]
@@ -222,15 +219,15 @@ impl<R: Registers> Nic for E1000e<R> {
 
     /// - `nic.rx_frames`, `nic.rx_bytes`: received, and bytes of those.
     /// - `nic.rx_bad_frame`: the card found an error in it; the buffer went back to it.
-    /// - `nic.rx_bad_length`: the card wrote less than a frame, more than a buffer, or over several buffers; they went
-    ///   back to it.
+    /// - `nic.rx_bad_length`: the card wrote less than a frame, more than a buffer, or a frame over more buffers than the MTU
+    ///   has; they went back to it.
     /// - `nic.rx_no_buffer`: times the pool became empty while the queue had room.
     /// - `nic.rx_doorbells`: times the receive tail was written.
     /// - `nic.rx_crc_errors`, `nic.rx_symbol_errors`, `nic.rx_missed`: frames the card itself dropped: FCS, line coding,
     ///   no room.
     /// - `nic.tx_frames`, `nic.tx_bytes`: queued, and bytes of those.
     /// - `nic.tx_ring_full`: times a frame found no room.
-    /// - `nic.tx_contexts`: times the card was told where the checksums of the next frames lie.
+    /// - `nic.tx_contexts`: times the card was told where the checksums of the next frames lie, or how to cut the next one.
     /// - `nic.tx_doorbells`: times the transmit tail was written.
     /// - `nic.link_changes`: times the link was found up or down after the other.
     /// - `nic.lost`: the card was found gone, or reset by somebody else.

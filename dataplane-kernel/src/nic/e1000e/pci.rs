@@ -9,6 +9,7 @@ use crate::hw::pci::bar;
 use crate::hw::pci::config::{Address, Command, ConfigSpace};
 use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
+use crate::nic::Wanted;
 
 const VENDOR: u16 = 0x8086;
 
@@ -31,17 +32,17 @@ pub fn model(function: &Function) -> Option<Model> {
 pub fn open(
     config: &mut impl ConfigSpace,
     all: &[Function],
-    at: Address,
-    model: Model,
+    (at, model): (Address, Model),
     frames: &mut Frames,
     region: Region,
+    wanted: &Wanted,
 ) -> Result<PciE1000e, InitError> {
     let registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
     // Whatever somebody left it doing, it does not go on with it into our memory.
     init::reset(&registers)?;
     config.change_command(at, Command::BUS_MASTER, Command::empty());
     let memory = |bytes, align| DmaMemory::alloc(frames, bytes, align);
-    let nic = E1000e::new(registers, model, region, memory)?;
+    let nic = E1000e::new(registers, model, region, memory, wanted)?;
     log::info!("network card at {at}: {nic}");
     Ok(nic)
 }

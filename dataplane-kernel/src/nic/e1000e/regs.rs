@@ -118,6 +118,8 @@ pub(super) mod rctl {
     pub(in super::super) const EN: u32 = 1 << 1;
     /// Accepts all multicasts: which of them matter the stack knows.
     pub(in super::super) const MPE: u32 = 1 << 4;
+    /// Receives frames longer than 1522 bytes.
+    pub(in super::super) const LPE: u32 = 1 << 5;
     /// Accepts broadcasts.
     pub(in super::super) const BAM: u32 = 1 << 15;
     /// Strips the FCS.

@@ -1,13 +1,14 @@
 //! Receiving: empty buffers go out, filled ones come back, both in order. A buffer holds a whole frame, from its first
-//! byte (SDM, section 3.2).
+//! byte, or as much of a long one as fits (SDM, section 3.2).
 
 use super::descriptor::Received;
 use super::ring::DescriptorRing;
 use crate::mem::mbuf::{BUFFER_BYTES, Pool, Region};
-use crate::nic::RxFrame;
+use crate::nic::parts::Parts;
+use crate::nic::{MAX_PARTS, RxFrame};
 use alloc::boxed::Box;
 use alloc::vec;
-use netstack::BufId;
+use netstack::{BufId, RxChecksum};
 
 /// An Ethernet header: nothing shorter is a frame.
 const MIN_FRAME: u16 = 14;
@@ -24,7 +25,7 @@ pub(super) struct Counters {
     pub(super) bytes: u64,
     /// Frames the card found damaged: the buffer went back to it.
     pub(super) bad_frame: u64,
-    /// Descriptors with a length no frame in a buffer can have, or of a frame over several: the buffer went back.
+    /// Frames shorter or longer than any, or of which a buffer is empty or more than full: the buffers went back.
     pub(super) bad_length: u64,
     /// Times the pool became empty while the queue had room.
     pub(super) no_buffer: u64,
@@ -41,13 +42,20 @@ pub(super) struct Rx {
     lent: Box<[u32]>,
     /// The pool had none left.
     starved: bool,
-    /// The buffers up to the next end of a frame belong to one that was too long.
+    /// Most buffers of a frame.
+    most: usize,
+    /// A frame that is not complete.
+    pub(super) parts: Parts,
+    /// The buffers up to the next end of a frame belong to one that was given up.
     skipping: bool,
 }
 
 impl Rx {
-    pub(super) fn new(ring: DescriptorRing, region: Region) -> Self {
+    /// A queue for frames with IP packets of up to `mtu` bytes.
+    pub(super) fn new(ring: DescriptorRing, region: Region, mtu: u16) -> Self {
         Rx {
+            most: usize::from(mtu + MIN_FRAME).div_ceil(BUFFER_BYTES),
+            parts: Parts::new(),
             counters: Counters::default(),
             region,
             lent: vec![0; ring.size().into()].into(),
@@ -60,36 +68,40 @@ impl Rx {
     /// See [`crate::nic::Nic::poll_rx`].
     #[inline]
     pub(super) fn poll(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
-        let (mut frames, mut bytes) = (0, 0);
-        for _ in 0..budget {
+        let (mut looks, mut buffers) = (0, 0);
+        while looks < budget || self.parts.len() > 0 && looks < budget + MAX_PARTS {
+            looks += 1;
             let Some(word) = self.ring.done(0) else { break };
             let place = usize::from(self.ring.oldest());
             let Some(&buf) = self.lent.get(place) else { break };
             self.ring.take(1);
             let received = Received(word);
+            if !received.is_end() || self.parts.len() > 0 || self.skipping {
+                buffers += self.take_part(BufId(buf), received, sink);
+                continue;
+            }
             if !self.is_whole_frame(received) {
                 self.lend(BufId(buf));
                 continue;
             }
-            frames += 1;
-            bytes += u64::from(received.len());
+            self.counters.frames += 1;
+            self.counters.bytes += u64::from(received.len());
+            buffers += 1;
             sink(RxFrame {
                 buf: BufId(buf),
                 offset: 0,
                 len: received.len(),
                 checksum: received.checksum(),
+                continues: false,
             });
         }
-        self.counters.frames += frames as u64;
-        self.counters.bytes += bytes;
-        frames
+        buffers
     }
 
     /// Counts what is not.
     #[inline]
     fn is_whole_frame(&mut self, received: Received) -> bool {
-        let is_tail = core::mem::replace(&mut self.skipping, !received.is_end());
-        if is_tail || !received.is_end() || !(MIN_FRAME..=BUFFER_LEN).contains(&received.len()) {
+        if !(MIN_FRAME..=BUFFER_LEN).contains(&received.len()) {
             self.counters.bad_length += 1;
             return false;
         }
@@ -97,10 +109,58 @@ impl Rx {
         !received.is_broken()
     }
 
+    /// One of several buffers of a frame. With the last one the frame is passed on; gives the number of its buffers then.
+    #[cold]
+    #[inline(never)]
+    fn take_part(&mut self, buf: BufId, received: Received, sink: &mut impl FnMut(RxFrame)) -> usize {
+        let (len, is_end) = (received.len(), received.is_end());
+        if self.skipping {
+            self.skipping = !is_end;
+            self.lend(buf);
+            return 0;
+        }
+        let is_first = self.parts.len() == 0;
+        if is_first {
+            self.parts.begin(RxFrame {
+                buf,
+                offset: 0,
+                len,
+                checksum: RxChecksum::Unknown,
+                continues: false,
+            });
+        } else {
+            self.parts.push(buf, len);
+        }
+        let least = if is_first { MIN_FRAME } else { 1 };
+        let may_be =
+            (least..=BUFFER_LEN).contains(&len) && self.parts.len() + usize::from(!is_end) <= self.most;
+        if !may_be || is_end && received.is_broken() {
+            let counter = if may_be {
+                &mut self.counters.bad_frame
+            } else {
+                &mut self.counters.bad_length
+            };
+            *counter += 1;
+            self.skipping = !is_end;
+            while let Some(buf) = self.parts.pop() {
+                self.lend(buf);
+            }
+            return 0;
+        }
+        if !is_end {
+            return 0;
+        }
+        self.counters.frames += 1;
+        self.counters.bytes += self.parts.bytes();
+        self.parts.vouch(received.checksum());
+        self.parts.pass_on(sink)
+    }
+
     /// See [`crate::nic::Nic::refill`].
     #[inline]
     pub(super) fn refill(&mut self, pool: &mut Pool) {
-        while self.ring.room() > 0 {
+        // There is room left for what may have to go back.
+        while usize::from(self.ring.room()) > self.parts.len() {
             let Some(buf) = pool.alloc() else {
                 self.counters.no_buffer += u64::from(!self.starved);
                 self.starved = true;

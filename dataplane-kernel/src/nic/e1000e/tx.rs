@@ -1,6 +1,7 @@
 //! Transmitting. A frame is a run of data descriptors: a buffer of this queue's with the headers, then payload where it
 //! lies; the last one is reported done (SDM, sections 3.3.7 and 3.4). In front of it stands a context descriptor if the
-//! card is to compute the checksum in another place than for the frame before: between TCP and UDP.
+//! card is to compute the checksum in another place than for the frame before: between TCP and UDP. A frame that the card is
+//! to cut has one of its own.
 //!
 //! A frame's first place in the ring is also its header buffer, and frames are let go of in the order they were queued.
 
@@ -9,11 +10,18 @@ use super::ring::DescriptorRing;
 use crate::hw::dma::DmaBuffers;
 use alloc::boxed::Box;
 use alloc::vec;
-use netstack::{ChecksumOffload, MAX_TX_SPANS, Span, TxTicket};
+use netstack::{MAX_SEGMENTS_BYTES, MAX_TX_SPANS, Span, TxOffload, TxTicket};
 
-/// Longest run: context, headers, payload.
+/// Most bytes of a descriptor: what the 82540EM takes without doubt (the limit of Intel's own driver).
+const MAX_PIECE: u32 = 4096;
+
+#[allow(clippy::cast_possible_truncation, reason = "2048")]
+const BUFFER_LEN: u32 = DmaBuffers::BYTES as u32;
+
+/// Longest run: context, headers, payload, and what is left of it where spans are longer than a descriptor may be.
 #[allow(clippy::cast_possible_truncation, reason = "a few dozen")]
-pub(super) const MAX_RUN: u16 = MAX_TX_SPANS as u16 + 2;
+pub(super) const MAX_RUN: u16 =
+    1 + DmaBuffers::RUN + MAX_TX_SPANS as u16 + (MAX_SEGMENTS_BYTES / MAX_PIECE) as u16;
 
 /// What the transmit queue counts.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,39 +71,62 @@ impl Tx {
             self.counters.ring_full += 1;
             return None;
         }
-        Some(self.headers.buffer(self.ring.next()))
+        Some(self.headers.run(self.ring.next()))
     }
 
     /// See [`crate::nic::Nic::commit_tx`]. A frame that was not begun is not sent, and done at once.
     #[inline]
-    pub(super) fn commit(
-        &mut self,
-        header_len: usize,
-        payload: &[Span],
-        checksum: ChecksumOffload,
-    ) -> TxTicket {
+    pub(super) fn commit(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         let room = self.ring.room();
         if room < MAX_RUN {
             return TxTicket(self.done.wrapping_sub(1));
         }
         let head = self.ring.next();
-        let context = Context::of(checksum);
-        self.enter(context);
-        #[allow(clippy::cast_possible_truncation, reason = "at most a buffer's length")]
-        let mut len = header_len.min(DmaBuffers::BYTES) as u32;
-        let mut address = self.headers.phys(head).0;
-        let mut bytes = len;
-        for span in payload.get(..MAX_TX_SPANS).unwrap_or(payload) {
-            if span.len == 0 {
-                continue;
-            }
-            self.ring.post(address, descriptor::data(len, context));
-            (address, len) = (span.address, span.len);
-            bytes = bytes.wrapping_add(len);
+        let most = DmaBuffers::BYTES * usize::from(DmaBuffers::RUN);
+        #[allow(clippy::cast_possible_truncation, reason = "at most a run's length")]
+        let header_len = header_len.min(most) as u32;
+        let payload = payload.get(..MAX_TX_SPANS).unwrap_or(payload);
+        let payload_len = payload
+            .iter()
+            .fold(0, |sum: u32, span| sum.saturating_add(span.len))
+            .min(MAX_SEGMENTS_BYTES);
+        if let TxOffload::Segments { ip, start, .. } = offload {
+            prepare(self.headers.run(head), ip, start);
         }
-        self.ring
-            .post(address, descriptor::data(len, context) | descriptor::LAST);
-        self.queued(head, room - self.ring.room(), bytes)
+        let context = Context::of(offload, header_len, payload_len);
+        self.enter(context);
+        let last = self.post_parts(head, header_len, payload, payload_len, context);
+        self.ring.post(last.0, last.1 | descriptor::LAST);
+        self.queued(head, room - self.ring.room(), header_len + payload_len)
+    }
+
+    /// Posts headers and payload in pieces, all but the last one, which it gives.
+    #[inline]
+    fn post_parts(
+        &mut self,
+        head: u16,
+        header_len: u32,
+        payload: &[Span],
+        mut left: u32,
+        context: Option<Context>,
+    ) -> (u64, u64) {
+        let (mut address, mut len) = (self.headers.phys(head).0, header_len);
+        // What goes over several header buffers takes as many descriptors, so that no other frame has these buffers.
+        let mut most = BUFFER_LEN;
+        let mut spans = payload.iter();
+        loop {
+            while len > most {
+                self.ring.post(address, descriptor::data(most, context));
+                (address, len) = (address + u64::from(most), len - most);
+            }
+            most = MAX_PIECE;
+            let Some(span) = spans.find(|span| span.len > 0).filter(|_| left > 0) else {
+                return (address, descriptor::data(len, context));
+            };
+            self.ring.post(address, descriptor::data(len, context));
+            (address, len) = (span.address, span.len.min(left));
+            left -= len;
+        }
     }
 
     /// Makes the card go by `context` for what is posted next, unless it does already.
@@ -106,7 +137,7 @@ impl Tx {
         {
             let (first, second) = new.words();
             self.ring.post(first, second);
-            self.context = context;
+            self.context = context.filter(|context| !context.is_for_one_frame());
             self.counters.contexts += 1;
         }
     }
@@ -167,5 +198,35 @@ impl Tx {
         let tail = self.ring.show()?;
         self.counters.doorbells += 1;
         Some(tail)
+    }
+}
+
+/// Headers as the card wants them that is to cut what follows (SDM, section 3.5): the pseudo-header's sum without the length,
+/// which it adds to each segment's, and in IPv4 neither a total length nor a checksum.
+fn prepare(headers: &mut [u8], ip: u16, start: u16) {
+    const IPV4_HEADER: u16 = 20;
+    let is_v4 = start.wrapping_sub(ip) == IPV4_HEADER;
+    let (ip, start) = (usize::from(ip), usize::from(start));
+    let (length, of_network) = if is_v4 { (ip + 2, IPV4_HEADER) } else { (ip + 4, 0) };
+    let word = |headers: &[u8], at: usize| {
+        headers
+            .get(at..)?
+            .first_chunk()
+            .map(|bytes| u16::from_be_bytes(*bytes))
+    };
+    let checksum = start + 16;
+    let (Some(len), Some(sum)) = (word(headers, length), word(headers, checksum)) else {
+        return;
+    };
+    let (sum, carry) = sum.overflowing_add(!len.wrapping_sub(of_network));
+    let mut put = |at: usize, value: u16| {
+        if let Some(place) = headers.get_mut(at..at + 2) {
+            place.copy_from_slice(&value.to_be_bytes());
+        }
+    };
+    put(checksum, sum + u16::from(carry));
+    if is_v4 {
+        put(length, 0);
+        put(ip + 10, 0);
     }
 }

@@ -151,16 +151,22 @@ impl DeviceQueue {
         self.set_used_index(self.used);
     }
 
-    /// Receives a frame into the next buffer, as a device that behaves. `false`: no buffer.
+    /// Receives a frame into as many buffers as it takes, as a device that behaves. `false`: no buffer.
     pub(super) fn receive(&mut self, flags: u8, frame: &[u8]) -> bool {
-        let Some(chain) = self.take() else { return false };
-        let [(address, len, true)] = chain.parts[..] else {
-            panic!("not one buffer to write: {chain:?}")
-        };
-        assert!(frame.len() + 12 <= len as usize);
-        device_write(address, &[flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
-        device_write(address + 12, frame);
-        self.give_back(chain.head.into(), u32::try_from(frame.len() + 12).unwrap());
+        let count = (frame.len() + 12).div_ceil(2048);
+        if usize::from(self.pending()) < count {
+            return false;
+        }
+        let [low, high] = u16::try_from(count).unwrap().to_le_bytes();
+        let bytes = [&[flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, low, high][..], frame].concat();
+        for piece in bytes.chunks(2048) {
+            let chain = self.take().unwrap();
+            let [(address, 2048, true)] = chain.parts[..] else {
+                panic!("not one buffer to write: {chain:?}")
+            };
+            device_write(address, piece);
+            self.give_back(chain.head.into(), u32::try_from(piece.len()).unwrap());
+        }
         true
     }
 }

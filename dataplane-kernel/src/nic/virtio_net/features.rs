@@ -2,6 +2,7 @@
 
 use super::regs::{Registers, config_bytes};
 use super::ring::Suppression;
+use crate::nic::{ETHERNET_MTU, JUMBO_MTU, MIN_MTU, Offloads, Wanted};
 
 bitflags::bitflags! {
     /// Feature bits this driver knows.
@@ -13,6 +14,16 @@ bitflags::bitflags! {
         const GUEST_CSUM = 1 << 1;
         /// The device knows its MTU.
         const MTU = 1 << 3;
+        /// The driver takes TCP segments over IPv4 that the device has merged, longer than the link's.
+        const GUEST_TSO4 = 1 << 7;
+        /// The same over IPv6.
+        const GUEST_TSO6 = 1 << 8;
+        /// The device cuts TCP segments over IPv4.
+        const HOST_TSO4 = 1 << 11;
+        /// The same over IPv6.
+        const HOST_TSO6 = 1 << 12;
+        /// A received frame may take several buffers.
+        const MRG_RXBUF = 1 << 15;
         /// The device has an address.
         const MAC = 1 << 5;
         /// The device knows the state of its link.
@@ -38,21 +49,57 @@ mod offset {
 /// `VIRTIO_NET_S_LINK_UP`.
 const LINK_UP: u16 = 1;
 
-/// Largest IP packet this driver carries: an ordinary Ethernet frame fits a buffer, a jumbo frame does not.
-pub(super) const MAX_MTU: u16 = 1500;
-
-/// Every IPv4 link carries this much (RFC 791).
-const MIN_MTU: u16 = 68;
+/// The same of both families: what is wanted for one is wanted for the other.
+const GUEST_TSO: Feature = Feature::GUEST_TSO4.union(Feature::GUEST_TSO6);
+const HOST_TSO: Feature = Feature::HOST_TSO4.union(Feature::HOST_TSO6);
 
 impl Feature {
-    /// Of what is offered, what this driver wants. A device with a larger MTU than the driver's is not told that the
-    /// driver knows it, since it could send frames that do not fit (section 5.1.4.2).
-    pub(super) fn choose(registers: &mut impl Registers) -> Feature {
+    /// Of what is offered, what this driver wants. Frames too long for a buffer are taken if they may take several. A device
+    /// with a larger MTU than is wanted is not told that the driver knows it, since it could send frames that are not
+    /// (section 5.1.4.2).
+    pub(super) fn choose(registers: &mut impl Registers, wanted: &Wanted) -> Feature {
         let mut features = Feature::from_bits_truncate(registers.offered());
-        if features.contains(Feature::MTU) && !(MIN_MTU..=MAX_MTU).contains(&configured_mtu(registers)) {
+        for (offload, bits) in [
+            (Offloads::RX_CHECKSUM, Feature::GUEST_CSUM),
+            (Offloads::TX_CHECKSUM, Feature::CSUM),
+            (Offloads::TSO, HOST_TSO),
+            (Offloads::LRO, GUEST_TSO),
+        ] {
+            if !wanted.offloads.contains(offload) || !features.contains(bits) {
+                features.remove(bits);
+            }
+        }
+        // Section 5.1.3.1.
+        if !features.contains(Feature::CSUM) {
+            features.remove(HOST_TSO);
+        }
+        if !features.contains(Feature::GUEST_CSUM | Feature::MRG_RXBUF) {
+            features.remove(GUEST_TSO);
+        }
+        let most = wanted.mtu.unwrap_or(ETHERNET_MTU).min(features.most());
+        if features.contains(Feature::MTU) && !(MIN_MTU..=most).contains(&configured_mtu(registers)) {
             features.remove(Feature::MTU);
         }
         features
+    }
+
+    /// What was agreed on, in the words of all cards.
+    pub(super) fn offloads(self) -> Offloads {
+        let mut offloads = Offloads::empty();
+        offloads.set(Offloads::RX_CHECKSUM, self.contains(Feature::GUEST_CSUM));
+        offloads.set(Offloads::TX_CHECKSUM, self.contains(Feature::CSUM));
+        offloads.set(Offloads::TSO, self.contains(HOST_TSO));
+        offloads.set(Offloads::LRO, self.contains(GUEST_TSO));
+        offloads
+    }
+
+    /// The largest IP packet that can be received.
+    fn most(self) -> u16 {
+        if self.contains(Feature::MRG_RXBUF) {
+            JUMBO_MTU
+        } else {
+            ETHERNET_MTU
+        }
     }
 
     pub(super) fn suppression(self) -> Suppression {
@@ -64,11 +111,12 @@ impl Feature {
     }
 
     /// Largest IP packet.
-    pub(super) fn mtu(self, registers: &impl Registers) -> u16 {
+    pub(super) fn mtu(self, registers: &impl Registers, wanted: &Wanted) -> u16 {
+        let wish = wanted.mtu.unwrap_or(ETHERNET_MTU).clamp(MIN_MTU, self.most());
         if self.contains(Feature::MTU) {
-            configured_mtu(registers).clamp(MIN_MTU, MAX_MTU)
+            configured_mtu(registers).clamp(MIN_MTU, wish)
         } else {
-            MAX_MTU
+            wish
         }
     }
 

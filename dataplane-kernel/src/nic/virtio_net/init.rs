@@ -8,6 +8,7 @@ use super::tx::{MAX_CHAIN, Tx};
 use super::{Counters, RX_QUEUE, TX_QUEUE, VirtioNet};
 use crate::hw::dma::{DmaBuffers, DmaMemory};
 use crate::mem::mbuf::Region;
+use crate::nic::Wanted;
 use core::fmt;
 
 /// Largest queue that is used of what a device offers, in descriptors.
@@ -63,7 +64,8 @@ impl core::error::Error for InitError {}
 
 impl<R: Registers> VirtioNet<R> {
     /// Takes a device from reset to work. Receive buffers will lie in `region`; memory for the queues (bytes, alignment)
-    /// comes from `memory`; `entropy` makes the address of a device that has none.
+    /// comes from `memory`; `entropy` makes the address of a device that has none. Of what the device offers, what is
+    /// `wanted` is used.
     ///
     /// # Errors
     /// [`InitError`]; the device is left in state FAILED.
@@ -72,14 +74,15 @@ impl<R: Registers> VirtioNet<R> {
         region: Region,
         mut memory: impl FnMut(usize, usize) -> Option<DmaMemory>,
         entropy: u64,
+        wanted: &Wanted,
     ) -> Result<Self, InitError> {
-        let made = bring_up(&mut registers, &mut memory);
+        let made = bring_up(&mut registers, &mut memory, wanted);
         let (features, rx, tx) = made.inspect_err(|_| registers.set_status(status::FAILED))?;
         let mut nic = VirtioNet {
             mac: features.mac(&registers, entropy),
-            mtu: features.mtu(&registers),
+            mtu: features.mtu(&registers, wanted),
             link_up: features.link_up(&registers),
-            rx: Rx::new(rx, region, features.contains(Feature::GUEST_CSUM)),
+            rx: Rx::new(rx, region, features),
             tx,
             features,
             registers,
@@ -97,15 +100,16 @@ pub(super) const WORKING: u8 = status::ACKNOWLEDGE | status::DRIVER | status::FE
 fn bring_up(
     registers: &mut impl Registers,
     memory: &mut impl FnMut(usize, usize) -> Option<DmaMemory>,
+    wanted: &Wanted,
 ) -> Result<(Feature, SplitQueue, Tx), InitError> {
     reset(registers)?;
     registers.set_status(status::ACKNOWLEDGE);
     registers.set_status(status::ACKNOWLEDGE | status::DRIVER);
-    let features = negotiate(registers)?;
+    let features = negotiate(registers, wanted)?;
     let rx = queue(registers, RX_QUEUE, features, memory)?;
     let tx = queue(registers, TX_QUEUE, features, memory)?;
     let size = tx.size();
-    let headers = memory(DmaBuffers::BYTES * usize::from(size), DmaBuffers::BYTES);
+    let headers = memory(DmaBuffers::bytes(size), DmaBuffers::BYTES);
     let headers = headers
         .and_then(|memory| memory.into_buffers(size))
         .ok_or(InitError::NoMemory)?;
@@ -124,8 +128,8 @@ pub(super) fn reset(registers: &mut impl Registers) -> Result<(), InitError> {
     Err(InitError::NoReset)
 }
 
-fn negotiate(registers: &mut impl Registers) -> Result<Feature, InitError> {
-    let features = Feature::choose(registers);
+fn negotiate(registers: &mut impl Registers, wanted: &Wanted) -> Result<Feature, InitError> {
+    let features = Feature::choose(registers, wanted);
     if !features.contains(Feature::VERSION_1) {
         return Err(InitError::NotModern);
     }

@@ -39,12 +39,12 @@ mod fake_device;
 #[cfg(test)]
 mod tests;
 
-use super::{Features, Health, Nic, RxFrame};
+use super::{Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
 use crate::mem::mbuf::Pool;
 use core::fmt;
 use features::Feature;
-use netstack::{ChecksumOffload, Span, TxTicket};
+use netstack::{Span, TxOffload, TxTicket};
 use regs::{Registers, status};
 
 /// Section 5.1.2, without multiqueue.
@@ -131,11 +131,8 @@ impl<R: Registers> Nic for VirtioNet<R> {
         self.mtu
     }
 
-    fn features(&self) -> Features {
-        Features {
-            rx_checksum: self.features.contains(Feature::GUEST_CSUM),
-            tx_checksum: self.features.contains(Feature::CSUM),
-        }
+    fn offloads(&self) -> Offloads {
+        self.features.offloads()
     }
 
     fn link_up(&self) -> bool {
@@ -158,8 +155,8 @@ impl<R: Registers> Nic for VirtioNet<R> {
     }
 
     #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
-        self.tx.commit(header_len, payload, checksum)
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
+        self.tx.commit(header_len, payload, offload)
     }
 
     #[inline]

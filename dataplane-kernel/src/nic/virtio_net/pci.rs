@@ -11,6 +11,7 @@ use crate::hw::pci::capability;
 use crate::hw::pci::config::{Address, Command, ConfigSpace};
 use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
+use crate::nic::Wanted;
 
 const VENDOR: u16 = 0x1af4;
 
@@ -44,8 +45,8 @@ pub fn open(
     all: &[Function],
     at: Address,
     frames: &mut Frames,
-    region: Region,
-    entropy: u64,
+    (region, entropy): (Region, u64),
+    wanted: &Wanted,
 ) -> Result<PciVirtioNet, InitError> {
     let mut registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
     // Whatever somebody left it doing, it does not go on with it into our memory.
@@ -56,6 +57,7 @@ pub fn open(
         region,
         |bytes, align| DmaMemory::alloc(frames, bytes, align),
         entropy,
+        wanted,
     )?;
     log::info!("virtio network device at {at}: {nic}");
     Ok(nic)

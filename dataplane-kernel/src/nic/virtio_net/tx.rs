@@ -10,11 +10,15 @@ use crate::hw::dma::DmaBuffers;
 use crate::mem::GuestPhys;
 use alloc::boxed::Box;
 use alloc::vec;
-use netstack::{ChecksumOffload, MAX_TX_SPANS, Span, TxTicket};
+use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
 
 /// Longest chain.
-#[allow(clippy::cast_possible_truncation, reason = "9")]
+#[allow(clippy::cast_possible_truncation, reason = "a few dozen")]
 pub(super) const MAX_CHAIN: u16 = MAX_TX_SPANS as u16 + 1;
+const _: () = assert!(DmaBuffers::RUN <= MAX_CHAIN);
+
+#[allow(clippy::cast_possible_truncation, reason = "2048")]
+const BUFFER_LEN: u32 = DmaBuffers::BYTES as u32;
 
 const HEADER: usize = header::LEN as usize;
 
@@ -95,30 +99,35 @@ impl Tx {
             self.counters.ring_full += 1;
             return None;
         }
-        self.headers.buffer(self.next).get_mut(HEADER..)
+        self.headers.run(self.next).get_mut(HEADER..)
     }
 
     /// See [`crate::nic::Nic::commit_tx`]. A frame that was not begun is not sent, and done at once.
     #[inline]
-    pub(super) fn commit(
-        &mut self,
-        header_len: usize,
-        payload: &[Span],
-        checksum: ChecksumOffload,
-    ) -> TxTicket {
+    pub(super) fn commit(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         if self.free < MAX_CHAIN {
             return TxTicket(self.done.wrapping_sub(1));
         }
         let head = self.next;
-        header::write(self.headers.buffer(head), checksum);
-        #[allow(clippy::cast_possible_truncation, reason = "at most a buffer's length")]
-        let header_len = header_len.min(DmaBuffers::BYTES - HEADER) as u32;
+        #[allow(clippy::cast_possible_truncation, reason = "at most a run's length")]
+        let header_len = header_len.min(DmaBuffers::BYTES * usize::from(DmaBuffers::RUN) - HEADER) as u32;
+        header::write(self.headers.buffer(head), header_len, offload);
         let mut bytes = header_len;
 
         let mut place = head;
         let mut address = self.headers.phys(head);
-        let mut part = Part::to_read(header::LEN + header_len);
-        for span in payload.get(..MAX_TX_SPANS).unwrap_or(payload) {
+        let mut left = header::LEN + header_len;
+        while left > BUFFER_LEN {
+            // What goes over several buffers takes as many descriptors, so that no other frame has these buffers.
+            let next = place.wrapping_add(1) & self.mask;
+            self.ring
+                .describe(place, address, Part::to_read(BUFFER_LEN).chained(next));
+            left -= BUFFER_LEN;
+            (place, address) = (next, GuestPhys(address.0 + u64::from(BUFFER_LEN)));
+        }
+        let mut part = Part::to_read(left);
+        let room = usize::from(MAX_CHAIN - 1 - (place.wrapping_sub(head) & self.mask));
+        for span in payload.get(..room).unwrap_or(payload) {
             if span.len == 0 {
                 continue;
             }

@@ -9,6 +9,8 @@
 //! | `gw` | IPv4 address | gateway |
 //! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
 //! | `gw6` | IPv6 address | gateway for IPv6 |
+//! | `mtu` | 68..=9000 | largest IP packet of the link (what the card says, at most 1500) |
+//! | `offload` | `NAME=on\|off`, separated by commas | what the card may do for the stack ([`offload`]; on, where the card can) |
 //! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
 //! | `cores` | 1..=64 | cores to work on, of those the machine has (1) |
 //! | `batch` | 1..=1024 | packets per cycle (64) |
@@ -28,6 +30,10 @@ pub const IP6: &str = "ip6";
 pub const IP6_AUTO: &str = "auto";
 /// Key of the gateway for IPv6.
 pub const GATEWAY6: &str = "gw6";
+/// Key of the largest IP packet.
+pub const MTU: &str = "mtu";
+/// Key of what is left to the card.
+pub const OFFLOAD: &str = "offload";
 /// Key of the log level.
 pub const LOG: &str = "log";
 /// Key of the number of cores.
@@ -42,6 +48,33 @@ pub const WATCHDOG: &str = "watchdog";
 pub const SELFTEST: &str = "selftest";
 /// The word between settings and arguments. The first argument is `argv[0]`.
 pub const END: &str = "--";
+
+/// Names in the value of [`OFFLOAD`].
+pub mod offload {
+    /// Verify checksums of received TCP and UDP.
+    pub const RX_CHECKSUM: &str = "rxcsum";
+    /// Compute those of transmitted TCP and UDP.
+    pub const TX_CHECKSUM: &str = "txcsum";
+    /// Cut TCP segments.
+    pub const TSO: &str = "tso";
+    /// Merge TCP segments.
+    pub const LRO: &str = "lro";
+    /// All of them.
+    pub const ALL: [&str; 4] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO];
+
+    /// The choices a value makes: names, and whether they are on. `Err`: the first part of it that is none.
+    pub fn choices(value: &str) -> impl Iterator<Item = Result<(&'static str, bool), &str>> {
+        value.split(',').map(|choice| {
+            let (name, state) = choice.split_once('=').ok_or(choice)?;
+            let name = ALL.into_iter().find(|known| *known == name).ok_or(choice)?;
+            match state {
+                "on" => Ok((name, true)),
+                "off" => Ok((name, false)),
+                _ => Err(choice),
+            }
+        })
+    }
+}
 
 const EMPTY: char = '%';
 
@@ -83,9 +116,19 @@ pub fn unescape(value: &str) -> impl Iterator<Item = u8> + '_ {
 
 #[cfg(test)]
 mod tests {
-    use super::{escape, unescape};
+    use super::{escape, offload, unescape};
     use std::string::String;
     use std::vec::Vec;
+
+    #[test]
+    fn offloads_are_chosen_by_name() {
+        let all: Vec<_> = offload::choices("tso=off,rxcsum=on").collect();
+        assert_eq!(all, [Ok(("tso", false)), Ok(("rxcsum", true))]);
+        for bad in ["", "tso", "tso=", "tso=of", "rss=on", "=on", " tso=on"] {
+            assert!(offload::choices(bad).all(|choice| choice == Err(bad)), "{bad}");
+        }
+        assert_eq!(offload::choices("lro=on,x,").nth(1), Some(Err("x")));
+    }
 
     #[test]
     fn escaping_is_undone() {

@@ -1,19 +1,21 @@
 //! A driver made of vectors: a pool of receive buffers, app memory, and a transmit ring whose device reads a payload only
 //! when it is told to, as a real one does.
 
-use netstack::{BufId, ChecksumOffload, Env, LARGE_BYTES, Span, TxTicket};
+use netstack::{BufId, Env, LARGE_BYTES, Span, TxOffload, TxTicket};
 use std::collections::VecDeque;
 
 /// Where a frame begins in its buffer.
 pub(crate) const FRAME_OFFSET: u16 = 12;
 const BUFFER_LEN: usize = 2048;
+/// Bytes of a frame that is composed whole, at most.
+const LONGEST_FRAME: usize = 9014;
 /// Large buffers there are.
 pub(crate) const LARGE: u32 = 8;
 
 struct Posted {
     header: Vec<u8>,
     payload: Vec<Span>,
-    checksum: ChecksumOffload,
+    offload: TxOffload,
 }
 
 /// When the device takes frames off the ring.
@@ -51,7 +53,7 @@ impl Driver {
             large: vec![vec![0; LARGE_BYTES]; LARGE as usize],
             free_large: (buffers..buffers + LARGE).collect(),
             memory: Vec::new(),
-            begun: vec![0; BUFFER_LEN],
+            begun: vec![0; LONGEST_FRAME],
             ring: VecDeque::new(),
             ring_len,
             device: Device::Prompt,
@@ -67,8 +69,19 @@ impl Driver {
         let start = usize::from(FRAME_OFFSET);
         let buffer = &mut self.buffers[index as usize];
         buffer.fill(0xee);
+        buffer.resize(BUFFER_LEN + start, 0xee);
         buffer[start..start + frame.len()].copy_from_slice(frame);
         Some(BufId(index))
+    }
+
+    /// Buffers in the pool.
+    pub(crate) fn available(&self) -> usize {
+        self.free.len()
+    }
+
+    /// Frames committed so far, counted from anywhere.
+    pub(crate) fn committed(&self) -> u32 {
+        self.committed
     }
 
     /// What the app sees of a buffer it holds.
@@ -106,7 +119,18 @@ impl Driver {
                 break;
             };
             let frame = self.gather(&posted);
-            self.sent.push_back(frame);
+            match posted.offload {
+                TxOffload::Complete => self.sent.push_back(frame),
+                TxOffload::Partial { start, offset } => {
+                    self.sent
+                        .push_back(complete(frame, start.into(), (start + offset).into()));
+                }
+                TxOffload::Segments { ip, start, mss } => {
+                    let header_len = posted.header.len();
+                    self.sent
+                        .extend(cut(&frame, header_len, ip.into(), start.into(), mss.into()));
+                }
+            }
             self.read = self.read.wrapping_add(1);
         }
     }
@@ -115,16 +139,6 @@ impl Driver {
         let mut frame = posted.header.clone();
         for span in &posted.payload {
             frame.extend_from_slice(self.bytes(*span));
-        }
-        if let ChecksumOffload::Partial { start, offset } = posted.checksum {
-            let (start, offset) = (usize::from(start), usize::from(offset));
-            let sum = frame[start..].chunks(2).fold(0u32, |sum, pair| {
-                sum + u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]))
-            });
-            let sum = (sum >> 16) + (sum & 0xffff);
-            let sum = (sum >> 16) + (sum & 0xffff);
-            let checksum = !u16::try_from(sum).unwrap();
-            frame[start + offset..start + offset + 2].copy_from_slice(&checksum.to_be_bytes());
         }
         frame
     }
@@ -140,6 +154,58 @@ impl Driver {
     }
 }
 
+/// Adds up what begins at `start`, the sum at `field` included, and puts the checksum there.
+pub(super) fn complete(mut frame: Vec<u8>, start: usize, field: usize) -> Vec<u8> {
+    let checksum = !folded(words(&frame[start..]));
+    frame[field..field + 2].copy_from_slice(&checksum.to_be_bytes());
+    frame
+}
+
+pub(super) fn words(bytes: &[u8]) -> u32 {
+    bytes.chunks(2).fold(0, |sum, pair| {
+        sum + u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]))
+    })
+}
+
+pub(super) fn folded(sum: u32) -> u16 {
+    let sum = (sum >> 16) + (sum & 0xffff);
+    u16::try_from((sum >> 16) + (sum & 0xffff)).unwrap()
+}
+
+/// What a device makes of a segment that is too long.
+fn cut(frame: &[u8], header_len: usize, ip: usize, start: usize, mss: usize) -> Vec<Vec<u8>> {
+    let (headers, data) = frame.split_at(header_len);
+    assert!(data.len() > mss && data.len() <= netstack::MAX_SEGMENTS_BYTES as usize);
+    let tcp_len = |data: usize| u16::try_from(header_len - start + data).unwrap();
+    let count = data.len().div_ceil(mss);
+    let one = |(number, piece): (usize, &[u8])| {
+        let mut out = [headers, piece].concat();
+        if start - ip == 20 {
+            let number = u16::try_from(number).unwrap();
+            let total_len = tcp_len(piece.len()) + 20;
+            out[ip + 2..ip + 4].copy_from_slice(&total_len.to_be_bytes());
+            out[ip + 4..ip + 6].copy_from_slice(&number.to_be_bytes());
+            out[ip + 10..ip + 12].fill(0);
+            let checksum = !folded(words(&out[ip..start]));
+            out[ip + 10..ip + 12].copy_from_slice(&checksum.to_be_bytes());
+        } else {
+            assert_eq!(start - ip, 40);
+            out[ip + 4..ip + 6].copy_from_slice(&tcp_len(piece.len()).to_be_bytes());
+        }
+        let seq = u32::from_be_bytes(out[start + 4..start + 8].try_into().unwrap());
+        let seq = seq.wrapping_add(u32::try_from(number * mss).unwrap());
+        out[start + 4..start + 8].copy_from_slice(&seq.to_be_bytes());
+        if number + 1 < count {
+            out[start + 13] &= !0x09;
+        }
+        let sum = u32::from(u16::from_be_bytes([out[start + 16], out[start + 17]]));
+        let sum = folded(sum + u32::from(!tcp_len(data.len())) + u32::from(tcp_len(piece.len())));
+        out[start + 16..start + 18].copy_from_slice(&sum.to_be_bytes());
+        complete(out, start, start + 16)
+    };
+    data.chunks(mss).enumerate().map(one).collect()
+}
+
 impl Env for Driver {
     fn begin_tx(&mut self) -> Option<&mut [u8]> {
         if self.ring.len() >= self.ring_len {
@@ -149,13 +215,13 @@ impl Env for Driver {
         Some(&mut self.begun)
     }
 
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], checksum: ChecksumOffload) -> TxTicket {
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         assert!(self.ring.len() < self.ring_len, "committed into a full ring");
         assert!(payload.len() <= netstack::MAX_TX_SPANS && payload.iter().all(|span| span.len > 0));
         self.ring.push_back(Posted {
             header: self.begun[..header_len].to_vec(),
             payload: payload.to_vec(),
-            checksum,
+            offload,
         });
         let ticket = TxTicket(self.committed);
         self.committed = self.committed.wrapping_add(1);

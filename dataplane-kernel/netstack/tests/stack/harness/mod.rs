@@ -5,6 +5,7 @@ pub(crate) mod dialogue;
 pub(crate) mod driver;
 pub(crate) mod frames;
 pub(crate) mod frames_v6;
+pub(crate) mod parts;
 pub(crate) mod random;
 pub(crate) mod segment;
 

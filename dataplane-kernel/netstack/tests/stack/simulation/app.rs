@@ -2,6 +2,7 @@
 
 use super::link::Link;
 use crate::harness::driver::{Device, Driver, FRAME_OFFSET};
+use crate::harness::parts;
 use crate::harness::random::Random;
 use netstack::{BufId, Config, Event, Id, Instant, RxChecksum, Span, Stack};
 use std::collections::{HashMap, VecDeque};
@@ -91,6 +92,8 @@ impl Side {
         config.rx_checksum = true;
         config.max_send_spans = 512;
         config.tx_checksum = random.chance(50);
+        config.tx_segments = random.chance(50);
+        config.mtu = [1500, 1500, 9000, 576][random.index(4)];
         config.tcp.receive_window_bytes = plan.window_bytes;
         config.tcp.send_queue_bytes = 1 << 15;
         config.max_loss_boards = [0, 1, 100][random.index(3)];
@@ -157,18 +160,17 @@ impl Side {
 
     /// One cycle.
     pub(crate) fn step(&mut self, now: Instant, from: &mut Link, random: &mut Random) {
-        while let Some(frame) = from.arrived(now) {
-            // An empty pool drops frames, as a card does.
-            if let Some(buf) = self.driver.fill(&frame) {
-                self.frames_in += 1;
-                let checksum = if random.chance(50) {
-                    RxChecksum::Good
-                } else {
-                    RxChecksum::Unknown
-                };
-                self.stack
-                    .receive(&mut self.driver, now, buf, &frame, FRAME_OFFSET, checksum);
+        let merges = random.chance(50);
+        let mut next = from.arrived(now);
+        while let Some(mut frame) = next {
+            next = from.arrived(now);
+            while merges
+                && let Some(more) = &next
+                && let Some(whole) = parts::merged(&frame, more)
+            {
+                (frame, next) = (whole, from.arrived(now));
             }
+            self.take(&frame, now, random);
         }
         self.stack.on_timer(&mut self.driver, now);
         // An event array has an end.
@@ -182,6 +184,28 @@ impl Side {
         self.stack.flush(&mut self.driver, now);
         let frames = random.index(self.driver.in_flight() + 2);
         self.driver.transmit(frames);
+    }
+
+    /// An empty pool drops frames, as a card does.
+    fn take(&mut self, frame: &[u8], now: Instant, random: &mut Random) {
+        let checksum = if random.chance(50) {
+            RxChecksum::Good
+        } else {
+            RxChecksum::Unknown
+        };
+        let Side { stack, driver, .. } = self;
+        if frame.len() > 2000 || random.chance(5) {
+            let mut lengths = parts::filled(frame.len());
+            if let [all] = lengths[..] {
+                let cut = 14 + random.index(all - 14);
+                lengths = vec![cut, all - cut];
+                lengths.retain(|len| *len > 0);
+            }
+            self.frames_in += u64::from(parts::receive(stack, driver, now, frame, &lengths, checksum));
+        } else if let Some(buf) = driver.fill(frame) {
+            self.frames_in += 1;
+            stack.receive(driver, now, buf, frame, FRAME_OFFSET, checksum);
+        }
     }
 
     fn on_event(&mut self, event: Event, now: Instant, random: &mut Random) {

@@ -6,11 +6,19 @@ use super::super::regs::{Queue, Register, rctl, tctl};
 use super::super::{E1000e, Model};
 use super::{Bench, memory};
 use crate::mem::mbuf::testing;
-use crate::nic::{Health, Nic};
+use crate::nic::{Health, Nic, Offloads, Wanted};
 
 fn fails(device: &FakeDevice) -> InitError {
     let take = |bytes, align| Some(memory(bytes, align));
-    E1000e::new(device.clone(), Model::I82540em, testing::pool(4).region(), take).unwrap_err()
+    let wanted = Wanted::default();
+    E1000e::new(
+        device.clone(),
+        Model::I82540em,
+        testing::pool(4).region(),
+        take,
+        &wanted,
+    )
+    .unwrap_err()
 }
 
 #[test]
@@ -22,7 +30,15 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
     device.set(Register::RFCTL, 1 << 15);
     device.set(Register::MRQC, 1);
     let take = |bytes, align| Some(memory(bytes, align));
-    let nic = E1000e::new(device.clone(), Model::I82574l, testing::pool(4).region(), take).unwrap();
+    let wanted = Wanted::default();
+    let nic = E1000e::new(
+        device.clone(),
+        Model::I82574l,
+        testing::pool(4).region(),
+        take,
+        &wanted,
+    )
+    .unwrap();
     assert_eq!(nic.mac(), [0x52, 0x54, 0, 1, 2, 3]);
     assert!(nic.link_up());
     assert_eq!(device.register(Register::IMC), u32::MAX);
@@ -40,6 +56,36 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
             assert_eq!((state.size(queue), state.pending(queue)), (512, 0));
             assert!(state.place(queue, 0).is_multiple_of(4096));
         });
+    }
+}
+
+#[test]
+fn offloads_and_long_frames_are_used_as_wanted() {
+    let all = Offloads::RX_CHECKSUM | Offloads::TX_CHECKSUM | Offloads::TSO;
+    for (offloads, agreed) in [
+        (Offloads::all(), all),
+        (Offloads::all() - Offloads::TSO, all - Offloads::TSO),
+        (Offloads::all() - Offloads::TX_CHECKSUM, Offloads::RX_CHECKSUM),
+        (Offloads::empty(), Offloads::empty()),
+    ] {
+        let wanted = Wanted {
+            offloads,
+            ..Wanted::default()
+        };
+        assert_eq!(Bench::wanting(&wanted).nic.offloads(), agreed);
+    }
+    for (mtu, carried, long) in [
+        (None, 1500, 0),
+        (Some(1500), 1500, 0),
+        (Some(9000), 9000, rctl::LPE),
+    ] {
+        let wanted = Wanted {
+            mtu,
+            ..Wanted::default()
+        };
+        let bench = Bench::wanting(&wanted);
+        assert_eq!(bench.nic.mtu(), carried);
+        assert_eq!(bench.device.register(Register::RCTL) & rctl::LPE, long);
     }
 }
 
@@ -76,7 +122,9 @@ fn memory_that_runs_out_is_an_error() {
             (left >= 0).then(|| memory(bytes, align))
         };
         let device = FakeDevice::default();
-        let made = E1000e::new(device.clone(), Model::I82574l, testing::pool(4).region(), take);
+        let region = testing::pool(4).region();
+        let wanted = Wanted::default();
+        let made = E1000e::new(device.clone(), Model::I82574l, region, take, &wanted);
         assert_eq!(made.unwrap_err(), InitError::NoMemory);
         assert_eq!(device.register(Register::RCTL), 0);
     }

@@ -2,10 +2,10 @@
 //! is still understood.
 
 use super::super::regs::Queue;
-use super::{BUFFERS, Bench, QUEUE};
+use super::{BUFFERS, Bench, JUMBO, QUEUE};
 use crate::hw::dma::testing::device_write;
 use crate::nic::Nic;
-use netstack::ChecksumOffload;
+use netstack::TxOffload;
 use proptest::prelude::*;
 
 #[test]
@@ -33,7 +33,39 @@ fn a_frame_over_several_buffers_is_skipped_to_its_end() {
     let frames = bench.poll(64);
     assert_eq!(frames.len(), 1);
     assert_eq!(frames[0].len, 60);
-    assert_eq!(bench.counter("nic.rx_bad_length"), 3);
+    assert_eq!(bench.counter("nic.rx_bad_length"), 1);
+}
+
+#[test]
+fn a_long_frame_that_never_ends_or_has_a_bad_part_is_skipped_to_its_end() {
+    let endless = [(2048, 1); 100];
+    let empty = [(2048, 1), (0, 1), (2048, 1)];
+    let overfull = [(2048, 1), (2049, 1)];
+    let short = [(13, 1), (2048, 1)];
+    for parts in [&endless[..], &empty, &overfull, &short] {
+        let mut bench = Bench::wanting(&JUMBO);
+        bench.post();
+        for &(len, status) in parts.iter().chain(&[(100, 3), (60, 3)]) {
+            bench.device.with(|state| state.report(len, status, 0));
+        }
+        let frames: std::vec::Vec<_> = (0..10).flat_map(|_| bench.poll(16)).collect();
+        assert_eq!(frames.len(), 1);
+        assert_eq!((frames[0].len, frames[0].continues), (60, false));
+        assert_eq!(bench.counter("nic.rx_bad_length"), 1);
+        bench.post();
+        assert_eq!(bench.pool.available() + QUEUE + 1, BUFFERS, "none was lost");
+    }
+}
+
+#[test]
+fn a_long_frame_that_is_damaged_is_counted_once() {
+    let mut bench = Bench::wanting(&JUMBO);
+    bench.post();
+    for (status, errors) in [(1, 0), (1, 0), (3, 1), (3, 0)] {
+        bench.device.with(|state| state.report(2048, status, errors));
+    }
+    assert_eq!(bench.poll(64).len(), 1);
+    assert_eq!(bench.counter("nic.rx_bad_frame"), 1);
 }
 
 #[test]
@@ -68,7 +100,7 @@ fn descriptors_it_was_not_shown_are_not_looked_at() {
     bench.nic.reclaim_tx();
     assert!(bench.nic.tx_idle());
     bench.nic.begin_tx().unwrap();
-    let ticket = bench.nic.commit_tx(60, &[], ChecksumOffload::Complete);
+    let ticket = bench.nic.commit_tx(60, &[], TxOffload::Complete);
     everywhere(&bench, Queue::TX);
     bench.nic.reclaim_tx();
     assert!(!bench.nic.tx_done(ticket));
@@ -103,7 +135,8 @@ proptest! {
     /// Whatever the card does: no panic, no buffer twice, none lost.
     #[test]
     fn no_buffer_is_ever_owned_twice(moves in proptest::collection::vec(a_move(), 1..200)) {
-        let mut bench = Bench::receiving();
+        let mut bench = Bench::wanting(&JUMBO);
+        bench.post();
         let mut held = std::vec::Vec::new();
         for one in moves {
             bench.device.with(|state| match one {
@@ -120,7 +153,7 @@ proptest! {
                 bench.free(back);
             }
             if bench.nic.begin_tx().is_some() {
-                bench.nic.commit_tx(60, &[], ChecksumOffload::Complete);
+                bench.nic.commit_tx(60, &[], TxOffload::Complete);
             }
             bench.nic.reclaim_tx();
             bench.post();
@@ -128,6 +161,7 @@ proptest! {
             indices.sort_unstable();
             indices.dedup();
             prop_assert_eq!(indices.len(), held.len());
+            prop_assert!(bench.nic.rx.parts.len() <= 5);
             prop_assert_eq!(bench.pool.available() as usize + held.len() + QUEUE as usize, BUFFERS as usize);
         }
         prop_assert!(bench.pool.counters().any(|counter| counter == ("pool.bad_frees", 0)));

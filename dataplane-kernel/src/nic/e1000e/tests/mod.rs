@@ -9,7 +9,7 @@ use super::fake_device::FakeDevice;
 use super::{E1000e, Model};
 use crate::hw::dma::testing::memory;
 use crate::mem::mbuf::{Pool, testing};
-use crate::nic::{Nic, RxFrame};
+use crate::nic::{Nic, Offloads, RxFrame, Wanted};
 use std::vec::Vec;
 
 /// Buffers of the pool, more than the receive queue takes.
@@ -17,6 +17,12 @@ const BUFFERS: u32 = 600;
 
 /// Buffers the receive queue takes: one less than its descriptors.
 const QUEUE: u32 = 511;
+
+/// What a user wants of a card who wants long frames.
+const JUMBO: Wanted = Wanted {
+    offloads: Offloads::all(),
+    mtu: Some(9000),
+};
 
 /// A working driver, its card, and a pool.
 struct Bench {
@@ -27,9 +33,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Bench::wanting(&Wanted::default())
+    }
+
+    fn wanting(wanted: &Wanted) -> Self {
         let (device, pool) = (FakeDevice::default(), testing::pool(BUFFERS));
         let take = |bytes, align| Some(memory(bytes, align));
-        let nic = E1000e::new(device.clone(), Model::I82574l, pool.region(), take).unwrap();
+        let nic = E1000e::new(device.clone(), Model::I82574l, pool.region(), take, wanted).unwrap();
         Bench { nic, device, pool }
     }
 

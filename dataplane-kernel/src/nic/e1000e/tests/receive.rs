@@ -1,7 +1,7 @@
 //! Frames in.
 
 use super::super::regs::Queue;
-use super::{BUFFERS, Bench, QUEUE};
+use super::{BUFFERS, Bench, JUMBO, QUEUE};
 use netstack::RxChecksum;
 
 const FRAME: [u8; 60] = [0xab; 60];
@@ -104,4 +104,41 @@ fn the_checksum_is_vouched_for_if_the_card_found_it_right() {
             "status {status:#x}, errors {errors:#x}"
         );
     }
+}
+
+#[test]
+fn a_long_frame_is_passed_on_in_its_parts() {
+    let mut bench = Bench::wanting(&JUMBO);
+    bench.post();
+    for turn in 0..2000_u32 {
+        let lengths = [60, 2048, 2049, 9014];
+        let frames = lengths.map(|len: u32| (0..len).map(|i| (i * 7 + turn).to_le_bytes()[0]).collect());
+        for frame in &frames {
+            let frame: &std::vec::Vec<u8> = frame;
+            let pieces = frame.chunks(2048).count();
+            for (number, piece) in frame.chunks(2048).enumerate() {
+                let status = if number + 1 < pieces { 0x01 } else { 0x23 };
+                bench.device.with(|state| state.receive(status, 0, piece));
+            }
+        }
+        let mut parts = bench.poll(64).into_iter();
+        for frame in &frames {
+            let mut got = std::vec::Vec::new();
+            loop {
+                let part = parts.next().unwrap();
+                assert!(!got.is_empty() || part.checksum == RxChecksum::Good);
+                got.extend(bench.data(&part));
+                let continues = part.continues;
+                bench.free(std::vec![part]);
+                if !continues {
+                    break;
+                }
+            }
+            assert!(got == *frame, "{} of {} bytes", got.len(), frame.len());
+        }
+        assert!(parts.next().is_none());
+        bench.post();
+    }
+    assert_eq!(bench.counter("nic.rx_frames"), 8000);
+    assert_eq!(bench.pool.available(), BUFFERS - QUEUE);
 }

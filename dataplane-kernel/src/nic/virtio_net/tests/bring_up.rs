@@ -4,9 +4,9 @@ use super::super::fake_device::FakeDevice;
 use super::super::init::InitError;
 use super::super::regs::status;
 use super::super::{VirtioNet, init};
-use super::{Bench, CSUM, EVENT_IDX, GUEST_CSUM, MAC, MTU, STATUS, memory};
+use super::{Bench, CSUM, EVENT_IDX, GUEST_CSUM, GUEST_TSO, HOST_TSO, MAC, MRG_RXBUF, MTU, STATUS, memory};
 use crate::mem::mbuf::testing;
-use crate::nic::{Features, Health, Nic};
+use crate::nic::{Health, Nic, Offloads, Wanted};
 
 fn fails(device: FakeDevice) -> InitError {
     let pool = testing::pool(4);
@@ -15,13 +15,14 @@ fn fails(device: FakeDevice) -> InitError {
         pool.region(),
         |bytes, align| Some(memory(bytes, align)),
         7,
+        &Wanted::default(),
     )
     .unwrap_err()
 }
 
 #[test]
 fn only_known_features_are_accepted() {
-    let unknown = [2, 15, 17, 24, 28, 33, 34, 40];
+    let unknown = [2, 9, 17, 24, 28, 33, 34, 40];
     let bench = Bench::of(FakeDevice::offering(
         &[&unknown[..], &[CSUM, MAC, STATUS, EVENT_IDX]].concat(),
     ));
@@ -32,13 +33,7 @@ fn only_known_features_are_accepted() {
         );
         assert_eq!(state.status, init::WORKING);
     });
-    assert_eq!(
-        bench.nic.features(),
-        Features {
-            rx_checksum: false,
-            tx_checksum: true
-        }
-    );
+    assert_eq!(bench.nic.offloads(), Offloads::TX_CHECKSUM);
 }
 
 #[test]
@@ -71,7 +66,13 @@ fn memory_that_runs_out_is_an_error() {
             left -= 1;
             (left >= 0).then(|| memory(bytes, align))
         };
-        let made = VirtioNet::new(FakeDevice::default(), testing::pool(4).region(), take, 7);
+        let made = VirtioNet::new(
+            FakeDevice::default(),
+            testing::pool(4).region(),
+            take,
+            7,
+            &Wanted::default(),
+        );
         assert_eq!(made.unwrap_err(), InitError::NoMemory);
     }
 }
@@ -88,21 +89,79 @@ fn the_address_comes_from_the_device_or_is_made_up() {
 }
 
 #[test]
-fn the_mtu_is_agreed_on_only_if_frames_fit() {
-    for (configured, accepted, used) in [
-        (1500, true, 1500),
-        (1400, true, 1400),
-        (9000, false, 1500),
-        (0, false, 1500),
+fn the_mtu_is_agreed_on_only_if_it_is_wanted_and_frames_fit() {
+    for (merges, wanted, configured, accepted, used) in [
+        (false, None, 1500, true, 1500),
+        (false, None, 1400, true, 1400),
+        (false, None, 9000, false, 1500),
+        (false, None, 0, false, 1500),
+        (false, Some(9000), 9000, false, 1500),
+        (true, None, 9000, false, 1500),
+        (true, Some(9000), 9000, true, 9000),
+        (true, Some(9000), 1500, true, 1500),
+        (true, Some(4000), 9000, false, 4000),
+        (true, Some(9000), 65_535, false, 9000),
     ] {
-        let device = FakeDevice::offering(&[MTU]);
+        let features = [MTU, MRG_RXBUF];
+        let device = FakeDevice::offering(&features[..1 + usize::from(merges)]);
         device.with(|state| state.config[10..].copy_from_slice(&u16::to_le_bytes(configured)));
-        let bench = Bench::of(device);
+        let bench = Bench::wanting(
+            device,
+            &Wanted {
+                mtu: wanted,
+                ..Wanted::default()
+            },
+        );
         assert_eq!(
             bench.device.with(|state| state.accepted >> MTU & 1 == 1),
-            accepted
+            accepted,
+            "{wanted:?} of {configured}"
         );
-        assert_eq!(bench.nic.mtu(), used);
+        assert_eq!(bench.nic.mtu(), used, "{wanted:?} of {configured}");
+    }
+}
+
+#[test]
+fn offloads_are_used_if_the_device_has_them_whole_and_they_are_wanted() {
+    let both = |[four, six]: [u32; 2]| [four, six];
+    let all = [
+        &[CSUM, GUEST_CSUM, MRG_RXBUF][..],
+        &both(HOST_TSO),
+        &both(GUEST_TSO),
+    ]
+    .concat();
+    let agreed = |offered: &[u32], offloads| {
+        let wanted = Wanted {
+            offloads,
+            ..Wanted::default()
+        };
+        Bench::wanting(FakeDevice::offering(offered), &wanted)
+            .nic
+            .offloads()
+    };
+    assert_eq!(agreed(&all, Offloads::all()), Offloads::all());
+    for one in Offloads::all().iter() {
+        let left = agreed(&all, Offloads::all() - one);
+        let needs_it = match one {
+            Offloads::RX_CHECKSUM => Offloads::LRO,
+            Offloads::TX_CHECKSUM => Offloads::TSO,
+            _ => Offloads::empty(),
+        };
+        assert_eq!(left, Offloads::all() - one - needs_it, "without {one:?}");
+    }
+    for (missing, gone) in [
+        (MRG_RXBUF, Offloads::LRO),
+        (HOST_TSO[1], Offloads::TSO),
+        (HOST_TSO[0], Offloads::TSO),
+        (GUEST_TSO[0], Offloads::LRO),
+        (CSUM, Offloads::TX_CHECKSUM | Offloads::TSO),
+    ] {
+        let offered: std::vec::Vec<_> = all.iter().copied().filter(|bit| *bit != missing).collect();
+        assert_eq!(
+            agreed(&offered, Offloads::all()),
+            Offloads::all() - gone,
+            "{missing}"
+        );
     }
 }
 

@@ -10,13 +10,16 @@ use super::VirtioNet;
 use super::fake_device::FakeDevice;
 use crate::hw::dma::testing::memory;
 use crate::mem::mbuf::{Pool, testing};
-use crate::nic::{Nic, RxFrame};
+use crate::nic::{Nic, RxFrame, Wanted};
 use std::vec::Vec;
 
 const CSUM: u32 = 0;
 const GUEST_CSUM: u32 = 1;
 const MTU: u32 = 3;
 const MAC: u32 = 5;
+const GUEST_TSO: [u32; 2] = [7, 8];
+const HOST_TSO: [u32; 2] = [11, 12];
+const MRG_RXBUF: u32 = 15;
 const STATUS: u32 = 16;
 const EVENT_IDX: u32 = 29;
 
@@ -33,9 +36,13 @@ impl Bench {
     }
 
     fn of(device: FakeDevice) -> Self {
+        Bench::wanting(device, &Wanted::default())
+    }
+
+    fn wanting(device: FakeDevice, wanted: &Wanted) -> Self {
         let pool = testing::pool(64);
         let take = |bytes, align| Some(memory(bytes, align));
-        let nic = VirtioNet::new(device.clone(), pool.region(), take, 7).unwrap();
+        let nic = VirtioNet::new(device.clone(), pool.region(), take, 7, wanted).unwrap();
         Bench { nic, device, pool }
     }
 

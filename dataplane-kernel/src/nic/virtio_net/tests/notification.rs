@@ -2,12 +2,12 @@
 
 use super::{Bench, EVENT_IDX};
 use crate::nic::Nic;
-use netstack::ChecksumOffload;
+use netstack::TxOffload;
 
 fn send(bench: &mut Bench, count: u32) {
     for _ in 0..count {
         bench.nic.begin_tx().unwrap();
-        bench.nic.commit_tx(60, &[], ChecksumOffload::Complete);
+        bench.nic.commit_tx(60, &[], TxOffload::Complete);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Frames in.
 
-use super::{Bench, GUEST_CSUM};
-use crate::nic::Nic;
+use super::{Bench, GUEST_CSUM, MRG_RXBUF};
+use crate::nic::{Nic, Offloads};
 use netstack::RxChecksum;
 
 const FRAME: [u8; 60] = [0xab; 60];
@@ -94,7 +94,8 @@ fn the_checksum_is_vouched_for_by_flags_that_were_agreed_on() {
         (&[], 3, RxChecksum::Unknown),
     ] {
         let mut bench = Bench::receiving(features);
-        assert_eq!(bench.nic.features().rx_checksum, !features.is_empty());
+        let trusted = bench.nic.offloads().contains(Offloads::RX_CHECKSUM);
+        assert_eq!(trusted, !features.is_empty());
         bench.device.rx(|queue| queue.receive(flags, &FRAME));
         assert_eq!(
             bench.poll(1)[0].checksum,
@@ -102,4 +103,66 @@ fn the_checksum_is_vouched_for_by_flags_that_were_agreed_on() {
             "flags {flags} with {features:?}"
         );
     }
+}
+
+#[test]
+fn a_frame_over_several_buffers_is_passed_on_in_its_parts() {
+    let mut bench = Bench::receiving(&[GUEST_CSUM, MRG_RXBUF]);
+    for turn in 0..500_u32 {
+        let lengths = [60, 2036, 2037, 9014, 2048 * 20 - 12];
+        let frames = lengths.map(|len: u32| (0..len).map(|i| (i * 7 + turn).to_le_bytes()[0]).collect());
+        for frame in &frames {
+            let frame: &std::vec::Vec<u8> = frame;
+            assert!(bench.device.rx(|queue| queue.receive(1, frame)));
+        }
+        let parts = bench.poll(64);
+        let mut parts = parts.into_iter();
+        for frame in &frames {
+            let mut got = std::vec::Vec::new();
+            let mut first = true;
+            loop {
+                let part = parts.next().unwrap();
+                assert_eq!(part.offset, if first { 12 } else { 0 });
+                assert!(!first || part.checksum == RxChecksum::Good);
+                got.extend(bench.data(&part));
+                let continues = part.continues;
+                bench.free(std::vec![part]);
+                first = false;
+                if !continues {
+                    break;
+                }
+            }
+            assert!(got == *frame, "{} of {} bytes", got.len(), frame.len());
+        }
+        assert!(parts.next().is_none());
+        bench.post();
+    }
+    assert_eq!(bench.counter("nic.rx_frames"), 2500);
+    assert_eq!(bench.pool.available(), 32);
+}
+
+#[test]
+fn a_frame_is_passed_on_when_all_of_it_is_there() {
+    let mut bench = Bench::receiving(&[MRG_RXBUF]);
+    bench.device.rx(|queue| {
+        let chains: std::vec::Vec<_> = core::iter::from_fn(|| queue.take()).take(3).collect();
+        crate::hw::dma::testing::device_write(chains[0].parts[0].0 + 10, &[3, 0]);
+        for chain in &chains[..2] {
+            queue.give_back(chain.head.into(), 2048);
+        }
+        (chains[2].head, chains.len())
+    });
+    assert!(bench.poll(64).is_empty());
+    bench.post();
+    let last = bench.device.rx(|queue| queue.used_index());
+    assert_eq!(last, 2);
+    bench
+        .device
+        .rx(|queue| queue.give_back(2_u32.wrapping_sub(0), 100));
+    let parts: std::vec::Vec<_> = bench
+        .poll(1)
+        .into_iter()
+        .map(|part| (part.offset, part.len, part.continues))
+        .collect();
+    assert_eq!(parts, [(12, 2036, true), (0, 2048, true), (0, 100, false)]);
 }

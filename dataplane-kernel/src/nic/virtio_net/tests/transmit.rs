@@ -3,7 +3,7 @@
 use super::Bench;
 use crate::hw::dma::testing::memory;
 use crate::nic::Nic;
-use netstack::{ChecksumOffload, MAX_TX_SPANS, Span, TxTicket};
+use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
 
 /// App memory that holds `byte`, as a span.
 fn span(byte: u8, len: u32) -> Span {
@@ -15,9 +15,7 @@ fn span(byte: u8, len: u32) -> Span {
 
 fn send(bench: &mut Bench, header: &[u8], payload: &[Span]) -> TxTicket {
     bench.nic.begin_tx().unwrap()[..header.len()].copy_from_slice(header);
-    bench
-        .nic
-        .commit_tx(header.len(), payload, ChecksumOffload::Complete)
+    bench.nic.commit_tx(header.len(), payload, TxOffload::Complete)
 }
 
 fn complete_all(bench: &Bench) -> usize {
@@ -39,7 +37,7 @@ fn a_frame_is_its_header_and_payload_where_it_lies() {
     bench.nic.commit_tx(
         54,
         &payload,
-        ChecksumOffload::Partial {
+        TxOffload::Partial {
             start: 34,
             offset: 16,
         },
@@ -73,7 +71,7 @@ fn a_header_buffer_used_again_asks_for_no_checksum_it_should_not() {
     for turn in 0..128 {
         bench.nic.begin_tx().unwrap()[0] = turn;
         let checksum = if turn < 64 {
-            ChecksumOffload::Partial { start: 1, offset: 1 }
+            TxOffload::Partial { start: 1, offset: 1 }
         } else {
             Default::default()
         };
@@ -112,7 +110,7 @@ fn a_full_ring_refuses_until_reclaimed() {
     let payload = [span(1, 10)];
     let mut sent = 0;
     while bench.nic.begin_tx().is_some() {
-        bench.nic.commit_tx(54, &payload, ChecksumOffload::Complete);
+        bench.nic.commit_tx(54, &payload, TxOffload::Complete);
         sent += 1;
     }
     assert_eq!(
@@ -122,7 +120,7 @@ fn a_full_ring_refuses_until_reclaimed() {
     );
     assert_eq!(bench.counter("nic.tx_ring_full"), 1);
 
-    let refused = bench.nic.commit_tx(54, &payload, ChecksumOffload::Complete);
+    let refused = bench.nic.commit_tx(54, &payload, TxOffload::Complete);
     assert!(
         bench.nic.tx_done(refused),
         "a frame that was not begun is not sent"
@@ -142,11 +140,60 @@ fn more_spans_than_a_chain_holds_or_a_header_longer_than_its_buffer_are_cut() {
     bench.nic.begin_tx().unwrap();
     bench
         .nic
-        .commit_tx(usize::MAX - 12, &payload, ChecksumOffload::Complete);
+        .commit_tx(usize::MAX - 12, &payload, TxOffload::Complete);
     bench.nic.kick();
     let chain = bench.device.tx(|queue| queue.take()).unwrap();
     assert_eq!(chain.parts.len(), 1 + MAX_TX_SPANS);
-    assert_eq!(chain.parts[0].1, 2048);
+    assert!(chain.parts[..5].iter().all(|part| part.1 == 2048));
+    assert!(chain.parts[5..].iter().all(|part| part.1 == 10));
+}
+
+#[test]
+fn a_segment_to_be_cut_says_how() {
+    let mut bench = Bench::new(&[]);
+    for (start, kind) in [(34, 1), (54, 4)] {
+        let header_len = usize::from(start) + 32;
+        bench.nic.begin_tx().unwrap()[..header_len].fill(9);
+        let offload = TxOffload::Segments {
+            ip: 14,
+            start,
+            mss: 1448,
+        };
+        bench.nic.commit_tx(header_len, &[span(1, 4000)], offload);
+        bench.nic.kick();
+        let chain = bench.device.tx(|queue| queue.take()).unwrap();
+        let bytes = chain.bytes();
+        let lengths = [u8::try_from(header_len).unwrap(), 0, 0xa8, 5];
+        assert_eq!(bytes[..2], [1, kind]);
+        assert_eq!(bytes[2..6], lengths);
+        assert_eq!(bytes[6..12], [u8::try_from(start).unwrap(), 0, 16, 0, 0, 0]);
+        assert_eq!(bytes[12..], [&std::vec![9; header_len][..], &[1; 4000]].concat());
+    }
+}
+
+#[test]
+fn long_frames_that_are_composed_whole_never_share_a_buffer() {
+    let mut bench = Bench::new(&[]);
+    let mut sent = std::collections::VecDeque::new();
+    for number in 0..3000_usize {
+        let len = [9014, 60, 2036, 2037, 5000][number * 7 % 11 % 5];
+        let byte = number.to_le_bytes()[0];
+        if let Some(room) = bench.nic.begin_tx() {
+            room[..len].fill(byte);
+            bench.nic.commit_tx(len, &[], TxOffload::Complete);
+            sent.push_back((len, byte));
+            bench.nic.kick();
+        }
+        if sent.len() > 3 {
+            let chain = bench.device.tx(|queue| queue.take()).unwrap();
+            let (len, byte) = sent.pop_front().unwrap();
+            let bytes = chain.bytes();
+            assert_eq!(bytes.len(), len + 12);
+            assert!(bytes[12..].iter().all(|got| *got == byte), "frame {number}");
+            bench.device.tx(|queue| queue.give_back(chain.head.into(), 0));
+            bench.nic.reclaim_tx();
+        }
+    }
 }
 
 #[test]

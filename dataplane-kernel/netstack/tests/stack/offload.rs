@@ -1,0 +1,358 @@
+//! Segments that the card cuts, and frames that it hands in over several buffers.
+
+use crate::harness::dialogue::{Dialogue, pattern};
+use crate::harness::segment::{ACK, CWR, ECE, FIN, SYN, Segment, ack, data, syn, syn_ack};
+use crate::harness::{frames, parts};
+use etherparse::TcpOptionElement;
+use netstack::{Config, Event, RxChecksum};
+
+/// A card that cuts segments.
+fn cutting(config: &mut Config) {
+    (config.tx_checksum, config.tx_segments) = (true, true);
+}
+
+fn jumbo(config: &mut Config) {
+    config.mtu = 9000;
+}
+
+#[test]
+fn what_may_leave_at_once_leaves_as_one_segment_for_the_card_to_cut() {
+    for v6 in [false, true] {
+        let mut t = if v6 {
+            Dialogue::with_v6(cutting)
+        } else {
+            Dialogue::with(cutting)
+        };
+        let flow = t.accepted();
+        let (committed, mss) = (t.driver.committed(), if v6 { 1440 } else { 1460 });
+        let bytes = pattern(0, 4 * mss + 100);
+        t.write(flow, &bytes);
+        assert_eq!(t.driver.committed() - committed, 1);
+        for piece in bytes.chunks(mss).enumerate() {
+            let at = u32::try_from(piece.0 * mss).unwrap();
+            t.expect(data(1 + at, 1, piece.1));
+        }
+        assert_eq!(t.stack.counters().tx_tcp_to_cut, 1);
+        let all = u32::try_from(bytes.len()).unwrap();
+        t.send(ack(1, 1 + all));
+        t.expect_sent(flow, all);
+        t.end();
+    }
+}
+
+#[test]
+fn what_the_window_cuts_off_waits_unless_it_is_a_whole_segment() {
+    let mut t = Dialogue::with(cutting);
+    let flow = t.accepted_with(syn().mss(1460).window(4000));
+    t.write(flow, pattern(0, 10_000));
+    t.expect(data(1, 1, pattern(0, 1460)));
+    t.expect(data(1461, 1, pattern(1460, 1460)));
+    t.expect_nothing();
+    t.send(ack(1, 2921).window(8000));
+    t.expect_sent(flow, 2920);
+    for at in [2920, 4380, 5840, 7300, 8760] {
+        let len = 1460.min(10_000 - at);
+        t.expect(data(1 + u32::try_from(at).unwrap(), 1, pattern(at, len)));
+    }
+    t.send(ack(1, 10_001));
+    t.expect_sent(flow, 7080);
+    t.end();
+}
+
+#[test]
+fn pieces_that_are_too_many_for_a_frame_end_with_a_whole_segment() {
+    let mut t = Dialogue::with(cutting);
+    let flow = t.accepted();
+    let bytes = pattern(0, 4000);
+    let spans: Vec<_> = bytes.chunks(100).map(|piece| t.driver.place(piece)).collect();
+    let committed = t.driver.committed();
+    assert_eq!(t.stack.tcp_send(&mut t.driver, t.now, flow, &spans), Ok(4000));
+    t.turn();
+    assert_eq!(t.driver.committed() - committed, 2);
+    t.expect(data(1, 1, &bytes[..1460]));
+    t.expect(data(1461, 1, &bytes[1460..2920]));
+    t.expect(data(2921, 1, &bytes[2920..]));
+    t.send(ack(1, 4001));
+    t.expect_sent(flow, 4000);
+    t.end();
+}
+
+#[test]
+fn the_end_of_the_stream_is_the_last_segments() {
+    let mut t = Dialogue::with(cutting);
+    let flow = t.accepted();
+    let span = t.driver.place(&pattern(0, 3000));
+    t.stack.tcp_send(&mut t.driver, t.now, flow, &[span]).unwrap();
+    t.shutdown(flow);
+    t.expect(data(1, 1, pattern(0, 1460)));
+    t.expect(data(1461, 1, pattern(1460, 1460)));
+    t.expect(data(2921, 1, pattern(2920, 80)).flags(FIN | ACK));
+    t.send(ack(1, 3002));
+    t.expect_sent(flow, 3000);
+    t.end();
+}
+
+#[test]
+fn that_the_window_was_reduced_is_told_by_a_segment_of_its_own() {
+    let mut t = Dialogue::with(cutting);
+    let mut syn = syn().mss(1460);
+    syn.flags |= ECE | CWR;
+    t.listen();
+    t.send(syn);
+    t.expect(syn_ack().flags(SYN | ACK | ECE));
+    t.send(ack(1, 1));
+    let flow = t.knock();
+    t.take(flow);
+    t.write(flow, pattern(0, 2920));
+    t.expect(data(1, 1, pattern(0, 1460)));
+    t.expect(data(1461, 1, pattern(1460, 1460)));
+    let mut marked = ack(1, 2921);
+    marked.flags |= ECE;
+    t.send(marked);
+    t.expect_sent(flow, 2920);
+    let committed = t.driver.committed();
+    t.write(flow, pattern(2920, 2920));
+    assert_eq!(t.driver.committed() - committed, 2);
+    t.expect(data(2921, 1, pattern(2920, 1460)).flags(ACK | CWR));
+    t.expect(data(4381, 1, pattern(4380, 1460)));
+    t.send(ack(1, 5841));
+    t.expect_sent(flow, 2920);
+    t.end();
+}
+
+#[test]
+fn of_what_the_card_cut_only_the_lost_segment_is_sent_again() {
+    let mut t = Dialogue::with(cutting);
+    let flow = t.accepted_with(syn().mss(1460).sack_permitted());
+    t.write(flow, pattern(0, 1460 * 5));
+    for at in 0..5 {
+        let start = at * 1460;
+        t.expect(data(1 + u32::try_from(start).unwrap(), 1, pattern(start, 1460)));
+    }
+    t.advance_us(100);
+    let base = t.our_isn();
+    let sack = |from: u32, to: u32| {
+        let block = (base.wrapping_add(from), base.wrapping_add(to));
+        TcpOptionElement::SelectiveAcknowledgement(block, [None; 3])
+    };
+    t.send(ack(1, 1461).option(sack(2921, 7301)));
+    t.expect_sent(flow, 1460);
+    t.expect(data(1461, 1, pattern(1460, 1460)));
+    t.expect_nothing();
+    t.send(ack(1, 7301));
+    t.expect_sent(flow, 5840);
+    assert_eq!(t.stack.counters().tcp_retransmits, 1);
+    t.end();
+}
+
+/// Hands a frame in as the card would, over as many buffers as it takes.
+fn inject(t: &mut Dialogue, frame: &[u8]) {
+    inject_in(t, frame, &parts::filled(frame.len()));
+}
+
+fn inject_in(t: &mut Dialogue, frame: &[u8], lengths: &[usize]) {
+    t.count_frame();
+    let unknown = RxChecksum::Unknown;
+    assert!(parts::receive(
+        &mut t.stack,
+        &mut t.driver,
+        t.now,
+        frame,
+        lengths,
+        unknown
+    ));
+    t.turn();
+}
+
+fn inject_segment(t: &mut Dialogue, segment: &Segment) {
+    let frame = t.encode(segment);
+    inject(t, &frame);
+}
+
+#[test]
+fn a_segment_over_several_buffers_is_told_buffer_by_buffer_and_acknowledged_once() {
+    for v6 in [false, true] {
+        let mut t = if v6 { Dialogue::new_v6() } else { Dialogue::new() };
+        let flow = t.accepted();
+        let bytes = pattern(0, 20_000);
+        inject_segment(&mut t, &data(1, 1, &bytes));
+        t.expect(ack(1, 20_001));
+        let mut got = Vec::new();
+        let mut events = 0;
+        while got.len() < bytes.len() {
+            let (piece, buf) = t.hold(flow);
+            got.extend(piece);
+            t.give_back(buf);
+            events += 1;
+        }
+        assert!(got == bytes);
+        assert_eq!((events, t.stack.counters().rx_tcp), (10, 3), "SYN, ACK and this");
+        t.discard_frames();
+        t.end();
+    }
+}
+
+#[test]
+fn the_end_of_the_stream_comes_with_the_last_buffer() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    inject_segment(&mut t, &data(1, 1, pattern(0, 5000)).flags(FIN | ACK));
+    t.expect(ack(1, 5002));
+    let mut got = 0;
+    while got < 5000 {
+        let (piece, buf) = t.hold(flow);
+        got += piece.len();
+        t.give_back(buf);
+    }
+    t.expect_eof(flow);
+    t.end();
+}
+
+#[test]
+fn a_segment_over_several_buffers_that_is_beyond_a_gap_waits_for_it() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    inject_segment(&mut t, &data(1461, 1, pattern(1460, 6000)));
+    t.expect(ack(1, 1));
+    t.no_event();
+    inject_segment(&mut t, &data(1, 1, pattern(0, 1460)));
+    t.expect(ack(1, 7461));
+    let mut got = Vec::new();
+    while got.len() < 7460 {
+        let (piece, buf) = t.hold(flow);
+        got.extend(piece);
+        t.give_back(buf);
+    }
+    assert!(got == pattern(0, 7460));
+    // The same once more brings nothing new.
+    inject_segment(&mut t, &data(1461, 1, pattern(1460, 6000)));
+    t.expect(ack(1, 7461));
+    t.end();
+}
+
+#[test]
+fn a_reset_or_a_segment_for_nobody_over_several_buffers_counts_once() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    inject_segment(&mut t, &data(1, 1, pattern(0, 5000)).port(5));
+    let answer = t.next_segment().unwrap();
+    assert_eq!((answer.peer_port, answer.flags), (5, 4));
+    t.expect_nothing();
+    inject_segment(&mut t, &data(1, 1, pattern(0, 5000)).flags(4 | ACK));
+    t.expect_dead(flow, Err(netstack::Error::ConnectionReset));
+    t.end();
+}
+
+#[test]
+fn a_wrong_checksum_is_found_in_whichever_buffer_it_is() {
+    let mut t = Dialogue::new();
+    t.accepted();
+    let frame = t.encode(&data(1, 1, pattern(0, 7000)));
+    for at in [60, 2040, 5000, frame.len() - 1] {
+        let mut bad = frame.clone();
+        bad[at] ^= 0x10;
+        inject(&mut t, &bad);
+    }
+    t.expect_nothing();
+    assert_eq!(t.stack.counters().rx_tcp_checksum, 4);
+    t.end();
+}
+
+#[test]
+fn buffers_of_odd_lengths_and_padding_are_put_together_rightly() {
+    let mut t = Dialogue::new();
+    let flow = t.accepted();
+    let mut frame = t.encode(&data(1, 1, pattern(0, 2000)));
+    frame.extend([0xee; 30]);
+    inject_in(&mut t, &frame, &[101, 999, 1, 900, 53, 30]);
+    let mut got = Vec::new();
+    while got.len() < 2000 {
+        let (piece, buf) = t.hold(flow);
+        got.extend(piece);
+        t.give_back(buf);
+    }
+    assert!(got == pattern(0, 2000));
+    t.advance_ms(20);
+    t.expect(ack(1, 2001));
+    // Headers that go over two buffers are put together first.
+    let frame = t.encode(&data(2001, 1, pattern(2000, 100)));
+    for cut in [14, 20, 34, 40, 53] {
+        inject_in(&mut t, &frame, &[cut, frame.len() - cut]);
+    }
+    let (piece, buf) = t.hold(flow);
+    assert!(piece == pattern(2000, 100));
+    t.give_back(buf);
+    t.expect(ack(1, 2101));
+    t.discard_frames();
+    t.end();
+}
+
+#[test]
+fn a_datagram_over_several_buffers_is_told_in_one_piece() {
+    let mut t = Dialogue::with(jumbo);
+    let socket = t.stack.udp_bind(None, 7, 5).unwrap();
+    let bytes = pattern(0, 8192);
+    inject(&mut t, &frames::udp(40_000, 7, &bytes));
+    let Some(Event::UdpRecv {
+        socket: of,
+        buf,
+        offset,
+        len,
+        ..
+    }) = t.event()
+    else {
+        panic!("no datagram");
+    };
+    assert_eq!((of, usize::from(len)), (socket, bytes.len()));
+    assert!(t.driver.view(&buf, offset, len) == bytes);
+    t.give_back(buf);
+    t.end();
+}
+
+#[test]
+fn a_long_echo_request_is_answered_by_as_long_a_reply() {
+    let mut t = Dialogue::with(jumbo);
+    inject(&mut t, &frames::echo_request(1, 2, &pattern(0, 8972)));
+    let reply = t.next_frame().unwrap();
+    assert_eq!(reply.len(), 14 + 9000);
+    assert!(reply[42..] == pattern(0, 8972));
+    t.end();
+}
+
+#[test]
+fn long_datagrams_find_no_room_when_all_large_buffers_are_taken() {
+    let mut t = Dialogue::with(jumbo);
+    t.stack.udp_bind(None, 7, 5).unwrap();
+    let frame = frames::udp(40_000, 7, &pattern(0, 8192));
+    for _ in 0..10 {
+        inject(&mut t, &frame);
+    }
+    assert_eq!(t.stack.counters().rx_parts_no_room, 2);
+    while let Some(Event::UdpRecv { buf, .. }) = t.event() {
+        t.give_back(buf);
+    }
+    t.end();
+}
+
+#[test]
+fn lengths_that_lie_are_dropped_and_counted_once() {
+    let mut t = Dialogue::with(jumbo);
+    t.accepted();
+    let frame = t.encode(&data(1, 1, pattern(0, 3000)));
+    let cut = &frame[..frame.len() - 1];
+    inject(&mut t, cut);
+    let mut longer = frame.clone();
+    longer[16..18].copy_from_slice(&[0xff, 0xff]);
+    inject(&mut t, &longer);
+    let mut tiny = frame.clone();
+    tiny[16..18].copy_from_slice(&[0, 19]);
+    inject(&mut t, &tiny);
+    let mut without_end = frame;
+    without_end[46] = 0xf0;
+    inject_in(&mut t, &without_end, &[60, 2000, without_end.len() - 2060]);
+    t.expect_nothing();
+    let counters = t.stack.counters();
+    assert_eq!(counters.rx_ipv4_malformed + counters.rx_ipv4_checksum, 3);
+    assert_eq!(counters.rx_tcp_malformed + counters.rx_tcp_checksum, 1);
+    t.end();
+}
