@@ -289,10 +289,12 @@ impl Flow {
     }
 
     /// FlightSize (RFC 5681 section 2), as it was before the ACKs of this batch: what they have acknowledged would have
-    /// been replaced, one by one.
+    /// been replaced, one by one. No more than the window: SND.UNA..SND.NXT also holds what the peer has beyond a hole,
+    /// and where that is more than the window, a loss would widen it.
     pub(crate) fn flight_size(&self) -> u32 {
         self.in_flight()
-            .max(self.flight_peak.min(self.congestion.window()))
+            .max(self.flight_peak)
+            .min(self.congestion.window())
     }
 
     /// How much may be out: RFC 6937 in recovery, else what congestion control says.
