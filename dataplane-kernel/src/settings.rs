@@ -11,13 +11,13 @@ use core::time::Duration;
 use ix_abi::host::cmdline;
 use log::LevelFilter;
 
-/// An IPv4 address and the length of its network's prefix.
+/// Where the first NIC's IPv4 address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// Bits of it that all of the network share, at most 32.
-    pub prefix: u8,
+pub enum Ip4 {
+    /// A DHCP server gives it.
+    Dhcp,
+    /// This address, and how many bits of it all of the network share, at most 32.
+    Fixed(Ipv4Addr, u8),
 }
 
 /// Where the first NIC's IPv6 addresses come from, beside the link-local one.
@@ -28,6 +28,9 @@ pub enum Ip6 {
     /// This address, and how many bits of it all of the network share, at most 128.
     Fixed(Ipv6Addr, u8),
 }
+
+/// Three questions of a DHCP client's, and the answers to them.
+const DHCP_WAIT: Duration = Duration::from_secs(30);
 
 /// A mistake that ring 0 is to make, to show that it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +56,10 @@ pub enum SelfTest {
 pub struct Settings {
     /// Where the host area lies.
     pub host: Option<GuestPhys>,
-    /// Address of the first NIC.
-    pub ip: Option<Cidr>,
+    /// The IPv4 address of the first NIC; `None`: it speaks no IPv4.
+    pub ip: Option<Ip4>,
+    /// How long a DHCP server may take.
+    pub dhcp_wait: Duration,
     /// The way to other networks.
     pub gateway: Option<Ipv4Addr>,
     /// Its IPv6 addresses; `None`: it speaks no IPv6.
@@ -84,6 +89,7 @@ impl Default for Settings {
         Settings {
             host: None,
             ip: None,
+            dhcp_wait: DHCP_WAIT,
             gateway: None,
             ip6: None,
             gateway6: None,
@@ -167,7 +173,9 @@ impl Settings {
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key {
             cmdline::HOST => self.host = Some(hexadecimal(value).ok_or("a hexadecimal address")?),
-            cmdline::IP => self.ip = Some(cidr(value).ok_or("an IPv4 address and prefix, as 10.0.0.2/24")?),
+            cmdline::IP => {
+                self.ip = Some(ip4(value).ok_or("dhcp, or an IPv4 address and prefix, as 10.0.0.2/24")?)
+            }
             cmdline::GATEWAY => self.gateway = Some(value.parse().map_err(|_| "an IPv4 address")?),
             cmdline::IP6 => {
                 self.ip6 = Some(ip6(value).ok_or("auto, or an IPv6 address and prefix, as fd00::2/64")?);
@@ -193,6 +201,10 @@ impl Settings {
             }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),
+            cmdline::DHCP_WAIT => {
+                let seconds = within(value, 1..=u32::MAX).ok_or("seconds, at least 1")?;
+                self.dhcp_wait = Duration::from_secs(seconds.into());
+            }
             cmdline::WATCHDOG => {
                 let seconds = within(value, 1..=u32::MAX).ok_or("seconds, at least 1")?;
                 self.watchdog = Duration::from_secs(seconds.into());
@@ -214,11 +226,14 @@ fn hexadecimal(value: &str) -> Option<GuestPhys> {
     u64::from_str_radix(digits, 16).ok().map(GuestPhys)
 }
 
-fn cidr(value: &str) -> Option<Cidr> {
+fn ip4(value: &str) -> Option<Ip4> {
+    if value == cmdline::IP_DHCP {
+        return Some(Ip4::Dhcp);
+    }
     let (address, prefix) = value.split_once('/')?;
     let address = Ipv4Addr::from_str(address).ok()?;
     let prefix = u8::from_str(prefix).ok().filter(|&prefix| prefix <= 32)?;
-    Some(Cidr { address, prefix })
+    Some(Ip4::Fixed(address, prefix))
 }
 
 fn ip6(value: &str) -> Option<Ip6> {
@@ -259,7 +274,7 @@ fn within(value: &str, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cidr, Ip6, SelfTest, Settings, early_host, early_log_level};
+    use super::{Ip4, Ip6, SelfTest, Settings, early_host, early_log_level};
     use crate::mem::GuestPhys;
     use crate::nic::Offloads;
     use core::net::{Ipv4Addr, Ipv6Addr};
@@ -273,13 +288,8 @@ mod tests {
                     -- app log=x %2D- %";
         let settings = Settings::parse(line).unwrap();
         assert_eq!(settings.host, Some(GuestPhys(0xf0_0000)));
-        assert_eq!(
-            settings.ip,
-            Some(Cidr {
-                address: Ipv4Addr::new(10, 0, 0, 2),
-                prefix: 24
-            })
-        );
+        assert_eq!(settings.ip, Some(Ip4::Fixed(Ipv4Addr::new(10, 0, 0, 2), 24)));
+        assert_eq!(Settings::parse("ip=dhcp").unwrap().ip, Some(Ip4::Dhcp));
         assert_eq!(settings.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!((settings.log, settings.batch), (LevelFilter::Debug, 7));
         assert_eq!(settings.watchdog, Duration::from_secs(3));
@@ -346,6 +356,7 @@ mod tests {
             "offload=tso",
             "offload=rss=on",
             "offload=",
+            "dhcp-wait=0",
             "host=zz",
             "host=10000000000000000",
             "selftest=all",

@@ -1,7 +1,7 @@
 //! After boot: the machine is turned into a dataplane, which runs until its app ends.
 
 use crate::boot_info::BootInfo;
-use crate::dataplane::Core;
+use crate::dataplane::{Core, Wait};
 use crate::hw::pci::config::Ports;
 use crate::hw::pci::scan::scan;
 use crate::mem::frames::Frames;
@@ -11,17 +11,19 @@ use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
 use crate::nic::{Nic, Offloads, e1000e, virtio_net};
 use crate::panic::self_test;
-use crate::settings::{Ip6, SelfTest, Settings};
+use crate::settings::{Ip4, Ip6, SelfTest, Settings};
 use crate::user::image::LoadError;
 use crate::user::random::Random;
 use crate::user::{Process, Program};
 use crate::{arch, host};
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
 use ix_abi::app::{Endpoint, IoInfo, layout};
 use ix_abi::host::area::Outcome;
 use ix_abi::host::exit;
-use netstack::{Config, Instant, Ipv6Config, Stack};
+use netstack::{Config, Instant, Ipv4Config, Ipv6Config, Stack};
 
 /// Share of the free memory that becomes packet buffers.
 const POOL_SHARE: u64 = 8;
@@ -37,6 +39,7 @@ const RANDOM_STREAM: u64 = 0;
 enum StartError {
     NoApp,
     NoAddress,
+    NoLease(Duration),
     NoMemory,
     Map(MapError),
     NoNic,
@@ -52,7 +55,8 @@ impl fmt::Display for StartError {
             StartError::NoApp => {
                 f.write_str("the loader passed no module; the app's file is to be the first")
             }
-            StartError::NoAddress => f.write_str("no ip= on the command line"),
+            StartError::NoAddress => f.write_str("neither ip= nor ip6= on the command line"),
+            StartError::NoLease(waited) => write!(f, "no DHCP server has given an address in {waited:?}"),
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
             StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
@@ -167,7 +171,15 @@ fn serve(nic: impl Nic, parts: Parts) -> Result<Outcome, StartError> {
     if let Some(area) = host::area() {
         area.stage.store(1, core::sync::atomic::Ordering::Release);
     }
-    Ok(core.serve(&mut process, settings.watchdog))
+    let waited = match settings.ip {
+        Some(Ip4::Dhcp) => core.wait_for_address(&process, settings.dhcp_wait),
+        Some(Ip4::Fixed(..)) | None => Wait::Over,
+    };
+    match waited {
+        Wait::Over => Ok(core.serve(&mut process, settings.watchdog)),
+        Wait::TimedOut => Err(StartError::NoLease(settings.dhcp_wait)),
+        Wait::Stopped => Ok(Outcome::Exited(0)),
+    }
 }
 
 fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
@@ -187,21 +199,34 @@ fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
 }
 
 fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) -> Result<Stack, StartError> {
-    let ip = settings.ip.ok_or(StartError::NoAddress)?;
+    if settings.ip.is_none() && settings.ip6.is_none() {
+        return Err(StartError::NoAddress);
+    }
     let offloads = nic.offloads();
     let mut config = Config {
         mtu: nic.mtu(),
-        gateway: settings.gateway,
+        ipv4: settings.ip.map(|ip| ipv4(ip, settings)),
         ipv6: settings.ip6.map(|ip6| ipv6(ip6, settings)),
         rx_checksum: offloads.contains(Offloads::RX_CHECKSUM),
         tx_checksum: offloads.contains(Offloads::TX_CHECKSUM),
         tx_segments: offloads.contains(Offloads::TSO),
         rx_buffers: pool.region().count(),
         rx_reserve: pool.region().count() / 8 + pool.in_large(),
-        ..Config::new(nic.mac(), ip.address, ip.prefix)
+        ..Config::without_address(nic.mac())
     };
     random.fill(&mut config.secret);
     Ok(Stack::new(config, Instant(arch::tsc::now_ns())))
+}
+
+fn ipv4(choice: Ip4, settings: &Settings) -> Ipv4Config {
+    match choice {
+        Ip4::Dhcp => Ipv4Config::Dhcp,
+        Ip4::Fixed(address, prefix) => Ipv4Config::Fixed {
+            address,
+            prefix,
+            gateway: settings.gateway,
+        },
+    }
 }
 
 fn ipv6(choice: Ip6, settings: &Settings) -> Ipv6Config {
@@ -224,15 +249,22 @@ fn io_area(
 ) -> Result<IoArea, StartError> {
     let info = IoInfo {
         tsc_hz: arch::tsc::hz(),
-        local: settings
-            .ip
-            .map_or(Endpoint::UNSPECIFIED, |ip| Endpoint::v4(ip.address, 0)),
+        local: local(settings),
         mac: nic.mac(),
         rx_window: layout::RX_WINDOW,
         rx_window_len: pool.region().bytes_total(),
         ..IoInfo::default()
     };
     IoArea::new(frames, settings.batch, info).ok_or(StartError::NoMemory)
+}
+
+/// The address the app is told before any server has spoken.
+fn local(settings: &Settings) -> Endpoint {
+    match (settings.ip, settings.ip6) {
+        (Some(Ip4::Fixed(address, _)), _) => Endpoint::v4(address, 0),
+        (None, Some(Ip6::Fixed(address, _))) => SocketAddr::new(address.into(), 0).into(),
+        (Some(Ip4::Dhcp) | None, _) => Endpoint::UNSPECIFIED,
+    }
 }
 
 fn process(frames: &mut Frames, file: &'static [u8], settings: &Settings) -> Result<Process, StartError> {

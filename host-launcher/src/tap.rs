@@ -1,7 +1,7 @@
 //! The tap of `--net tap:NAME`. One that exists is used as it is; otherwise it is made, brought up, given the gateway's
 //! address, and the host removes it when the machine, its last user, is gone.
 
-use crate::config::Network;
+use crate::config::{Ip4, Network};
 use crate::sys::attach_tap;
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
@@ -85,13 +85,13 @@ pub fn mtu(name: &str) -> u16 {
 }
 
 fn configure(name: &str, network: &Network) -> Result<(), TapError> {
-    if let Some(gateway) = network.gateway {
+    if let (Some(gateway), Some(Ip4::Fixed(net))) = (network.gateway, network.ip) {
         ip(
             name,
             &[
                 "address",
                 "add",
-                &format!("{gateway}/{}", network.ip.prefix_len()),
+                &format!("{gateway}/{}", net.prefix_len()),
                 "dev",
                 name,
             ],

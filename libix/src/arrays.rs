@@ -9,7 +9,7 @@ use crate::{Error, trap};
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::time::Duration;
-use ix_abi::app::{Command, Event, IoInfo, Status};
+use ix_abi::app::{Command, Endpoint, Event, IoInfo, Status};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
@@ -137,6 +137,10 @@ impl Arrays {
 
     pub(crate) fn info(&self) -> &IoInfo {
         &self.info
+    }
+
+    pub(crate) fn set_local(&mut self, local: Endpoint) {
+        self.info.local = local;
     }
 
     #[inline]

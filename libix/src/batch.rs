@@ -1,7 +1,7 @@
 //! The commands gathered since the last `run_io`.
 
 use crate::arrays::{Arrays, Events, Received};
-use ix_abi::app::{Command, IoInfo, SgEntry, Status};
+use ix_abi::app::{Command, Endpoint, IoInfo, SgEntry, Status};
 
 /// Scatter-gather entries that the commands of one batch may use together.
 const SG_ENTRIES: usize = 1024;
@@ -28,6 +28,11 @@ impl Batch {
 
     pub(crate) fn info(&self) -> &IoInfo {
         self.arrays.info()
+    }
+
+    /// The dataplane's own address is another one.
+    pub(crate) fn set_local(&mut self, local: Endpoint) {
+        self.arrays.set_local(local);
     }
 
     #[inline]

@@ -114,6 +114,10 @@ fn dispatch<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
         Some(EventKind::UdpRefused) => {
             handler.on_udp_refused(io, UdpPort(event.handle), socket_address(event.endpoint));
         }
+        Some(EventKind::Address) => {
+            io.batch.set_local(event.endpoint);
+            handler.on_local_ip(io, event.endpoint.ip());
+        }
         Some(EventKind::Stop) => handler.on_stop(io),
         // A newer kernel's event that this library does not know.
         None => {}

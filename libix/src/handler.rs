@@ -1,5 +1,5 @@
 use crate::{Datagram, Error, Flow, Io, Listener, RecvBuf, Status, Timer, UdpPort};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 /// What to do about a peer that knocks.
@@ -105,6 +105,11 @@ pub trait Handler {
     fn max_wait(&mut self, io: &Io) -> Option<Duration> {
         None
     }
+
+    /// The dataplane's own IPv4 address is another one, or there is none any more, as the DHCP server wants it.
+    /// Connections from the one before die with `AddressNotAvailable`; what listens goes on.
+    #[inline]
+    fn on_local_ip(&mut self, io: &mut Io, ip: Option<IpAddr>) {}
 
     /// `ix` asks the app to finish. By default everything is closed in order, and the loop ends.
     #[inline]

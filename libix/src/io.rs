@@ -84,7 +84,8 @@ impl Io {
         self.batch.arrays().interrupt()
     }
 
-    /// The dataplane's own address; `None` in hosted mode, where all of Linux's are.
+    /// The dataplane's own address, its IPv4 address if it has one; [`crate::Handler::on_local_ip`] tells of changes.
+    /// `None` in hosted mode, where all of Linux's are.
     #[must_use]
     pub fn local_ip(&self) -> Option<IpAddr> {
         self.batch.info().local.ip()

@@ -3,6 +3,7 @@
 //! * [`artifacts`] builds what is tested, once per test program, and knows where it lies.
 //! * [`Namespace`] is a network of its own, with a tap for the machine and room for clients.
 //! * [`Run`] is one `ix run`: what it says, what it counts, how it ends.
+//! * [`Dnsmasq`] gives addresses, and knows names.
 //! * [`RawStation`] is a peer of frames, whatever it likes to say.
 //! * [`peer`] is the Linux side: clients that check what they get.
 //! * [`Traffic`] is all of it together, to an echo server.
@@ -19,6 +20,9 @@ pub use namespace::{GUEST, HOST, Namespace, SUBNET};
 
 mod run;
 pub use run::{Ended, Run, Runner};
+
+mod dnsmasq;
+pub use dnsmasq::Dnsmasq;
 
 mod folder;
 pub use folder::Folder;

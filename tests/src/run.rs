@@ -75,12 +75,19 @@ impl<'a> Runner<'a> {
         self
     }
 
-    /// On the tap of `namespace`.
+    /// On the tap of `namespace`, at [`GUEST`].
     #[must_use]
-    pub fn on(mut self, namespace: &'a Namespace) -> Self {
+    pub fn on(self, namespace: &'a Namespace) -> Self {
+        self.on_link(namespace)
+            .options(&["--ip", &format!("{GUEST}/{SUBNET}")])
+    }
+
+    /// On the tap of `namespace`, without an address.
+    #[must_use]
+    pub fn on_link(mut self, namespace: &'a Namespace) -> Self {
         self.namespace = Some(namespace);
         let tap = format!("tap:{}", Namespace::TAP);
-        self.options(&["--net", &tap, "--ip", &format!("{GUEST}/{SUBNET}")])
+        self.options(&["--net", &tap])
     }
 
     /// With more options of `ix run`.

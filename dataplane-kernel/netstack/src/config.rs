@@ -11,14 +11,10 @@ pub struct Config {
     pub mac: [u8; 6],
     /// Largest IP packet of the link, in bytes.
     pub mtu: u16,
-    /// Our address.
-    pub ip: Ipv4Addr,
-    /// Length of its network prefix, in bits.
-    pub prefix: u8,
-    /// Next hop to everything beyond the prefix.
-    pub gateway: Option<Ipv4Addr>,
 
-    /// IPv6; `None`: its frames are of a type that nobody takes.
+    /// IPv4; `None`: its frames are of a type that nobody takes.
+    pub ipv4: Option<Ipv4Config>,
+    /// IPv6; `None`: the same.
     pub ipv6: Option<Ipv6Config>,
     /// Most pairs of IPv6 addresses between which there are connections.
     pub max_ipv6_pairs: u32,
@@ -58,6 +54,22 @@ pub struct Config {
     pub secret: [u8; 16],
     /// How TCP behaves.
     pub tcp: TcpConfig,
+}
+
+/// Where the interface gets its IPv4 address from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ipv4Config {
+    /// It is told.
+    Fixed {
+        /// The address.
+        address: Ipv4Addr,
+        /// Length of its network prefix, in bits.
+        prefix: u8,
+        /// Next hop to everything beyond the prefix.
+        gateway: Option<Ipv4Addr>,
+    },
+    /// From a DHCP server (RFC 2131), which is asked from the start on.
+    Dhcp,
 }
 
 /// How the interface gets its IPv6 addresses, beside the link-local one that it always makes itself.
@@ -134,15 +146,35 @@ pub struct TcpConfig {
 }
 
 impl Config {
+    /// The same with this next hop to everything beyond the prefix of a fixed address.
+    #[must_use]
+    pub fn through(mut self, next_hop: Ipv4Addr) -> Self {
+        if let Some(Ipv4Config::Fixed { gateway, .. }) = &mut self.ipv4 {
+            *gateway = Some(next_hop);
+        }
+        self
+    }
+
     /// A stack of 16384 flows at `ip` on an Ethernet without offloads.
     #[must_use]
     pub fn new(mac: [u8; 6], ip: Ipv4Addr, prefix: u8) -> Self {
         Config {
+            ipv4: Some(Ipv4Config::Fixed {
+                address: ip,
+                prefix,
+                gateway: None,
+            }),
+            ..Config::without_address(mac)
+        }
+    }
+
+    /// The same without an address of either family, as one to be completed.
+    #[must_use]
+    pub fn without_address(mac: [u8; 6]) -> Self {
+        Config {
             mac,
             mtu: 1500,
-            ip,
-            prefix,
-            gateway: None,
+            ipv4: None,
             ipv6: None,
             max_ipv6_pairs: 4096,
             rx_checksum: false,

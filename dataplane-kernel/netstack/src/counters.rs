@@ -33,6 +33,8 @@ counters! {
     rx_arp,
     /// Messages of neighbour discovery.
     rx_nd,
+    /// Messages of DHCP servers.
+    rx_dhcp,
     /// Dropped: shorter than an Ethernet header.
     rx_ethernet_short,
     /// Dropped: over several buffers, not TCP's, and no large buffer free in which it could be put together.
@@ -83,6 +85,8 @@ counters! {
     rx_udp_malformed,
     /// Dropped: UDP checksum wrong.
     rx_udp_checksum,
+    /// Dropped: to the DHCP client's port, but malformed, or not what it waits for.
+    rx_dhcp_ignored,
     /// Dropped: no such UDP port; answered by ICMP.
     rx_udp_no_port,
     /// Dropped: the app has too many datagrams waiting, or too many buffers.
@@ -110,6 +114,8 @@ counters! {
     tx_reports,
     /// ARP packets sent.
     tx_arp,
+    /// Messages to DHCP servers sent.
+    tx_dhcp,
     /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.
     tx_answer_dropped,
 
@@ -144,6 +150,8 @@ counters! {
     tcp_timed_out,
     /// Resets sent.
     tcp_resets_sent,
+    /// Flows ended because their IPv4 address is ours no more.
+    tcp_address_lost,
     /// Segments of the predicted form.
     tcp_predicted,
     /// Data segments kept for reassembly.

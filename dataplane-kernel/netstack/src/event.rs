@@ -2,7 +2,7 @@
 
 use crate::BufId;
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 
 /// A slot of one of the stack's tables and the generation of what lives there; a stale one is [`Error::BadHandle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +71,8 @@ pub enum Event {
         cookie: u64,
         peer: SocketAddr,
     },
+    /// Our IPv4 address is another one, or there is none any more; connections from the old one die.
+    Address { ip: Option<Ipv4Addr> },
     /// An app timer went off; its `Id` is no longer valid.
     Timer { timer: Id, cookie: u64 },
 }

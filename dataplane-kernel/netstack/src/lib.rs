@@ -27,7 +27,7 @@ mod instant;
 pub use instant::Instant;
 
 mod config;
-pub use config::{Config, CongestionControl, EcnPolicy, Ipv6Config, TcpConfig};
+pub use config::{Config, CongestionControl, EcnPolicy, Ipv4Config, Ipv6Config, TcpConfig};
 
 mod counters;
 pub use counters::Counters;
@@ -49,6 +49,10 @@ pub mod interface;
 
 /// The way to a destination.
 pub mod route;
+
+/// An address from a server.
+mod dhcp;
+pub use dhcp::Lease;
 
 /// ARP, and its like for IPv6.
 pub mod neighbor;

@@ -37,6 +37,13 @@ pub enum NextHop {
 }
 
 impl Route {
+    /// Of a host without an address: nothing goes anywhere.
+    pub const NONE: Route = Route {
+        address: Ipv4Addr::UNSPECIFIED,
+        mask: u32::MAX,
+        gateway: None,
+    };
+
     /// `prefix_len` above 32 counts as 32. A gateway that is not on the subnet is never asked for.
     #[must_use]
     pub fn new(address: Ipv4Addr, prefix_len: u8, gateway: Option<Ipv4Addr>) -> Self {
@@ -56,6 +63,18 @@ impl Route {
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         self.address
+    }
+
+    /// `false` for [`Route::NONE`].
+    #[inline]
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        !self.address.is_unspecified()
+    }
+
+    /// Next hop to everything beyond the subnet.
+    pub(crate) fn gateway(&self) -> Option<Ipv4Addr> {
+        self.gateway
     }
 
     /// What `dst` is to us.
@@ -78,7 +97,11 @@ impl Route {
     #[must_use]
     pub fn next_hop(&self, dst: Ipv4Addr) -> NextHop {
         if self.is_broadcast(dst) {
-            return NextHop::Broadcast;
+            return if self.has_address() {
+                NextHop::Broadcast
+            } else {
+                NextHop::Unreachable
+            };
         }
         if dst == self.address || !is_host(dst) {
             return NextHop::Unreachable;
@@ -111,7 +134,7 @@ impl Route {
 
     /// Subnets of one or two addresses (RFC 3021) have no broadcast address of their own.
     #[inline]
-    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
+    pub(crate) fn is_broadcast(&self, address: Ipv4Addr) -> bool {
         let host = !self.mask;
         let directed = host > 1
             && self.is_on_link(address)
@@ -122,7 +145,7 @@ impl Route {
 
 /// `true` for an address of classes A to C that is neither "this network" (0/8) nor loopback (127/8).
 #[inline]
-fn is_host(address: Ipv4Addr) -> bool {
+pub(crate) fn is_host(address: Ipv4Addr) -> bool {
     !matches!(address.octets()[0], 0 | 127 | 224..)
 }
 
@@ -144,6 +167,14 @@ mod tests {
         assert_eq!(Route::new(US, 24, None).next_hop(far), NextHop::Unreachable);
         assert_eq!(Route::new(US, 24, Some(far)).next_hop(far), NextHop::Unreachable);
         assert_eq!(Route::new(US, 0, None).next_hop(far), NextHop::Neighbor(far));
+    }
+
+    #[test]
+    fn without_an_address_nothing_goes_anywhere() {
+        for dst in [Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, GATEWAY] {
+            assert_eq!(Route::NONE.next_hop(dst), NextHop::Unreachable, "{dst}");
+        }
+        assert!(!Route::NONE.has_address());
     }
 
     #[test]

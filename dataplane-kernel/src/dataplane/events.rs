@@ -6,7 +6,7 @@ use crate::host;
 use crate::mem::mbuf::Region;
 use crate::nic::Nic;
 use core::sync::atomic::Ordering;
-use ix_abi::app::{Event as AbiEvent, EventKind, Handle, HandleKind, Status, layout};
+use ix_abi::app::{Endpoint, Event as AbiEvent, EventKind, Handle, HandleKind, Status, layout};
 use netstack::{BufId, Error, Event, Id, Instant};
 
 impl<N: Nic> Core<N> {
@@ -109,6 +109,11 @@ fn write(event: Event, to: &mut AbiEvent, region: Region) {
         Event::Dead { flow, cookie, reason } => {
             head(EventKind::Dead, HandleKind::Flow, flow, cookie);
             to.result = code(reason);
+        }
+        Event::Address { ip } => {
+            log::warn!("our IPv4 address is {ip:?} now");
+            to.kind = EventKind::Address as u16;
+            to.endpoint = ip.map_or(Endpoint::UNSPECIFIED, |ip| Endpoint::v4(ip, 0));
         }
         Event::Timer { timer, cookie } => head(EventKind::Timer, HandleKind::Timer, timer, cookie),
     }

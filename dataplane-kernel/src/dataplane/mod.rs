@@ -21,6 +21,10 @@ mod transmit;
 /// Where a core spins when there is nothing to do.
 mod idle;
 
+/// Before the app starts.
+mod lease;
+pub use lease::Wait;
+
 /// What ring 3 wants besides `run_io`: the life of its process.
 mod serve;
 

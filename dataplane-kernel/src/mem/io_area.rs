@@ -69,6 +69,12 @@ impl IoArea {
         Some(area)
     }
 
+    /// From now on this is the dataplane's own address, for those who ask.
+    pub fn set_local(&mut self, local: Endpoint) {
+        // SAFETY: the page of `new`, which only this core's kernel writes. Volatile: ring 3 may read it at any time.
+        unsafe { (&raw mut (*self.info).local).write_volatile(local) };
+    }
+
     /// Where ring 3 finds its [`IoInfo`].
     pub fn address(&self) -> UserVirt {
         UserVirt(layout::IO_AREA)

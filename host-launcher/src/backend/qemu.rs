@@ -1,6 +1,6 @@
 //! The machine as QEMU makes it: its command line, and its complaints in our words.
 
-use crate::config::{Link, NicChoice, NicModel, Plan, host_number};
+use crate::config::{Ip4, Link, NicChoice, NicModel, Plan, host_number};
 use ix_abi::host::exit;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -106,17 +106,21 @@ fn netdev(plan: &Plan, tap: Option<RawFd>) -> String {
         Link::User(forwards) => forwards.as_slice(),
         Link::Tap(_) | Link::Cable(_) => &[],
     };
-    let gateway = network.gateway.unwrap_or_else(|| host_number(network.ip, 2));
-    // QEMU's name server and first lease need addresses of their own, next to the gateway's.
+    let net = network.user_net();
+    let (guest, gateway) = (net.addr(), network.gateway.unwrap_or_else(|| host_number(net, 2)));
+    // QEMU's name server, and its first lease if it is not the guest's, need addresses of their own, next to the gateway's.
     let mut free = (1..)
-        .map(|n| host_number(network.ip, n))
-        .filter(|&ip| ip != gateway && ip != network.ip.addr());
-    let mut user = format!("user,id=net0,net={},host={gateway}", network.ip.trunc());
-    for role in ["dns", "dhcpstart"] {
-        user.extend(free.next().map(|address| format!(",{role}={address}")));
-    }
+        .map(|n| host_number(net, n))
+        .filter(|&ip| ip != gateway && ip != guest);
+    let mut user = format!("user,id=net0,net={},host={gateway}", net.trunc());
+    user.extend(free.next().map(|address| format!(",dns={address}")));
+    let lease = match network.ip {
+        Some(Ip4::Dhcp) => Some(guest),
+        Some(Ip4::Fixed(_)) | None => free.next(),
+    };
+    user.extend(lease.map(|address| format!(",dhcpstart={address}")));
     for forward in forwards {
-        let (transport, host, guest) = (forward.transport, forward.host, network.ip.addr());
+        let (transport, host) = (forward.transport, forward.host);
         user += &format!(",hostfwd={transport}:{host}-{guest}:{}", forward.port);
     }
     user

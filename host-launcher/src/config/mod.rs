@@ -17,7 +17,7 @@ mod nic;
 pub use nic::{NicChoice, NicError, NicModel};
 
 mod net;
-pub use net::{Cidr, Ip6, Link, NetChoice, NetError, Network, host_number};
+pub use net::{Ip4, Ip6, Link, NetChoice, NetError, Network, host_number};
 
 mod options;
 pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options, Vhost};

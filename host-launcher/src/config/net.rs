@@ -18,10 +18,15 @@ pub enum NetChoice {
     Tap(String),
 }
 
-/// `--ip`: address and prefix, such as 10.0.2.15/24.
+/// `--ip`: where the guest's IPv4 address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Cidr(pub Ipv4Net);
+pub enum Ip4 {
+    /// A DHCP server of its network gives it.
+    Dhcp,
+    /// Address and prefix, such as 10.0.2.15/24.
+    Fixed(Ipv4Net),
+}
 
 /// `--ip6`: where the guest's IPv6 addresses come from, beside the link-local one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,8 +45,14 @@ pub enum NetError {
     #[error("`{0}` is no network; write user, or tap:NAME (at most 15 characters, no blank or slash)")]
     Choice(String),
     /// `--ip` is something else.
-    #[error("`{0}` is no address with prefix length; write it as 10.0.2.15/24")]
-    Cidr(String),
+    #[error("`{0}` is no address with prefix length; write it as 10.0.2.15/24, or dhcp")]
+    Ip4(String),
+    /// A gateway beside a server that tells one.
+    #[error("--gateway goes with an address; with --ip dhcp the server tells the gateway")]
+    DhcpNeedsNoGateway,
+    /// A gateway for what is not spoken.
+    #[error("--gateway goes with --ip; without it the guest speaks no IPv4 here")]
+    GatewayNeedsIp,
     /// `--ip6` is something else.
     #[error("`{0}` is no IPv6 address with prefix length; write it as fd00::2/64, or auto")]
     Ip6(String),
@@ -68,7 +79,9 @@ pub enum NetError {
         net: Ipv4Net,
     },
     /// A tap tells nothing of addresses.
-    #[error("a tap needs --ip, an address for the guest in the tap's network, such as --ip 192.168.7.2/24")]
+    #[error(
+        "a tap needs --ip, an address for the guest in the tap's network, such as --ip 192.168.7.2/24, or --ip dhcp"
+    )]
     TapNeedsIp,
     /// A forward is a thing of user networking.
     #[error("--forward goes with --net user only; over a tap the app is reached at its own address")]
@@ -78,7 +91,7 @@ pub enum NetError {
     VfioNeedsNoNet,
     /// Which tells nothing of addresses either.
     #[error(
-        "--nic vfio needs --ip, an address for the guest in the card's network, such as --ip 192.168.7.2/24"
+        "--nic vfio needs --ip, an address for the guest in the card's network, such as --ip 192.168.7.2/24, or --ip dhcp"
     )]
     VfioNeedsIp,
     /// And nobody forwards on it.
@@ -96,11 +109,11 @@ pub enum NetError {
 pub struct Network {
     /// What the NIC hangs on.
     pub link: Link,
-    /// The guest's address.
-    pub ip: Ipv4Net,
+    /// The guest's address; `None`: it speaks no IPv4.
+    pub ip: Option<Ip4>,
     /// Its gateway.
     pub gateway: Option<Ipv4Addr>,
-    /// Its IPv6 addresses.
+    /// Its IPv6 addresses; `None`: it speaks no IPv6.
     pub ip6: Option<Ip6>,
     /// Its gateway in IPv6.
     pub gateway6: Option<Ipv6Addr>,
@@ -117,52 +130,60 @@ pub enum Link {
     Cable(Bdf),
 }
 
+/// The guest's address in user networking, unless it is told another.
+const USER_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 15), 24);
+
 impl Network {
     /// Fills in what was not said and checks the rest.
     pub(super) fn new(
         nic: NicChoice,
         choice: Option<&NetChoice>,
-        ip: Option<Cidr>,
+        ip: Option<Ip4>,
         gateway: Option<Ipv4Addr>,
         forwards: Vec<Forward>,
     ) -> Result<Self, NetError> {
-        if let NicChoice::Vfio(bdf) = nic {
-            return Self::on_cable(bdf, choice, ip, gateway, &forwards)?.check();
-        }
-        let network = match choice.unwrap_or(&NetChoice::User) {
-            NetChoice::User => {
-                let ip = ip.map_or(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 15), 24), |cidr| {
-                    cidr.0
-                });
-                if ip.prefix_len() > 28 {
-                    return Err(NetError::UserNetTooSmall(ip));
-                }
-                let gateway = gateway.unwrap_or_else(|| host_number(ip, 2));
-                Self {
-                    link: Link::User(forwards),
-                    ip,
-                    gateway: Some(gateway),
-                    ip6: None,
-                    gateway6: None,
-                }
-            }
-            NetChoice::Tap(_) if !forwards.is_empty() => return Err(NetError::TapNeedsNoForward),
-            NetChoice::Tap(name) => {
-                let ip = ip.ok_or(NetError::TapNeedsIp)?.0;
-                Self {
-                    link: Link::Tap(name.clone()),
-                    ip,
-                    gateway,
-                    ip6: None,
-                    gateway6: None,
-                }
-            }
+        let link = match (nic, choice.unwrap_or(&NetChoice::User)) {
+            (NicChoice::Vfio(_), _) if choice.is_some() => return Err(NetError::VfioNeedsNoNet),
+            (NicChoice::Vfio(_), _) if !forwards.is_empty() => return Err(NetError::VfioNeedsNoForward),
+            (NicChoice::Vfio(bdf), _) => Link::Cable(bdf),
+            (_, NetChoice::Tap(_)) if !forwards.is_empty() => return Err(NetError::TapNeedsNoForward),
+            (_, NetChoice::Tap(name)) => Link::Tap(name.clone()),
+            (_, NetChoice::User) => return Self::user(forwards, ip, gateway)?.check(),
+        };
+        let network = Self {
+            link,
+            ip,
+            gateway,
+            ip6: None,
+            gateway6: None,
         };
         network.check()
     }
 
-    /// Adds what was said about IPv6.
+    /// User networking, which knows an address for the guest.
+    fn user(forwards: Vec<Forward>, ip: Option<Ip4>, gateway: Option<Ipv4Addr>) -> Result<Self, NetError> {
+        let ip = ip.unwrap_or(Ip4::Fixed(USER_NET));
+        let gateway = match ip {
+            Ip4::Fixed(net) if net.prefix_len() > 28 => return Err(NetError::UserNetTooSmall(net)),
+            Ip4::Fixed(net) => gateway.or_else(|| Some(host_number(net, 2))),
+            Ip4::Dhcp => gateway,
+        };
+        Ok(Self {
+            link: Link::User(forwards),
+            ip: Some(ip),
+            gateway,
+            ip6: None,
+            gateway6: None,
+        })
+    }
+
+    /// Adds what was said about IPv6. Without an address of either family there is nothing to be reached at.
     pub(super) fn with_ipv6(mut self, ip6: Option<Ip6>, gateway: Option<Ipv6Addr>) -> Result<Self, NetError> {
+        match (&self.link, self.ip, ip6) {
+            (Link::Tap(_), None, None) => return Err(NetError::TapNeedsIp),
+            (Link::Cable(_), None, None) => return Err(NetError::VfioNeedsIp),
+            _ => {}
+        }
         let is_host = |ip: Ipv6Addr| !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast());
         match (ip6, gateway) {
             (None, Some(_)) => return Err(NetError::Gateway6NeedsIp6),
@@ -175,31 +196,13 @@ impl Network {
         Ok(self)
     }
 
-    /// On the cable of a card that is passed through.
-    fn on_cable(
-        bdf: Bdf,
-        choice: Option<&NetChoice>,
-        ip: Option<Cidr>,
-        gateway: Option<Ipv4Addr>,
-        forwards: &[Forward],
-    ) -> Result<Self, NetError> {
-        if choice.is_some() {
-            return Err(NetError::VfioNeedsNoNet);
-        }
-        if !forwards.is_empty() {
-            return Err(NetError::VfioNeedsNoForward);
-        }
-        Ok(Self {
-            link: Link::Cable(bdf),
-            ip: ip.ok_or(NetError::VfioNeedsIp)?.0,
-            gateway,
-            ip6: None,
-            gateway6: None,
-        })
-    }
-
     fn check(self) -> Result<Self, NetError> {
-        let net = self.ip;
+        let net = match (self.ip, self.gateway) {
+            (Some(Ip4::Fixed(net)), _) => net,
+            (Some(Ip4::Dhcp), Some(_)) => return Err(NetError::DhcpNeedsNoGateway),
+            (None, Some(_)) => return Err(NetError::GatewayNeedsIp),
+            (Some(Ip4::Dhcp) | None, None) => return Ok(self),
+        };
         let is_host =
             |address| net.prefix_len() >= 31 || (address != net.network() && address != net.broadcast());
         if !is_host(net.addr()) || net.addr().is_unspecified() {
@@ -213,11 +216,25 @@ impl Network {
         }
     }
 
-    /// Hardware address of the guest: locally administered, and as unique on its link as the IP address, so machines
-    /// on one bridge do not clash and a restarted one keeps its place in its peers' ARP caches.
+    /// The guest's address in user networking, where DHCP gives the one we say, and its network.
+    #[must_use]
+    pub fn user_net(&self) -> Ipv4Net {
+        match self.ip {
+            Some(Ip4::Fixed(net)) => net,
+            Some(Ip4::Dhcp) | None => USER_NET,
+        }
+    }
+
+    /// Hardware address of the guest: locally administered, and as unique on its link as its fixed IP address, or as its
+    /// host and tap. So machines on one bridge do not clash, and a restarted one keeps its place in its peers' ARP caches
+    /// and in a DHCP server's memory.
     #[must_use]
     pub fn mac_bytes(&self) -> [u8; 6] {
-        let [a, b, c, d] = self.ip.addr().octets();
+        let [a, b, c, d] = match (self.ip, &self.link) {
+            (Some(Ip4::Fixed(net)), _) => net.addr().octets(),
+            (_, Link::Tap(name)) => station(&host_id(), name),
+            (_, Link::User(_) | Link::Cable(_)) => USER_NET.addr().octets(),
+        };
         [0x02, 0x49, a, b, c, d]
     }
 
@@ -226,6 +243,22 @@ impl Network {
     pub fn mac(&self) -> String {
         self.mac_bytes().map(|byte| format!("{byte:02x}")).join(":")
     }
+}
+
+/// What tells this host from others: nothing, if it has no such file.
+fn host_id() -> Vec<u8> {
+    std::fs::read("/etc/machine-id").unwrap_or_default()
+}
+
+/// A number for a tap of a host: FNV-1a, which will be the same in years to come.
+fn station(host: &[u8], tap: &str) -> [u8; 4] {
+    let hash = host
+        .iter()
+        .chain(tap.as_bytes())
+        .fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        });
+    hash.to_be_bytes()
 }
 
 /// The `number`th host of the network.
@@ -301,17 +334,29 @@ impl TryFrom<String> for Ip6 {
     }
 }
 
-impl FromStr for Cidr {
-    type Err = NetError;
-
-    fn from_str(text: &str) -> Result<Self, NetError> {
-        text.parse()
-            .map(Self)
-            .map_err(|_| NetError::Cidr(text.to_owned()))
+impl fmt::Display for Ip4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dhcp => f.write_str(cmdline::IP_DHCP),
+            Self::Fixed(net) => fmt::Display::fmt(net, f),
+        }
     }
 }
 
-impl TryFrom<String> for Cidr {
+impl FromStr for Ip4 {
+    type Err = NetError;
+
+    fn from_str(text: &str) -> Result<Self, NetError> {
+        if text == cmdline::IP_DHCP {
+            return Ok(Self::Dhcp);
+        }
+        text.parse()
+            .map(Self::Fixed)
+            .map_err(|_| NetError::Ip4(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Ip4 {
     type Error = NetError;
 
     fn try_from(text: String) -> Result<Self, NetError> {
@@ -321,22 +366,26 @@ impl TryFrom<String> for Cidr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cidr, Ip6, Link, NetChoice, NetError, Network};
+    use super::{Ip4, Ip6, Link, NetChoice, NetError, Network, station};
     use crate::config::{NicChoice, NicModel};
     use std::net::Ipv4Addr;
 
     const MODEL: NicChoice = NicChoice::Model(NicModel::VirtioNet);
 
     fn network(choice: &str, ip: Option<&str>, gateway: Option<&str>) -> Result<Network, NetError> {
-        let ip: Option<Cidr> = ip.map(str::parse).transpose()?;
+        let ip: Option<Ip4> = ip.map(str::parse).transpose()?;
         let gateway = gateway.map(|g| g.parse().unwrap());
         Network::new(MODEL, Some(&choice.parse()?), ip, gateway, Vec::new())
+    }
+
+    fn shown(network: &Network) -> String {
+        network.ip.unwrap().to_string()
     }
 
     #[test]
     fn user_networking_needs_no_word() {
         let default = network("user", None, None).unwrap();
-        assert_eq!(default.ip.to_string(), "10.0.2.15/24");
+        assert_eq!(shown(&default), "10.0.2.15/24");
         assert_eq!(default.gateway, Some(Ipv4Addr::new(10, 0, 2, 2)));
         assert_eq!(default.mac(), "02:49:0a:00:02:0f");
         let other = network("user", Some("192.168.5.9/16"), None).unwrap();
@@ -345,7 +394,8 @@ mod tests {
 
     #[test]
     fn a_tap_needs_an_address_but_no_gateway() {
-        assert_eq!(network("tap:t0", None, None), Err(NetError::TapNeedsIp));
+        let none = network("tap:t0", None, None).unwrap();
+        assert_eq!(none.with_ipv6(None, None), Err(NetError::TapNeedsIp));
         let tap = network("tap:t0", Some("10.1.0.2/30"), None).unwrap();
         assert_eq!((tap.link, tap.gateway), (Link::Tap("t0".to_owned()), None));
         let forward = vec!["80:80".parse().unwrap()];
@@ -363,7 +413,8 @@ mod tests {
         };
         let bdf = "01:00.0".parse().unwrap();
         assert_eq!(with(None, ip, &[]).unwrap().link, Link::Cable(bdf));
-        assert_eq!(with(None, None, &[]), Err(NetError::VfioNeedsIp));
+        let none = with(None, None, &[]).unwrap();
+        assert_eq!(none.with_ipv6(None, None), Err(NetError::VfioNeedsIp));
         assert_eq!(
             with(Some(NetChoice::User), ip, &[]),
             Err(NetError::VfioNeedsNoNet)
@@ -400,6 +451,42 @@ mod tests {
     }
 
     #[test]
+    fn a_server_gives_an_address_and_the_gateway() {
+        let tap = network("tap:t0", Some("dhcp"), None).unwrap();
+        assert_eq!((shown(&tap).as_str(), tap.gateway), ("dhcp", None));
+        let gateway = Some("10.0.0.1");
+        assert_eq!(
+            network("tap:t0", Some("dhcp"), gateway),
+            Err(NetError::DhcpNeedsNoGateway)
+        );
+        let user = network("user", Some("dhcp"), None).unwrap();
+        assert_eq!(user.user_net().to_string(), "10.0.2.15/24");
+        assert_eq!(user.gateway, None);
+    }
+
+    #[test]
+    fn a_station_without_an_address_is_known_by_its_host_and_tap() {
+        let one = network("tap:t0", Some("dhcp"), None).unwrap();
+        let other = network("tap:t1", Some("dhcp"), None).unwrap();
+        assert_eq!(one.mac(), network("tap:t0", Some("dhcp"), None).unwrap().mac());
+        assert_ne!(one.mac(), other.mac());
+        assert_ne!(station(b"a host", "t0"), station(b"another", "t0"));
+        // The published value of FNV-1a for "foobar".
+        assert_eq!(station(b"foo", "bar"), 0xbf9c_f968_u32.to_be_bytes());
+    }
+
+    #[test]
+    fn ipv6_alone_is_enough_but_for_a_gateway_of_ipv4() {
+        let alone = network("tap:t0", None, None).unwrap();
+        let alone = alone.with_ipv6("fd00::2/64".parse().ok(), None).unwrap();
+        assert_eq!(alone.ip, None);
+        assert_eq!(
+            network("tap:t0", None, Some("10.0.0.1")),
+            Err(NetError::GatewayNeedsIp)
+        );
+    }
+
+    #[test]
     fn settings_that_cannot_work_are_refused() {
         for choice in [
             "",
@@ -417,10 +504,7 @@ mod tests {
             );
         }
         for ip in ["10.0.0.300/24", "10.0.0.1", "10.0.0.1/33", "fe80::1/64"] {
-            assert_eq!(
-                network("user", Some(ip), None),
-                Err(NetError::Cidr(ip.to_owned()))
-            );
+            assert_eq!(network("user", Some(ip), None), Err(NetError::Ip4(ip.to_owned())));
         }
         for ip in ["10.0.2.0/24", "10.0.2.255/24"] {
             assert!(

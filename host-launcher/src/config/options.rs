@@ -1,6 +1,6 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{Cidr, CpuList, Forward, Ip6, MemSize, NetChoice, NicChoice, Volume};
+use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Volume};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -136,9 +136,10 @@ pub struct Options {
     #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|on|off")]
     pub vhost: Option<Vhost>,
 
-    /// IPv4 address and prefix length of the guest [default with user: 10.0.2.15/24]
-    #[arg(long, value_name = "CIDR")]
-    pub ip: Option<Cidr>,
+    /// IPv4 address and prefix length of the guest, or what a DHCP server gives [default with user: 10.0.2.15/24; with
+    /// --ip6 on a tap or a card: no IPv4]
+    #[arg(long, value_name = "CIDR|dhcp")]
+    pub ip: Option<Ip4>,
 
     /// The guest's gateway [default with user: the network's host 2]
     #[arg(long, value_name = "IP")]

@@ -182,16 +182,13 @@ fn check_places(volumes: &[Volume]) -> Result<(), PlanError> {
 }
 
 fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) -> String {
-    let mut line = format!(
-        "{}={:#x} {}={}",
-        cmdline::HOST,
-        area::HOST_AREA_GPA,
-        cmdline::IP,
-        network.ip
-    );
+    let mut line = format!("{}={:#x}", cmdline::HOST, area::HOST_AREA_GPA);
     let mut setting = |key, value: &dyn std::fmt::Display| {
         line.push_str(&format!(" {key}={value}"));
     };
+    if let Some(ip) = network.ip {
+        setting(cmdline::IP, &ip);
+    }
     if let Some(gateway) = network.gateway {
         setting(cmdline::GATEWAY, &gateway);
     }

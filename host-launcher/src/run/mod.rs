@@ -23,7 +23,7 @@ mod verdict;
 mod session;
 
 use crate::backend::{self, Kind, NoBackend, linux, probe};
-use crate::config::{Backend, ForwardError, Link, Plan, PlanError};
+use crate::config::{Backend, ForwardError, Link, Network, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
 use crate::hostcall::{self, ServerError, VolumeError, Volumes};
@@ -241,6 +241,15 @@ fn open_control(plan: &Plan) -> Result<(Server, String), ControlError> {
     }
 }
 
+/// The address as `ix ps` shows it.
+fn shown(network: &Network) -> String {
+    match (network.ip, network.ip6) {
+        (Some(ip), _) => ip.to_string(),
+        (None, Some(ip6)) => ip6.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
 fn info(plan: &Plan, name: String) -> Info {
     let net = match &plan.network.link {
         Link::User(_) => "user".to_owned(),
@@ -252,7 +261,7 @@ fn info(plan: &Plan, name: String) -> Info {
         pid: std::process::id(),
         state: String::new(),
         uptime_s: 0,
-        ip: plan.network.ip.to_string(),
+        ip: shown(&plan.network),
         net,
         app: plan.app.display().to_string(),
     }

@@ -1,7 +1,7 @@
 //! What a host's stack tells, in the ABI's form.
 
 use super::card::Card;
-use ix_abi::app::{Event as AbiEvent, EventKind, Handle, HandleKind, Status};
+use ix_abi::app::{Endpoint, Event as AbiEvent, EventKind, Handle, HandleKind, Status};
 use netstack::{Error, Event, Id};
 
 pub(super) fn handle(kind: HandleKind, id: Id) -> Handle {
@@ -86,6 +86,11 @@ pub(super) fn translate(event: &Event, card: &Card) -> AbiEvent {
         Event::Dead { flow, cookie, reason } => AbiEvent {
             result: code(*reason),
             ..head(EventKind::Dead, HandleKind::Flow, flow, cookie)
+        },
+        Event::Address { ip } => AbiEvent {
+            kind: EventKind::Address as u16,
+            endpoint: ip.map_or(Endpoint::UNSPECIFIED, |ip| Endpoint::v4(ip, 0)),
+            ..AbiEvent::default()
         },
         Event::Timer { timer, cookie } => head(EventKind::Timer, HandleKind::Timer, timer, cookie),
     }

@@ -1,7 +1,8 @@
 //! Every parser of the wire module, on the same bytes.
 
 use netstack::RxChecksum;
-use netstack::wire::{arp, ethernet, icmpv4, icmpv6, igmp, ipv4, ipv6, ndp, tcp, tcp_options, udp};
+use netstack::wire::ethernet::MacAddr;
+use netstack::wire::{arp, dhcp, ethernet, icmpv4, icmpv6, igmp, ipv4, ipv6, ndp, tcp, tcp_options, udp};
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -60,6 +61,9 @@ fn for_ipv4(bytes: &[u8]) {
     }
     black_box(icmpv4::Quoted::parse(bytes));
     black_box(igmp::Message::parse(bytes));
+    if let Some(address) = bytes.get(28..34).and_then(|bytes| bytes.try_into().ok()) {
+        black_box(dhcp::Reply::parse(bytes, MacAddr(address)));
+    }
 }
 
 fn for_ipv6(bytes: &[u8]) {

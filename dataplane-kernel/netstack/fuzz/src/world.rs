@@ -31,7 +31,9 @@ impl World {
     /// One whose settings depend on `choice`.
     pub(crate) fn new(choice: u8) -> Self {
         let mut config = Config::new(OUR_MAC, OUR_IP.into(), 24);
-        config.gateway = (choice & 1 != 0).then_some(Ipv4Addr::new(10, 0, 0, 254));
+        if choice & 1 != 0 {
+            config = config.through(Ipv4Addr::new(10, 0, 0, 254));
+        }
         config.ipv6 = (choice & 8 != 0).then(|| Ipv6Config {
             address: Some((frame::OUR_IP6.into(), 64)),
             gateway: None,

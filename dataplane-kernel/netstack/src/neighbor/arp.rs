@@ -67,6 +67,11 @@ impl Neighbors {
         }
     }
 
+    /// From now on this is our address.
+    pub fn set_address(&mut self, ip: Ipv4Addr) {
+        self.ip = ip;
+    }
+
     /// The station that has `ip`, an address on our link. Unless one is known, this begins to ask.
     #[inline]
     pub fn lookup(&mut self, ip: Ipv4Addr, now: Instant) -> Lookup {

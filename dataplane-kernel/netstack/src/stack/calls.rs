@@ -5,6 +5,7 @@ use crate::interface::Local;
 use crate::rx_buffers::NO_FLOW;
 use crate::timer_wheel::TimerWheel;
 use crate::udp::Link;
+use crate::wire::dhcp;
 use crate::{BufId, Env, Error, Event, Id, Instant, Span};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -38,9 +39,12 @@ impl Stack {
     /// Binds a UDP port, or any free one for 0.
     ///
     /// # Errors
-    /// `NotSupported` (IPv6, where there is none), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
+    /// `NotSupported` (a family that is not spoken), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
     pub fn udp_bind(&mut self, address: Option<IpAddr>, port: u16, cookie: u64) -> Result<Id, Error> {
         self.check_local(address)?;
+        if port == dhcp::CLIENT_PORT && self.dhcp.is_some() {
+            return Err(Error::AddressInUse);
+        }
         self.udp.bind(Local::of(address), port, cookie)
     }
 

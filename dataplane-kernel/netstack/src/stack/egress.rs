@@ -32,6 +32,9 @@ impl Stack {
         };
         let sent = self.udp.flush(env, now, &mut link);
         self.shared.counters.tx_udp += u64::from(sent);
+        if self.dhcp.as_ref().is_some_and(|client| client.due() <= now) {
+            self.run_dhcp(env, now);
+        }
         if self.shared.neighbors.wants_to_ask() {
             self.ask_neighbors(env, now);
         }
@@ -90,6 +93,9 @@ impl Stack {
 
     /// Tells all stations our addresses (gratuitous ARP).
     pub fn announce<E: Env>(&mut self, env: &mut E, _now: Instant) {
+        if !self.shared.interface.route.has_address() {
+            return;
+        }
         let announcement = self.shared.neighbors.announcement();
         self.send_arp(env, MacAddr::BROADCAST, &announcement);
     }

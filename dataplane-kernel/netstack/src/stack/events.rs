@@ -49,7 +49,7 @@ impl Stack {
     /// UDP's events and the app's timers.
     #[inline(never)]
     fn poll_others<E: Env>(&mut self, env: &mut E) -> Option<Event> {
-        if let Some(event) = self.timers.poll_event() {
+        if let Some(event) = self.poll_address().or_else(|| self.timers.poll_event()) {
             return Some(event);
         }
         let event = self.udp.poll_event(env);

@@ -17,9 +17,13 @@ impl Stack {
     /// Datagrams to `group` and this socket's port are for the socket, too.
     ///
     /// # Errors
-    /// `BadHandle`, `Invalid` (no group), `NotSupported` (IPv6, where there is none), `NoMemory`.
+    /// `BadHandle`, `Invalid` (no group), `NotSupported` (a family that is not spoken), `NoMemory`.
     pub fn udp_join(&mut self, now: Instant, id: Id, group: IpAddr) -> Result<(), Error> {
-        if group.is_ipv6() && self.shared.ipv6.is_none() {
+        let is_spoken = match group {
+            IpAddr::V4(_) => self.speaks_v4(),
+            IpAddr::V6(_) => self.shared.ipv6.is_some(),
+        };
+        if !is_spoken {
             return Err(Error::NotSupported);
         }
         self.udp.join(id, group, now)

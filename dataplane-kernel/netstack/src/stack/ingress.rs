@@ -16,7 +16,7 @@ use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::icmpv4::{self, Message, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE};
 use crate::wire::ipv4::{self, Packet, Protocol};
 use crate::wire::tcp::{self, Flags, Segment};
-use crate::wire::{arp, igmp, udp};
+use crate::wire::{arp, dhcp, igmp, udp};
 use crate::{BufId, Env, Instant, RxChecksum};
 use core::net::Ipv4Addr;
 
@@ -106,7 +106,8 @@ impl Stack {
         };
         let dst = station(ether);
         let is_for_us = dst == self.station || dst == station(&[0xff; ethernet::HEADER_LEN]);
-        if !is_for_us || [ether[12], ether[13]] != [8, 0] {
+        let ether_type = u16::from_be_bytes([ether[12], ether[13]]);
+        if !is_for_us || u32::from(ether_type) != self.common_type {
             let frame = Frame {
                 ether,
                 payload,
@@ -190,16 +191,18 @@ impl Stack {
     /// One that is not IPv4's, or not for our station nor for all.
     #[inline(never)]
     fn receive_other_frame<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>, is_for_us: bool) {
+        let speaks_v4 = self.speaks_v4();
         let counters = &mut self.shared.counters;
         match EtherType::from(u16::from_be_bytes([frame.ether[12], frame.ether[13]])) {
             EtherType::Ipv6 if self.shared.ipv6.is_some() && (is_for_us || frame.is_for_group_v6()) => {
                 return self.receive_ipv6(env, now, frame);
             }
-            EtherType::Ipv4 if frame.is_for_group_v4() => {
+            EtherType::Ipv4 if frame.is_for_group_v4() && self.shared.interface.route.has_address() => {
                 return self.receive_group_v4(env, now, frame);
             }
             _ if !is_for_us => counters.rx_ethernet_not_ours += 1,
-            EtherType::Arp => self.receive_arp(env, now, frame.payload),
+            EtherType::Ipv4 => self.receive_without_address(now, frame.payload, frame.checksum),
+            EtherType::Arp if speaks_v4 => self.receive_arp(env, now, frame.payload),
             _ => counters.rx_ethernet_unknown_type += 1,
         }
         env.free_rx(frame.buf);
@@ -371,7 +374,7 @@ impl Stack {
             remote: packet.src(),
         };
         let offset = later(incoming.offset, packet.header_len() + udp::HEADER_LEN);
-        if let Err((refused, buf)) = self.take_datagram(&datagram, &ends, incoming.buf, offset) {
+        if let Err((refused, buf)) = self.take_datagram(now, &datagram, &ends, incoming.buf, offset) {
             incoming.buf = buf;
             if refused == Refused::PortClosed {
                 self.send_unreachable(env, now, &incoming, PORT_UNREACHABLE);
@@ -394,6 +397,7 @@ impl Stack {
     /// A datagram between these ends; gives the buffer back, with the reason, if nobody takes it.
     pub(super) fn take_datagram(
         &mut self,
+        now: Instant,
         datagram: &udp::Datagram<'_>,
         ends: &Ends,
         buf: BufId,
@@ -403,13 +407,26 @@ impl Stack {
         let peer = ends.peer(datagram.src_port);
         let to = (ends.local(), datagram.dst_port);
         let taken = self.udp.receive(to, peer, buf, offset, len);
-        let counters = &mut self.shared.counters;
-        match &taken {
-            Ok(()) => counters.rx_udp += 1,
-            Err((Refused::QueueFull, _)) => counters.rx_udp_no_room += 1,
-            Err((Refused::PortClosed, _)) => counters.rx_udp_no_port += 1,
+        match taken {
+            Ok(()) => self.shared.counters.rx_udp += 1,
+            Err((Refused::PortClosed, buf)) if self.take_own(now, datagram, ends) => {
+                return Err((Refused::OurOwn, buf));
+            }
+            Err((Refused::PortClosed, _)) => self.shared.counters.rx_udp_no_port += 1,
+            Err((Refused::QueueFull | Refused::OurOwn, _)) => self.shared.counters.rx_udp_no_room += 1,
         }
         taken
+    }
+
+    /// A datagram to no port of the app's. `true` if it is to one of the stack's own.
+    #[inline(never)]
+    fn take_own(&mut self, now: Instant, datagram: &udp::Datagram<'_>, ends: &Ends) -> bool {
+        let is_dhcp = datagram.dst_port == dhcp::CLIENT_PORT && matches!(ends, Ends::V4 { .. });
+        if !is_dhcp || self.dhcp.is_none() {
+            return false;
+        }
+        self.receive_dhcp(now, datagram.payload);
+        true
     }
 
     fn receive_icmp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
@@ -462,6 +479,12 @@ impl Stack {
             return;
         };
         self.shared.counters.rx_arp += 1;
+        if let Some(client) = &mut self.dhcp {
+            client.on_arp(&packet, now);
+        }
+        if !self.shared.interface.route.has_address() {
+            return; // nothing to answer for, nobody to ask
+        }
         let is_neighbor = self.shared.interface.route.is_neighbor(packet.sender_ip);
         let received = self.shared.neighbors.receive(&packet, is_neighbor, now);
         self.shared.new_neighbor_epoch();

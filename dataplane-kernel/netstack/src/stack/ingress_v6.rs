@@ -214,7 +214,7 @@ impl Stack {
         };
         let offset = later(incoming.offset, at + udp::HEADER_LEN);
         let ends = Ends::V6 { local, remote };
-        if let Err((refused, buf)) = self.take_datagram(&datagram, &ends, incoming.buf, offset) {
+        if let Err((refused, buf)) = self.take_datagram(now, &datagram, &ends, incoming.buf, offset) {
             incoming.buf = buf;
             if refused == Refused::PortClosed && incoming.to_us_alone {
                 self.send_error_v6(env, now, &incoming, Error::PortUnreachable);

@@ -5,7 +5,8 @@ use crate::ends::Ends;
 use crate::tcp::close::Wants;
 use crate::tcp::flow::{EndReason, Marks, State};
 use crate::tcp::tuple::{Ports, Tuple};
-use crate::{Env, Instant};
+use crate::{Env, Error, Instant};
+use core::net::Ipv4Addr;
 
 impl Stack {
     /// The app is gone: its connections are closed in order, those it has not accepted are reset.
@@ -28,6 +29,20 @@ impl Stack {
         self.for_each_live(|stack, slot| {
             stack.flows.at(slot).abort(&mut stack.shared, env, now);
             stack.settle(env, slot);
+        });
+    }
+
+    /// Ends every connection from an address that is ours no more: a reset could not come from it either.
+    pub(super) fn end_flows_from<E: Env>(&mut self, env: &mut E, address: Ipv4Addr) {
+        self.for_each_live(|stack, slot| {
+            let Stack { flows, shared, .. } = stack;
+            let flow = flows.at(slot);
+            let is_from = matches!(shared.ends(&flow.tuple), Ends::V4 { local, .. } if local == address);
+            if is_from && flow.state != State::Closed {
+                shared.counters.tcp_address_lost += 1;
+                flow.end(shared, env, EndReason::Because(Error::AddressNotAvailable));
+                stack.settle(env, slot);
+            }
         });
     }
 

@@ -23,6 +23,9 @@ mod groups;
 mod fragments;
 pub use fragments::WholePacket;
 
+/// Our address from a server.
+mod dhcp;
+
 /// Neighbour discovery.
 mod discovery;
 
@@ -47,6 +50,7 @@ mod syn_cookies;
 /// Flows come and go.
 mod lifecycle;
 
+use crate::dhcp::Client;
 use crate::fragmentation::Identifications;
 use crate::icmp::ErrorLimit;
 use crate::interface::{Interface, TxChecksum};
@@ -63,9 +67,12 @@ use crate::tcp::right_sizing;
 use crate::tcp::{Shared, Tuning};
 use crate::timer_wheel::TimerWheel;
 use crate::udp::{Limits, Udp};
-use crate::wire::ethernet::MacAddr;
-use crate::{Config, Counters, Instant};
+use crate::wire::ethernet::{EtherType, MacAddr};
+use crate::{Config, Counters, Instant, Ipv4Config};
 use calls::AppTimers;
+
+/// No frame is of this type.
+const NO_TYPE: u32 = u32::MAX;
 
 /// One TCP/IP stack. See the [crate] for how it is driven.
 pub struct Stack {
@@ -82,6 +89,15 @@ pub struct Stack {
     /// Events since timers and UDP were asked first.
     events_in_turn: u8,
     trusts_rx_checksum: bool,
+    /// What most frames carry: IPv4, once we have an address.
+    common_type: u32,
+    /// Where our IPv4 address comes from, if it is not fixed.
+    dhcp: Option<Client>,
+    /// Largest IP packet of the link, whatever a server says, in bytes.
+    link_mtu: u16,
+    /// We have had an address before, and: the app is to be told of another.
+    had_address: bool,
+    address_is_news: bool,
     /// Our hardware address, as [`ingress::station`] makes it.
     station: u64,
 }
@@ -91,7 +107,15 @@ impl Stack {
     #[must_use]
     pub fn new(config: Config, now: Instant) -> Self {
         let mac = MacAddr(config.mac);
-        let route = Route::new(config.ip, config.prefix, config.gateway);
+        let (route, dhcp) = match config.ipv4 {
+            None => (Route::NONE, None),
+            Some(Ipv4Config::Dhcp) => (Route::NONE, Some(Client::new(mac, now))),
+            Some(Ipv4Config::Fixed {
+                address,
+                prefix,
+                gateway,
+            }) => (Route::new(address, prefix, gateway), None),
+        };
         let tx_checksum = if config.tx_checksum {
             TxChecksum::Device
         } else {
@@ -118,7 +142,7 @@ impl Stack {
                 mtu: config.mtu,
                 tx_checksum,
             },
-            neighbors: Neighbors::new(mac, config.ip, now),
+            neighbors: Neighbors::new(mac, route.address(), now),
             ipv6: config
                 .ipv6
                 .as_ref()
@@ -150,6 +174,15 @@ impl Stack {
             telling: None,
             events_in_turn: 0,
             trusts_rx_checksum: config.rx_checksum,
+            common_type: if route.has_address() {
+                u16::from(EtherType::Ipv4).into()
+            } else {
+                NO_TYPE
+            },
+            dhcp,
+            link_mtu: config.mtu,
+            had_address: route.has_address(),
+            address_is_news: false,
             station: ingress::station_of(mac),
             shared,
         }

@@ -61,8 +61,8 @@ impl Stack {
     /// Opens a connection; `Connected` follows.
     ///
     /// # Errors
-    /// `NotSupported` (IPv6, where there is none), `Invalid` (port 0), `Unreachable`, `AddressNotAvailable` (not our address, or no port
-    /// free), `AddressInUse`, `NoMemory`.
+    /// `NotSupported` (a family that is not spoken), `Invalid` (port 0), `Unreachable`, `AddressNotAvailable` (not our
+    /// address, or no port free), `AddressInUse`, `NoMemory`.
     pub fn tcp_connect<E: Env>(
         &mut self,
         env: &mut E,
@@ -115,6 +115,7 @@ impl Stack {
     pub(super) fn check_local(&self, address: Option<IpAddr>) -> Result<(), Error> {
         let is_ours = match (address, &self.shared.ipv6) {
             (Some(IpAddr::V6(_)), None) => return Err(Error::NotSupported),
+            (Some(IpAddr::V4(_)), _) if !self.speaks_v4() => return Err(Error::NotSupported),
             (Some(IpAddr::V6(ip)), Some(ipv6)) => ip.is_unspecified() || ipv6.addresses.is_ours(ip),
             (Some(IpAddr::V4(ip)), _) => ip.is_unspecified() || ip == self.shared.interface.route.address(),
             (None, _) => true,

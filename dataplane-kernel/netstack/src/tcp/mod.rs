@@ -258,7 +258,7 @@ impl Shared {
             (Ends::V6 { .. }, Some(ipv6)) => limit
                 .min(ipv6.mtu.saturating_sub(HEADERS_LEN_V6))
                 .max(MIN_SEGMENT),
-            _ => limit,
+            _ => limit.min(self.interface.mtu.saturating_sub(HEADERS_LEN)),
         }
     }
 

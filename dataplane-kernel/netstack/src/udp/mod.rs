@@ -19,7 +19,7 @@ use crate::{BufId, Env, Error, Event, Id, Instant, Span};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sends::{Destination, Sends};
 
 /// Ports given out where the app asks for any (RFC 6335 section 6).
@@ -62,6 +62,8 @@ struct Waiting {
 pub(crate) enum Refused {
     /// No socket has the port.
     PortClosed,
+    /// The stack has read it itself.
+    OurOwn,
     /// The app holds, or has still to fetch, as many buffers as it may.
     QueueFull,
 }
@@ -326,6 +328,11 @@ impl Udp {
     /// Nobody answers for `neighbor`: what waited for it fails.
     pub(crate) fn on_unreachable(&mut self, neighbor: IpAddr) {
         self.sends.on_unreachable(neighbor);
+    }
+
+    /// An address of ours is no more: what would leave from it fails.
+    pub(crate) fn on_address_lost(&mut self, address: Ipv4Addr) {
+        self.sends.on_address_lost(address.into());
     }
 
     /// The next `UdpSent`, `UdpRefused` or `UdpRecv`.

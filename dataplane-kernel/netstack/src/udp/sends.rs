@@ -357,7 +357,7 @@ impl Sends {
                 }
                 Lookup::Pending | Lookup::Full => {
                     take_first(&mut self.slots, &mut self.ready);
-                    self.fail(slot);
+                    self.fail(slot, Error::Unreachable);
                 }
             }
         }
@@ -371,11 +371,29 @@ impl Sends {
     }
 
     pub(super) fn on_unreachable(&mut self, neighbor: IpAddr) {
-        self.sift_waiting(neighbor, Self::fail);
+        self.sift_waiting(neighbor, |sends, slot| sends.fail(slot, Error::Unreachable));
     }
 
-    fn fail(&mut self, slot: u32) {
-        self.slots[slot as usize].outcome = Outcome::Failed(Error::Unreachable);
+    /// What has not left and would come from `address` fails.
+    pub(super) fn on_address_lost(&mut self, address: IpAddr) {
+        let lists = [
+            mem::replace(&mut self.ready, List::EMPTY),
+            mem::replace(&mut self.waiting, List::EMPTY),
+        ];
+        self.waiting_len = 0;
+        for mut list in lists {
+            while let Some(slot) = take_first(&mut self.slots, &mut list) {
+                if self.slots[slot as usize].datagram.way.ends.local() == address {
+                    self.fail(slot, Error::AddressNotAvailable);
+                } else {
+                    append(&mut self.slots, &mut self.ready, slot);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, slot: u32, error: Error) {
+        self.slots[slot as usize].outcome = Outcome::Failed(error);
         append(&mut self.slots, &mut self.failed, slot);
     }
 

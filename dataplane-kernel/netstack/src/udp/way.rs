@@ -61,7 +61,9 @@ impl Link<'_> {
         let hop = match route.next_hop(remote) {
             NextHop::Neighbor(ip) => Hop::Neighbor(ip.into()),
             NextHop::Broadcast => Hop::Station(MacAddr::BROADCAST),
-            NextHop::Unreachable if remote.is_multicast() => Hop::Station(MacAddr::of_group(remote)),
+            NextHop::Unreachable if remote.is_multicast() && route.has_address() => {
+                Hop::Station(MacAddr::of_group(remote))
+            }
             NextHop::Unreachable => return Err(Error::Unreachable),
         };
         let local = route.address();

@@ -3,7 +3,8 @@
 //! make it panic.
 //!
 //! In the order in which a frame is taken apart: `ethernet`; `arp`, or `ipv4` with `icmpv4`, or `ipv6` with its
-//! extensions (both with `ecn`), `icmpv6` and `ndp`; in either of the last two `udp`, or `tcp` with `tcp_options`.
+//! extensions (both with `ecn`), `icmpv6` and `ndp`; in either of the last two `udp`, perhaps with `dhcp`, or `tcp` with
+//! `tcp_options`.
 
 pub mod ethernet;
 
@@ -26,6 +27,8 @@ pub mod igmp;
 pub mod ndp;
 
 pub mod udp;
+
+pub mod dhcp;
 
 pub mod tcp;
 

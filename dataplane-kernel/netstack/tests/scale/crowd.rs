@@ -111,7 +111,7 @@ pub(crate) struct Crowd {
 impl Crowd {
     pub(crate) fn new(flows: u32) -> Self {
         let mut config = Config::new(SERVER_MAC, SERVER, 24);
-        config.gateway = Some(GATEWAY);
+        config = config.through(GATEWAY);
         (config.rx_checksum, config.tx_checksum) = (true, true);
         config.max_flows = flows;
         config.rx_buffers = BUFFERS;

@@ -180,7 +180,7 @@ fn the_announcement_is_a_request_for_ourselves() {
 #[test]
 fn the_gateway_is_asked_for_what_is_far() {
     let gateway = Ipv4Addr::new(10, 0, 0, 254);
-    let mut t = Dialogue::with(|config| config.gateway = Some(gateway));
+    let mut t = Dialogue::with(|config| *config = config.clone().through(gateway));
     t.answers_arp = false;
     let far = "192.0.2.1:80".parse().unwrap();
     t.stack

@@ -30,6 +30,9 @@ pub enum EventKind {
     Stop = 10,
     /// The host at `endpoint` said that it refuses datagrams of the UDP port `handle`: its own port is closed.
     UdpRefused = 11,
+    /// The dataplane's own IPv4 address is now that of `endpoint`, or none (unspecified). Connections from the one before
+    /// die.
+    Address = 12,
 }
 
 impl EventKind {
@@ -48,6 +51,7 @@ impl EventKind {
             9 => EventKind::Timer,
             10 => EventKind::Stop,
             11 => EventKind::UdpRefused,
+            12 => EventKind::Address,
             _ => return None,
         })
     }
@@ -88,7 +92,7 @@ mod tests {
         for number in 0..=u16::MAX {
             match EventKind::from_u16(number) {
                 Some(kind) => assert_eq!(kind as u16, number),
-                None => assert!(number == 0 || number > 11),
+                None => assert!(number == 0 || number > 12),
             }
         }
     }

@@ -22,7 +22,7 @@ pub struct IoInfo {
     pub rx_window_len: u64,
     /// Ticks of the time-stamp counter per second.
     pub tsc_hz: u64,
-    /// The dataplane's own address; port 0.
+    /// The dataplane's own address when the app started; port 0. `EventKind::Address` tells of another.
     pub local: Endpoint,
     /// Its Ethernet address.
     pub mac: [u8; 6],

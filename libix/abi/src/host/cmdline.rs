@@ -5,7 +5,8 @@
 //! | key | value | meaning |
 //! |---|---|---|
 //! | `host` | hexadecimal guest-physical address | where the [`super::HostArea`] lies |
-//! | `ip` | CIDR | IPv4 address and prefix of the (first) NIC |
+//! | `ip` | CIDR, or `dhcp` | IPv4 address and prefix of the (first) NIC, or what a server gives; without it, no IPv4 |
+//! | `dhcp-wait` | seconds | how long a DHCP server may take before the app is given up (30) |
 //! | `gw` | IPv4 address | gateway |
 //! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
 //! | `gw6` | IPv6 address | gateway for IPv6 |
@@ -22,6 +23,10 @@
 pub const HOST: &str = "host";
 /// Key of the IPv4 address.
 pub const IP: &str = "ip";
+/// Value of [`IP`]: ask a DHCP server.
+pub const IP_DHCP: &str = "dhcp";
+/// Key of the time a DHCP server may take.
+pub const DHCP_WAIT: &str = "dhcp-wait";
 /// Key of the gateway.
 pub const GATEWAY: &str = "gw";
 /// Key of the IPv6 address.
