@@ -35,6 +35,7 @@ test:
 bench:
 	@scripts/deps build run lab bench stacks
 	bench/stacks/run
+	bench/stacks/run goodput
 	bench/run
 	bench/run lab
 

@@ -5,6 +5,7 @@
 //! * [`Run`] is one `ix run`: what it says, what it counts, how it ends.
 //! * [`Dnsmasq`] gives addresses, and knows names.
 //! * [`RawStation`] is a peer of frames, whatever it likes to say.
+//! * [`Switch`] is a long way that loses frames, between [`Tap`]s.
 //! * [`peer`] is the Linux side: clients that check what they get.
 //! * [`Traffic`] is all of it together, to an echo server.
 //! * [`elf`] makes programs that are none.
@@ -31,6 +32,12 @@ mod output;
 
 mod raw;
 pub use raw::RawStation;
+
+mod tap;
+pub use tap::Tap;
+
+mod impaired;
+pub use impaired::Switch;
 
 pub mod peer;
 

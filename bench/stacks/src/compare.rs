@@ -3,7 +3,7 @@
 use crate::workload::{Load, Which};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     options
         .write
         .as_deref()
-        .map_or(Ok(()), |file| publish(file, &text))
+        .map_or(Ok(()), |file| publish(file, (BEGIN, END), &text))
 }
 
 fn rows(quick: bool) -> Vec<Row> {
@@ -148,18 +148,9 @@ fn tables(
     milliseconds: u64,
     rounds: u32,
 ) -> Result<String> {
-    let text_of = |command: &mut Command| -> Result<String> {
-        Ok(String::from_utf8_lossy(&command.output()?.stdout)
-            .trim()
-            .to_owned())
-    };
-    let date = text_of(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?;
-    let commit = text_of(Command::new("git").args(["rev-parse", "--short", "HEAD"]))?;
-    let info = std::fs::read_to_string("/proc/cpuinfo")?;
-    let model = info.lines().find_map(|line| line.strip_prefix("model name\t: "));
     let mut text = format!(
-        "{date}, commit {commit}; {}. Medians of {rounds} rounds of {milliseconds} ms; nanoseconds, both sides together.\n\n",
-        model.unwrap_or("unknown CPU")
+        "{} Medians of {rounds} rounds of {milliseconds} ms; nanoseconds, both sides together.\n\n",
+        Provenance::now()?
     );
     let head: Vec<&str> = COLUMNS.iter().map(|(_, name)| *name).collect();
     let _ = writeln!(
@@ -209,12 +200,44 @@ fn median(figures: &[f64]) -> Option<f64> {
     sorted.get(sorted.len() / 2).copied()
 }
 
-fn publish(file: &Path, text: &str) -> Result<()> {
+/// When, of what and on what figures were taken.
+pub(crate) struct Provenance {
+    date: String,
+    commit: String,
+    cpu: String,
+}
+
+impl Provenance {
+    pub(crate) fn now() -> Result<Self> {
+        let text_of = |command: &mut Command| -> Result<String> {
+            Ok(String::from_utf8_lossy(&command.output()?.stdout)
+                .trim()
+                .to_owned())
+        };
+        let info = std::fs::read_to_string("/proc/cpuinfo")?;
+        let model = info.lines().find_map(|line| line.strip_prefix("model name\t: "));
+        Ok(Provenance {
+            date: text_of(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M"]))?,
+            commit: text_of(Command::new("git").args(["rev-parse", "--short", "HEAD"]))?,
+            cpu: model.unwrap_or("unknown CPU").to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Provenance { date, commit, cpu } = self;
+        write!(f, "{date}, commit {commit}; {cpu}.")
+    }
+}
+
+/// Puts `text` between two marks in `file`.
+pub(crate) fn publish(file: &Path, (begin, end): (&str, &str), text: &str) -> Result<()> {
     let old = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let marked = old
-        .split_once(BEGIN)
-        .and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
-    let (head, tail) = marked.with_context(|| format!("{} has no markers for the stacks", file.display()))?;
-    std::fs::write(file, format!("{head}{BEGIN}\n\n{text}\n{END}{tail}"))?;
+        .split_once(begin)
+        .and_then(|(head, rest)| Some((head, rest.split_once(end)?.1)));
+    let (head, tail) = marked.with_context(|| format!("{} has no {begin}", file.display()))?;
+    std::fs::write(file, format!("{head}{begin}\n\n{text}\n{end}{tail}"))?;
     Ok(())
 }

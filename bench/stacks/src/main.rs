@@ -1,7 +1,8 @@
 //! `ix-stacks`: what TCP/IP alone costs, between two stacks in memory, without an operating system or a device.
 //!
 //! [`pair`] says what is asked of any stack; [`ixion`] (over [`wire`]) and [`smoltcp`] answer. [`workload`] measures
-//! one of them, [`compare`] all, lwIP included (which is a program of its own, in C). [`instructions`] counts ours.
+//! one of them, [`compare`] all, lwIP included (which is a program of its own, in C). [`instructions`] counts ours, [`goodput`] sends through
+//! losses beside Linux.
 #![deny(unsafe_code)]
 
 mod pair;
@@ -18,6 +19,8 @@ mod compare;
 
 mod instructions;
 
+mod goodput;
+
 use anyhow::Result;
 use clap::Parser;
 
@@ -30,6 +33,8 @@ enum Command {
     Compare(compare::Options),
     /// Instructions per segment, against their bounds
     Instructions(instructions::Options),
+    /// What gets through a way that loses data, beside Linux
+    Goodput(goodput::Options),
     /// What is done while instructions are counted
     Perform {
         scenario: instructions::Scenario,
@@ -42,6 +47,7 @@ fn main() -> Result<()> {
         Command::Measure(options) => println!("{:.1}", workload::measure(&options)),
         Command::Compare(options) => compare::run(&options)?,
         Command::Instructions(options) => instructions::check(&options)?,
+        Command::Goodput(options) => goodput::run(&options)?,
         Command::Perform { scenario, rounds } => instructions::perform(scenario, rounds),
     }
     Ok(())

@@ -80,6 +80,13 @@ impl Port {
         self.free.pop().expect("the pool has a buffer")
     }
 
+    /// Copies a frame that has come in into a free buffer, if there is one.
+    pub(crate) fn fill(&mut self, frame: &[u8]) -> Option<u32> {
+        let index = self.free.pop()?;
+        self.buffers[index as usize][..frame.len()].copy_from_slice(frame);
+        Some(index)
+    }
+
     /// Puts the frame's buffer where the pool says it is; gives the empty one that was there.
     pub(crate) fn exchange(&mut self, index: u32, full: Buffer) -> Buffer {
         std::mem::replace(&mut self.buffers[index as usize], full)
