@@ -64,6 +64,12 @@ pub fn http() -> &'static Path {
     release("http")
 }
 
+/// The load generator.
+#[must_use]
+pub fn load() -> &'static Path {
+    release("load")
+}
+
 /// The kernel image.
 #[must_use]
 pub fn kernel() -> &'static Path {
@@ -104,16 +110,9 @@ fn release(name: &str) -> &'static Path {
     static RELEASED: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = cargo();
         cargo.args(["build", "--release"]);
-        cargo.args([
-            "-p",
-            "host-launcher",
-            "-p",
-            "dataplane-kernel",
-            "-p",
-            "echo",
-            "-p",
-            "http-server",
-        ]);
+        for package in ["host-launcher", "dataplane-kernel", "echo", "http-server", "load"] {
+            cargo.args(["-p", package]);
+        }
         finish(cargo);
         folder("release")
     });
