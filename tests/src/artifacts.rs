@@ -6,6 +6,16 @@ use std::sync::{LazyLock, OnceLock};
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
+/// The packages of what [`ix`], [`kernel`] and the apps are.
+const PROGRAMS: [&str; 6] = [
+    "host-launcher",
+    "dataplane-kernel",
+    "echo",
+    "http-server",
+    "load",
+    "netpipe",
+];
+
 /// The way a guest program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -70,6 +80,12 @@ pub fn load() -> &'static Path {
     release("load")
 }
 
+/// The ping-pong over message sizes.
+#[must_use]
+pub fn netpipe() -> &'static Path {
+    release("netpipe")
+}
+
 /// The kernel image.
 #[must_use]
 pub fn kernel() -> &'static Path {
@@ -110,7 +126,7 @@ fn release(name: &str) -> &'static Path {
     static RELEASED: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = cargo();
         cargo.args(["build", "--release"]);
-        for package in ["host-launcher", "dataplane-kernel", "echo", "http-server", "load"] {
+        for package in PROGRAMS {
             cargo.args(["-p", package]);
         }
         finish(cargo);
