@@ -9,9 +9,6 @@ use std::collections::VecDeque;
 /// What tells the client to send the body (RFC 9110, section 15.2.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// Pieces of responses that may wait to be sent before the next request is looked at.
-const MAX_PIECES: usize = 64;
-
 /// The moment, as far as responses tell it.
 #[derive(Clone, Copy, Debug)]
 pub struct Now<'a> {
@@ -61,10 +58,20 @@ impl Connection {
         }
     }
 
-    /// `true` if more bytes can be taken.
+    /// `true` if more bytes can be taken: the next request is not looked at before all of the response ahead is on its way.
     #[must_use]
     pub fn wants_input(&self) -> bool {
-        self.loading.is_none() && !self.ending && self.output.len() < MAX_PIECES
+        self.loading.is_none() && !self.ending && self.output.is_empty()
+    }
+
+    /// Bytes of memory that hold what this client has sent, and what has been made for it.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let waiting = self
+            .loading
+            .as_ref()
+            .map_or(0, |(request, _)| request.body.capacity());
+        self.parser.held() + waiting + self.output.iter().map(Piece::held).sum::<usize>()
     }
 
     /// `true` if no request will be taken any more.
@@ -180,5 +187,13 @@ impl Connection {
     /// The client will send no more, or shall not: what has been asked for is still answered.
     pub fn end(&mut self) {
         self.ending = true;
+    }
+
+    /// Lets go of everything: nobody will read it.
+    pub fn forget(&mut self) {
+        self.ending = true;
+        self.parser.forget();
+        self.loading = None;
+        self.output = VecDeque::new();
     }
 }

@@ -19,6 +19,8 @@ pub struct Counters {
     pub requests_refused: u64,
     /// Connections that waited too long for the client: to say something, or to read.
     pub timeouts: u64,
+    /// Connections reset because all of them together held too much memory.
+    pub shed: u64,
     /// Requests answered from memory.
     pub cache_hits: u64,
     /// Requests that waited for the disk.

@@ -1,6 +1,6 @@
 //! The command line of the HTTP server.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use http_server::server::{Server, Settings};
 use http_server::site::{Cache, Loader, Site};
@@ -39,6 +39,10 @@ struct Options {
     /// Most requests on one connection.
     #[arg(long, default_value_t = 1_000_000)]
     max_requests: u32,
+
+    /// Memory for what clients have sent and what is made for them, all together, in MiB; who overdraws it is reset.
+    #[arg(long, default_value_t = 48)]
+    max_held_mib: usize,
 
     /// Longest request head, in bytes.
     #[arg(long, default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(64..))]
@@ -81,14 +85,18 @@ fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.max(1).into())
 }
 
+fn mebibytes(count: usize) -> Result<usize> {
+    count
+        .checked_mul(1 << 20)
+        .with_context(|| format!("{count} MiB are too many"))
+}
+
 fn server(options: &Options) -> Result<Server> {
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::configure(certificate, key)?),
         _ => None,
     };
-    let Some(cache_bytes) = options.cache_mib.checked_mul(1 << 20) else {
-        bail!("{} MiB are too many", options.cache_mib);
-    };
+    let (cache_bytes, held_bytes) = (mebibytes(options.cache_mib)?, mebibytes(options.max_held_mib)?);
     let whole_bytes = u64::from(options.cached_file_kib) << 10;
     let loader = Loader::start(
         &options.root,
@@ -103,6 +111,7 @@ fn server(options: &Options) -> Result<Server> {
         },
         max_connections: options.max_connections,
         max_requests: options.max_requests,
+        max_held_bytes: held_bytes,
         head_timeout: seconds(options.head_timeout),
         body_timeout: seconds(options.body_timeout),
         idle_timeout: seconds(options.idle_timeout),

@@ -227,6 +227,15 @@ impl Piece {
         self.len() == 0
     }
 
+    /// Bytes of memory that exist for it alone.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match self {
+            Piece::Owned(bytes) => bytes.capacity(),
+            Piece::Static(_) | Piece::Shared(..) | Piece::Stored(..) => 0,
+        }
+    }
+
     /// The first `most` bytes, and what is left.
     #[must_use]
     pub fn split(self, most: usize) -> (Piece, Option<Piece>) {

@@ -57,6 +57,22 @@ impl Parser {
         self.body.is_some()
     }
 
+    /// Bytes of memory that hold what is not whole yet.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let body = self
+            .body
+            .as_ref()
+            .map_or(0, |(request, _)| request.body.capacity());
+        self.head.capacity() + body
+    }
+
+    /// Lets go of what is not whole yet.
+    pub fn forget(&mut self) {
+        self.head = Vec::new();
+        self.body = None;
+    }
+
     /// Takes bytes from the front of `input`, one request's at most; returns how many, and what came of them.
     pub fn advance(&mut self, input: &[u8]) -> (usize, Progress) {
         let (used, result) = if self.body.is_some() {

@@ -49,6 +49,10 @@ pub(super) struct Client {
     pub(super) deadline: u64,
     /// Bytes acknowledged since the deadline was set.
     pub(super) acknowledged: usize,
+    /// Bytes sent from memory of their own since last all was acknowledged.
+    lent: usize,
+    /// Its share of the memory that all clients hold.
+    pub(super) held: usize,
 }
 
 impl Client {
@@ -69,6 +73,8 @@ impl Client {
             noted: Phase::Waits(Waits::ForHead),
             deadline: 0,
             acknowledged: 0,
+            lent: 0,
+            held: 0,
         })
     }
 
@@ -148,6 +154,7 @@ impl Client {
             self.send_records(io, flow);
             return;
         }
+        self.lent += piece.held();
         let buf = match piece {
             Piece::Owned(bytes) => SendBuf::from(bytes),
             Piece::Static(bytes) => SendBuf::from(bytes),
@@ -160,8 +167,18 @@ impl Client {
 
     fn send_records(&mut self, io: &mut Io, flow: Flow) {
         if let Some(records) = self.session.as_mut().and_then(|session| session.take_output()) {
+            self.lent += records.capacity();
             let _ = io.send(flow, records);
         }
+    }
+
+    /// Bytes of memory that it holds, besides what the kernel lends and files that others share.
+    pub(super) fn weigh(&mut self, io: &Io, flow: Flow) -> usize {
+        let backlog = io.backlog(flow);
+        if backlog == 0 {
+            self.lent = 0;
+        }
+        self.connection.held() + self.plain.capacity() + self.lent.min(backlog)
     }
 
     /// The part of a file to be read now.
@@ -211,6 +228,8 @@ impl Client {
 
     fn leave(&mut self) {
         self.inbox.clear();
+        self.plain = Vec::new();
+        self.connection.forget();
         self.phase = Phase::Closed;
     }
 }

@@ -32,6 +32,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// On each connection.
     pub max_requests: u32,
+    /// Bytes of memory for what clients have sent and what is made for them, all together.
+    pub max_held_bytes: usize,
     /// From a head's first byte to its last; also until the first.
     pub head_timeout: Duration,
     /// From a head to the end of the body.
@@ -53,6 +55,8 @@ pub struct Server {
     site: Site,
     loader: Loader,
     clients: FlowMap<Client>,
+    /// Bytes of memory that they hold.
+    held: usize,
     /// Who waits for a file.
     waiting: HashMap<String, Vec<Flow>>,
     /// Who waits for a piece of one, by the job's token.
@@ -79,6 +83,7 @@ impl Server {
             site,
             loader,
             clients: FlowMap::new(),
+            held: 0,
             waiting: HashMap::new(),
             reading: HashMap::new(),
             next_token: 0,
@@ -124,8 +129,25 @@ impl Server {
             }
         }
         client.finish_if_done(io, flow);
+        self.weigh(io, flow);
         self.note_phase(io, flow);
         self.consult_loader(io);
+    }
+
+    /// Keeps the account of memory. Who overdraws it is let go: others have asked before.
+    fn weigh(&mut self, io: &mut Io, flow: Flow) {
+        let Some(client) = self.clients.get_mut(flow) else {
+            return;
+        };
+        let others = self.held - client.held;
+        let mut held = client.weigh(io, flow);
+        if held > client.held && others + held > self.settings.max_held_bytes {
+            self.site.counters.shed += 1;
+            client.abort(io, flow);
+            held = client.weigh(io, flow);
+        }
+        client.held = held;
+        self.held = others + held;
     }
 
     /// Gives the loader what has come up, and sees to it that its news are heard.
@@ -232,7 +254,8 @@ impl Handler for Server {
     }
 
     fn on_dead(&mut self, io: &mut Io, flow: Flow, _: Result<(), Status>) {
-        if self.clients.remove(flow).is_some() {
+        if let Some(client) = self.clients.remove(flow) {
+            self.held -= client.held;
             self.site.counters.connections_open -= 1;
         }
         if self.drained_by.is_some() && self.site.counters.connections_open == 0 {
