@@ -7,11 +7,12 @@ use std::sync::{LazyLock, OnceLock};
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// The packages of what [`ix`], [`kernel`] and the apps are.
-const PROGRAMS: [&str; 6] = [
+const PROGRAMS: [&str; 7] = [
     "host-launcher",
     "dataplane-kernel",
     "echo",
     "http-server",
+    "kv",
     "load",
     "netpipe",
 ];
@@ -84,6 +85,12 @@ pub fn load() -> &'static Path {
 #[must_use]
 pub fn netpipe() -> &'static Path {
     release("netpipe")
+}
+
+/// The memcached server.
+#[must_use]
+pub fn kv() -> &'static Path {
+    release("kv")
 }
 
 /// The kernel image.
