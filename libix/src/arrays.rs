@@ -235,6 +235,15 @@ impl Received {
         unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len as usize) }
     }
 
+    /// The same, for longer than this view.
+    ///
+    /// # Safety
+    /// The buffer is not returned while they are borrowed.
+    pub(crate) unsafe fn bytes_for_long<'a>(&self) -> &'a [u8] {
+        // SAFETY: as in `bytes`, and the caller's promise.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.len as usize) }
+    }
+
     #[inline]
     pub(crate) fn address(&self) -> u64 {
         self.start.as_ptr() as u64

@@ -37,3 +37,28 @@ pub struct Datagram(pub(crate) Key);
 /// A timer that has not gone off yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timer(pub(crate) Handle);
+
+/// For languages without types of ours: names as numbers. Any number may be passed for one; what it does not name is
+/// `BadHandle`.
+macro_rules! as_bits {
+    ($name:ident, $to:expr, $from:expr) => {
+        impl $name {
+            /// The name as a number.
+            #[must_use]
+            pub fn to_bits(self) -> u64 {
+                $to(self.0)
+            }
+
+            /// The name that a number is. One that is none, or stale, is refused where it is used.
+            #[must_use]
+            pub fn from_bits(bits: u64) -> Self {
+                $name($from(bits))
+            }
+        }
+    };
+}
+
+as_bits!(Flow, Key::cookie, Key::from_cookie);
+as_bits!(Listener, Key::cookie, Key::from_cookie);
+as_bits!(UdpPort, |handle: Handle| handle.0, Handle);
+as_bits!(Timer, |handle: Handle| handle.0, Handle);

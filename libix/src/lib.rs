@@ -48,6 +48,9 @@ mod stand_in;
 
 mod hosted;
 
+#[allow(unsafe_code, reason = "memory is lent by address")]
+pub mod raw;
+
 mod batch;
 
 mod event_loop;

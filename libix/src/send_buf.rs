@@ -25,6 +25,8 @@ enum Kind {
         start: u32,
         len: u32,
     },
+    /// Of whatever type; it decides what happens when it is dropped.
+    Owned(Box<dyn AsRef<[u8]>>),
     /// Held, it stays lent by the kernel, so it can be sent from as well.
     Received(RecvBuf),
 }
@@ -53,6 +55,13 @@ impl SendBuf {
         SendBuf(Kind::SharedSlice { bytes, start, len })
     }
 
+    /// The bytes of any owner, which is dropped when they are released: `bytes::Bytes`, a memory map, memory of another
+    /// language. The owner must give the same bytes each time it is asked. Allocates; the other conversions do not.
+    #[must_use]
+    pub fn from_owner(owner: impl AsRef<[u8]> + 'static) -> Self {
+        SendBuf(Kind::Owned(Box::new(owner)))
+    }
+
     /// Where the bytes are, and how many. Moving the `SendBuf` does not move them.
     #[inline]
     pub(crate) fn span(&self) -> (u64, usize) {
@@ -78,6 +87,7 @@ impl SendBuf {
                 let start = *start as usize;
                 &bytes[start..start + *len as usize]
             }
+            Kind::Owned(owner) => (**owner).as_ref(),
             Kind::Received(bytes) => bytes,
         }
     }

@@ -1,9 +1,12 @@
 //! Echo server: sends back what it receives, from where it was received, over TCP and UDP.
 
+mod work;
+
 use clap::Parser;
 use libix::{Error, Flow, Handler, Io, RecvBuf, Status, UdpPort};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use work::Work;
 
 /// Echoes TCP streams and UDP datagrams.
 #[derive(Parser)]
@@ -15,6 +18,10 @@ struct Options {
     /// UDP port [default: the TCP port].
     #[arg(long)]
     udp_port: Option<u16>,
+
+    /// Compute for so many microseconds before each answer: US, exponential:US (the mean), or bimodal:SHORT:LONG:SHARE.
+    #[arg(long, value_name = "TIME")]
+    work: Option<Work>,
 
     /// Take datagrams to this group in, too (repeatable).
     #[arg(long, value_name = "ADDRESS")]
@@ -52,12 +59,24 @@ impl Handler for Echo {
     }
 
     fn on_recv(&mut self, io: &mut Io, flow: Flow, data: RecvBuf) {
+        self.work();
         // An error says that the flow is closed, and then nobody waits for the echo.
         let _ = io.send(flow, data);
     }
 
     fn on_udp(&mut self, io: &mut Io, port: UdpPort, peer: SocketAddr, data: RecvBuf) {
+        self.work();
         io.udp_send(port, peer, data);
+    }
+}
+
+impl Echo {
+    /// Thinks, if asked to.
+    #[inline]
+    fn work(&self) {
+        if let Some(work) = self.0.work {
+            work.perform();
+        }
     }
 }
 

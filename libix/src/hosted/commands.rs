@@ -257,11 +257,18 @@ impl Hosted {
             return Ok(());
         }
         flow.close()?;
-        let at = Self::now_ns().saturating_add(LINGER_NS);
-        flow.linger_due = Some(at);
-        self.deadlines.add(at, Due::Linger(key));
+        self.arrange_linger(key);
         self.make_ready(Object::Flow(key));
         Ok(())
+    }
+
+    /// Bounds how long a closed flow waits for its peer.
+    pub(super) fn arrange_linger(&mut self, key: Key) {
+        if let Some(flow) = self.flows.get_mut(key) {
+            let at = Self::now_ns().saturating_add(LINGER_NS);
+            flow.linger_due = Some(at);
+            self.deadlines.add(at, Due::Linger(key));
+        }
     }
 
     fn recv_done(&mut self, command: &Command) -> Result<(), Status> {

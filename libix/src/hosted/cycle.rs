@@ -152,13 +152,22 @@ impl Hosted {
                     self.make_ready(Object::Flow(key));
                 }
             }
-            Due::Linger(key) => {
-                if let Some(flow) = self.flows.get_mut(key) {
-                    flow.give_up(Status::TimedOut);
-                    self.make_ready(Object::Flow(key));
-                }
-            }
+            Due::Linger(key) => self.on_linger_over(key),
             Due::Accept(key) => self.make_ready(Object::Listener(key)),
+        }
+    }
+
+    /// A peer that still takes in what it was sent gets more time.
+    fn on_linger_over(&mut self, key: Key) {
+        let Some(flow) = self.flows.get_mut(key) else {
+            return;
+        };
+        flow.linger_due = None;
+        if flow.awaits_acknowledgement() {
+            self.arrange_linger(key);
+        } else {
+            flow.give_up(Status::TimedOut);
+            self.make_ready(Object::Flow(key));
         }
     }
 

@@ -124,7 +124,7 @@ impl Flow {
         (self.awaits_acknowledgement() && self.look_due.is_none()).then_some(self.look_every_ns)
     }
 
-    fn awaits_acknowledgement(&self) -> bool {
+    pub(super) fn awaits_acknowledgement(&self) -> bool {
         self.in_flight > 0 || self.fin_sent && !self.fin_acknowledged
     }
 

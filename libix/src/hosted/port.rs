@@ -60,15 +60,8 @@ impl Port {
     }
 
     pub(super) fn next_event(&mut self, key: Key, pool: &mut Pool) -> Tell {
-        while self.refused {
-            match sys::take_refusal(&self.socket) {
-                Some(Some(peer)) => {
-                    let peer = from_linux(peer).into();
-                    return Tell::Event(self.event(key, EventKind::UdpRefused, peer));
-                }
-                Some(None) => {}
-                None => self.refused = false,
-            }
+        if let Some(refused) = self.refused(key) {
+            return Tell::Event(refused);
         }
         if !self.readable || self.held >= HELD_BYTES {
             return Tell::Nothing;
@@ -76,28 +69,43 @@ impl Port {
         if !pool.has_free() {
             return Tell::Starved;
         }
-        match self.socket.recv_from(pool.next(usize::MAX)) {
-            Ok((count, peer)) => {
-                self.held += count;
-                let len = u32::try_from(count).unwrap_or(u32::MAX);
-                let peer = peer
-                    .as_socket()
-                    .map_or(Endpoint::UNSPECIFIED, |peer| from_linux(peer).into());
-                Tell::Event(Event {
-                    address: pool.lend(Owner::Port(key), len),
-                    len,
-                    ..self.event(key, EventKind::UdpRecv, peer)
-                })
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.readable = false;
-                Tell::Nothing
-            }
-            // That of an earlier datagram; it is in the queue of errors as well.
-            Err(_) => {
-                self.refused = true;
-                self.next_event(key, pool)
+        let mut received = self.socket.recv_from(pool.next(usize::MAX));
+        if received
+            .as_ref()
+            .is_err_and(|error| error.kind() != ErrorKind::WouldBlock)
+        {
+            // That is the error of an earlier datagram, told once; it stands in the queue of errors as well.
+            self.refused = true;
+            received = self.socket.recv_from(pool.next(usize::MAX));
+        }
+        let Ok((count, peer)) = received else {
+            self.readable = false;
+            return self.refused(key).map_or(Tell::Nothing, Tell::Event);
+        };
+        self.held += count;
+        let len = u32::try_from(count).unwrap_or(u32::MAX);
+        let peer = peer
+            .as_socket()
+            .map_or(Endpoint::UNSPECIFIED, |peer| from_linux(peer).into());
+        Tell::Event(Event {
+            address: pool.lend(Owner::Port(key), len),
+            len,
+            ..self.event(key, EventKind::UdpRecv, peer)
+        })
+    }
+
+    /// The next host that refuses datagrams of this port.
+    fn refused(&mut self, key: Key) -> Option<Event> {
+        while self.refused {
+            match sys::take_refusal(&self.socket) {
+                Some(Some(peer)) => {
+                    let peer = from_linux(peer).into();
+                    return Some(self.event(key, EventKind::UdpRefused, peer));
+                }
+                Some(None) => {}
+                None => self.refused = false,
             }
         }
+        None
     }
 }
