@@ -3,7 +3,7 @@
 use ixion_tests::artifacts::{Build, guest};
 use ixion_tests::{HOST, Namespace, Runner};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -69,6 +69,8 @@ fn call_back(stream: TcpStream) {
     }
     let caller = TcpStream::connect((peer.ip(), port.parse().unwrap()));
     let told = match (caller, what) {
+        // Before it could be told that it was connected.
+        (Err(error), _) if error.kind() == ErrorKind::ConnectionReset => "it was reset".to_owned(),
         (Err(error), _) => format!("{:?}", error.kind()),
         (Ok(_), "connect") => "connected".to_owned(),
         (Ok(mut caller), "read") => how_it_ends(&mut caller).to_owned(),
