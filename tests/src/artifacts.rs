@@ -93,6 +93,26 @@ pub fn kv() -> &'static Path {
     release("kv")
 }
 
+/// The echo server in C, of libix' examples.
+///
+/// # Panics
+/// If it does not compile.
+#[must_use]
+pub fn echo_in_c() -> PathBuf {
+    let mut cargo = cargo();
+    cargo.args(["build", "--release", "-p", "libix-c"]);
+    finish(cargo);
+    let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../libix/c");
+    let program = folder("release").join("echo-in-c");
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-static-pie", "-I"]).arg(&library);
+    cc.arg(library.join("examples/echo.c"))
+        .arg(existing(folder("release").join("libix.a")));
+    cc.arg("-o").arg(&program);
+    finish(cc);
+    existing(program)
+}
+
 /// The kernel image.
 #[must_use]
 pub fn kernel() -> &'static Path {
@@ -161,9 +181,9 @@ fn cargo() -> Command {
     cargo
 }
 
-fn finish(mut cargo: Command) {
-    let status = cargo.status().expect("cargo can be started");
-    assert!(status.success(), "{cargo:?} failed");
+fn finish(mut command: Command) {
+    let status = command.status().expect("the compiler can be started");
+    assert!(status.success(), "{command:?} failed");
 }
 
 /// The folder of this package's programs, `TARGET/TRIPLE/PROFILE`. Test programs lie in `deps` in it.
