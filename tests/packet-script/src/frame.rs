@@ -2,6 +2,7 @@
 
 use crate::script::{Envelope, number_of};
 use crate::segment::{Segment, TcpOption, flag, pattern};
+use crate::v6;
 use etherparse::{
     EtherType, Ethernet2Header, IcmpEchoHeader, Icmpv4Header, Icmpv4Type, IpEcn, IpNumber, Ipv4Header,
     NetHeaders, PacketHeaders, TcpHeader, TcpOptionElement, TransportHeader, UdpHeader,
@@ -53,6 +54,7 @@ pub enum Other {
     ArpRequest,
     ArpReply,
     Raw(Vec<u8>),
+    V6(v6::Said),
 }
 
 impl Other {
@@ -74,6 +76,7 @@ impl Other {
             ["arp", "request"] => Ok(Other::ArpRequest),
             ["arp", "reply"] => Ok(Other::ArpReply),
             ["frame", hex] => bytes(hex).map(Other::Raw),
+            ["v6", ref rest @ ..] => v6::Said::read(rest).map(Other::V6),
             ["udp" | "icmp" | "arp" | "frame", ..] => Err("not understood".into()),
             _ => return None,
         })
@@ -251,6 +254,7 @@ impl Stations {
             ),
             Other::ArpReply => self.arp(2, envelope),
             Other::Raw(bytes) => bytes.clone(),
+            Other::V6(said) => said.encode(self, envelope),
         }
     }
 
@@ -295,7 +299,7 @@ pub enum Read {
     Tcp(u16, Segment, Vec<u8>),
     /// Something else.
     Other(Other),
-    /// What a dialogue does not speak about (IPv6, IGMP).
+    /// What a dialogue does not speak about (reports of groups).
     Foreign,
 }
 
@@ -311,6 +315,10 @@ pub fn read(frame: &[u8]) -> Result<Read, String> {
         } else {
             Other::ArpReply
         }));
+    }
+    if frame.get(12..14) == Some(&[0x86, 0xdd]) {
+        let said = v6::Said::decode(frame)?;
+        return Ok(said.map_or(Read::Foreign, |said| Read::Other(Other::V6(said))));
     }
     let headers = PacketHeaders::from_ethernet_slice(frame).map_err(|error| error.to_string())?;
     let Some(NetHeaders::Ipv4(ip, _)) = headers.net else {

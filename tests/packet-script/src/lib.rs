@@ -22,5 +22,7 @@ pub mod segment;
 
 pub mod frame;
 
+pub mod v6;
+
 mod player;
 pub use player::{Hope, Player, Subject};

@@ -9,6 +9,7 @@
 //! | `peer SEGMENT [MODIFIERS]` | the peer sends TCP; see [`crate::segment`] |
 //! | `peer udp FROM > TO +LEN`, `peer icmp echo ID SEQ +LEN`, `peer arp request`, `peer arp reply`, `peer frame HEX` | ... or something else |
 //! | `peer icmp unreachable CODE [mtu N] [seq N]`, `peer icmp error TYPE CODE ...` | an error about our last segment |
+//! | `peer v6 ...`, `us v6 ...` | IPv6; see [`crate::v6`] |
 //! | `us SEGMENT` | we send this next, and nothing before it |
 //! | `us udp FROM > TO +LEN`, `us icmp reply ID SEQ +LEN`, `us icmp unreachable CODE`, `us arp request`, `us arp reply` | ... or this |
 //! | `us nothing` | nothing was sent |
@@ -80,6 +81,8 @@ pub struct Envelope {
     pub fragment: bool,
     /// The last bytes are missing.
     pub cut: usize,
+    /// IPv6's hop limit.
+    pub hop: Option<u8>,
 }
 
 impl Script {
@@ -172,6 +175,7 @@ fn is_modifier(word: &str) -> bool {
         "to",
         "fragment",
         "cut",
+        "hop",
     ]
     .contains(&name)
 }
@@ -188,6 +192,7 @@ fn envelope(words: &[&str]) -> Result<Envelope, String> {
             Some(("from", host)) => envelope.from = Some(number_of(host)?),
             Some(("to", host)) => envelope.to = Some(number_of(host)?),
             Some(("cut", bytes)) => envelope.cut = number_of(bytes)?,
+            Some(("hop", limit)) => envelope.hop = Some(number_of(limit)?),
             _ => return Err(format!("{word} is no modifier")),
         }
     }

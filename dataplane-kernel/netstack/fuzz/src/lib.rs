@@ -2,8 +2,10 @@
 //! (`fuzz_targets`, by `scripts/fuzz`), and so does a test of fixed length that mutates the corpora (`tests/corpora.rs`).
 //!
 //! [`ingress`], [`fragments`] and [`commands`] read the bytes as a program for a `World`: a stack with flows, its driver, and an
-//! app, in virtual time.
+//! app, in virtual time; [`dhcp`] does the same with a host that has no address yet.
 #![forbid(unsafe_code)]
+
+mod dhcp;
 
 mod driver;
 
@@ -13,6 +15,7 @@ mod parsers;
 
 mod world;
 
+pub use dhcp::dhcp;
 pub use parsers::parsers;
 
 use fuzzing::Input;

@@ -27,6 +27,12 @@ fn fragments() {
 }
 
 #[test]
+fn dhcp() {
+    // Minutes pass in each, tick by tick.
+    run("dhcp", netstack_fuzz::dhcp, MUTATIONS / 10);
+}
+
+#[test]
 fn commands() {
     run("commands", netstack_fuzz::commands, MUTATIONS);
 }

@@ -88,6 +88,7 @@ impl Stack {
         self.check_local(local)?;
         let local = local.filter(|ip| !ip.is_unspecified());
         match (remote, local) {
+            (IpAddr::V4(_), _) if !self.speaks_v4() => Err(Error::NotSupported),
             (IpAddr::V4(remote), None | Some(IpAddr::V4(_))) => {
                 let route = &self.shared.interface.route;
                 match route.next_hop(remote) {

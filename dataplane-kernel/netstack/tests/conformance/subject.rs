@@ -3,9 +3,9 @@
 use crate::app;
 use crate::harness::driver::{Driver, FRAME_OFFSET};
 use crate::harness::{OUR_IP, OUR_MAC, PEER_IP, PEER_MAC};
-use netstack::{Config, EcnPolicy, Event, Id, Instant, RxChecksum, Stack};
+use netstack::{Config, EcnPolicy, Event, Id, Instant, Ipv6Config, RxChecksum, Stack};
 use packet_script::frame::Stations;
-use packet_script::{Hope, Subject, script};
+use packet_script::{Hope, Subject, script, v6};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -199,6 +199,14 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         }
         "challenge_acks" => config.tcp.challenge_acks_per_second = number()?,
         "flows" => config.max_flows = number()?,
+        "ip4" if value == "off" => config.ipv4 = None,
+        "ip6" => {
+            config.ipv6 = Some(Ipv6Config {
+                address: (value == "fixed").then_some((v6::US, 64)),
+                gateway: None,
+                autoconfigure: value == "auto",
+            });
+        }
         _ => return Err(format!("there is no setting {name}")),
     }
     Ok(())
