@@ -126,6 +126,26 @@ fn closed_ports_are_answered_at_once() {
     run.stop().assert_code(0);
 }
 
+/// Without `--ip`: nothing of IPv4 is answered, and the app is told the other address.
+#[test]
+fn it_may_be_all_that_is_spoken() {
+    let namespace = Namespace::new().unwrap();
+    namespace
+        .ip(&format!("-6 address add {HOST6} dev {} nodad", Namespace::TAP))
+        .unwrap();
+    let run = Runner::new(artifacts::echo())
+        .on_link(&namespace)
+        .options(&["--ip6", "fd77::2/64"])
+        .start();
+    run.wait_for("echo: tcp and udp port 7 on fd77::2");
+    wait_for_ping(&namespace, "fd77::2");
+    let stream = peer::connect(&namespace, guest(7));
+    peer::exchange_and_finish(stream, &peer::pattern(6, 10_000));
+    let refused = namespace.enter(|| TcpStream::connect_timeout(&peer::guest(7), Duration::from_secs(1)));
+    assert!(refused.is_err(), "nobody has an address of IPv4");
+    run.stop().assert_code(0);
+}
+
 /// Over each card: what comes to a group has to be let in.
 #[test]
 fn it_is_found_over_every_card() {
