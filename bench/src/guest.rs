@@ -35,6 +35,8 @@ pub(crate) enum Guest {
     LinuxSpin,
     /// Ours.
     Ixion,
+    /// Ours, with kv instead of echo.
+    IxionKv,
     /// A stateless reflector: what QEMU, tap and client can carry.
     Reflector,
 }
@@ -47,13 +49,27 @@ impl Guest {
             Self::LinuxDefault => "Linux, default",
             Self::LinuxSpin => "Linux, tuned, spinning",
             Self::Ixion => "Ixion",
+            Self::IxionKv => "Ixion, kv",
             Self::Reflector => "reflector",
+        }
+    }
+
+    /// Whether it is our kernel that runs.
+    fn is_ours(self) -> bool {
+        matches!(self, Self::Ixion | Self::IxionKv)
+    }
+
+    /// Our app, and the option that tells it its port.
+    fn app(self) -> (&'static str, &'static str) {
+        match self {
+            Self::IxionKv => ("kv", "-p"),
+            _ => ("echo", "--port"),
         }
     }
 
     /// Instructions of it that spins outside our idle function cannot be told from work.
     pub(crate) fn is_countable(self) -> bool {
-        matches!(self, Self::LinuxTuned | Self::LinuxDefault | Self::Ixion)
+        matches!(self, Self::LinuxTuned | Self::LinuxDefault) || self.is_ours()
     }
 }
 
@@ -63,7 +79,7 @@ pub(crate) struct Images {
     /// Folder with vmlinuz, linux.cpio.gz, reflector and insncount.so.
     #[arg(long, default_value = "target/bench")]
     pub(crate) images: PathBuf,
-    /// Folder with ix, ixion-kernel and echo.
+    /// Folder with ix, ixion-kernel and the apps.
     #[arg(long, default_value = "target/x86_64-unknown-linux-gnu/release")]
     pub(crate) release: PathBuf,
     /// More arguments for QEMU, for every guest (repeatable).
@@ -98,7 +114,7 @@ impl Images {
             extra.extend(["-plugin".to_owned(), self.plugin(guest, counts)?]);
         }
         let mut command = match guest {
-            Guest::Ixion => self.ixion(namespace, &extra),
+            Guest::Ixion | Guest::IxionKv => self.ixion(guest, namespace, &extra),
             _ => self.qemu(guest, namespace, &extra),
         };
         command
@@ -164,7 +180,7 @@ impl Images {
         command
     }
 
-    fn ixion(&self, namespace: &Namespace, extra: &[String]) -> Command {
+    fn ixion(&self, guest: Guest, namespace: &Namespace, extra: &[String]) -> Command {
         let mut command = namespace.command(self.release.join("ix").as_os_str());
         command.args([
             "run",
@@ -182,10 +198,11 @@ impl Images {
             &namespace.name,
         ]);
         command.args(extra.iter().map(|word| format!("--qemu-arg={word}")));
+        let (app, port) = guest.app();
         command
             .args(&self.ix_arg)
-            .arg(self.release.join("echo"))
-            .args(["--", "--port", &PORT.to_string()]);
+            .arg(self.release.join(app))
+            .args(["--", port, &PORT.to_string()]);
         command
     }
 
@@ -196,7 +213,7 @@ impl Images {
             self.images.join("insncount.so").display(),
             counts.display()
         );
-        if guest == Guest::Ixion {
+        if guest.is_ours() {
             let mut kernel = Symbols::default();
             kernel.add(&self.release.join("ixion-kernel"), 0)?;
             for (argument, parts) in [("idle", IDLE), ("work", WORK)] {
@@ -214,14 +231,14 @@ impl Images {
     /// Functions of a guest that has been booted, as far as we have them.
     pub(crate) fn symbols(&self, guest: Guest) -> Result<Symbols> {
         let mut symbols = Symbols::default();
-        if guest == Guest::Ixion {
+        if guest.is_ours() {
             symbols.add(&self.release.join("ixion-kernel"), 0)?;
             if let Some(base) = fs::read_to_string(self.log(guest))
                 .ok()
                 .as_deref()
                 .and_then(image_base)
             {
-                symbols.add(&self.release.join("echo"), base)?;
+                symbols.add(&self.release.join(guest.app().0), base)?;
             }
         }
         Ok(symbols)

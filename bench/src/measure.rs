@@ -27,6 +27,7 @@ impl fmt::Display for Case {
             Kind::Tcp => "TCP echo",
             Kind::Udp => "UDP echo",
             Kind::Connect => "connect + echo + reset",
+            Kind::Get => "memcached get",
         };
         write!(f, "{what}, {}", self.connections)
     }
@@ -37,7 +38,7 @@ impl std::str::FromStr for Case {
 
     /// `tcp:16`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text} is no case; write tcp:16, udp:16 or connect:16");
+        let wrong = || format!("{text} is no case; write tcp:16, udp:16, connect:16 or get:16");
         let (kind, connections) = text.split_once(':').ok_or_else(wrong)?;
         let kind = clap::ValueEnum::from_str(kind, false).map_err(|_| wrong())?;
         Ok(Self {

@@ -28,6 +28,8 @@ pub(super) struct Client<'a> {
     /// Connections send as soon as they are established.
     started: bool,
     message: Vec<u8>,
+    /// Bytes of an answer.
+    answer_len: usize,
     buffer: Vec<u8>,
     answered: u64,
     errors: u64,
@@ -44,8 +46,9 @@ impl<'a> Client<'a> {
             connections: Vec::with_capacity(load.connections),
             events: Vec::with_capacity(EVENTS),
             established: 0,
-            started: load.kind != Kind::Tcp,
-            message: vec![b'x'; load.size as usize],
+            answer_len: load.answer_len(),
+            started: !load.kind.stays(),
+            message: load.message(),
             buffer: vec![0; 1 << 16],
             answered: 0,
             errors: 0,
@@ -65,7 +68,7 @@ impl<'a> Client<'a> {
             } else {
                 OPENING_AT_ONCE
             };
-            while load.kind == Kind::Tcp && index + 1 - client.established > enough {
+            while load.kind.stays() && index + 1 - client.established > enough {
                 client.turn()?;
                 let (got, all) = (client.established, load.connections);
                 ensure!(
@@ -157,7 +160,7 @@ impl<'a> Client<'a> {
             }
             return Ok(());
         }
-        match connection.receive(self.load, &mut self.buffer) {
+        match connection.receive(self.load, self.answer_len, &mut self.buffer) {
             Received::Answers(answers) => (0..answers).try_for_each(|_| self.on_answer(index)),
             Received::Broken => {
                 self.errors += 1;
@@ -214,7 +217,7 @@ impl<'a> Client<'a> {
     }
 
     fn send_all(&mut self, index: usize) {
-        let depth = if self.load.kind == Kind::Tcp {
+        let depth = if self.load.kind.stays() {
             self.load.depth
         } else {
             1

@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Takes what has arrived. An answer to a datagram given up on counts for nothing.
-    pub(super) fn receive(&mut self, load: &Load, buffer: &mut [u8]) -> Received {
+    pub(super) fn receive(&mut self, load: &Load, answer_len: usize, buffer: &mut [u8]) -> Received {
         let got = match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((0, _)) => return Received::Broken,
             Ok((got, _)) => got,
@@ -83,8 +83,8 @@ impl Connection {
         }
         self.received += got;
         let mut answers = 0;
-        while self.received >= load.size as usize {
-            self.received -= load.size as usize;
+        while self.received >= answer_len {
+            self.received -= answer_len;
             answers += 1;
         }
         Received::Answers(answers)

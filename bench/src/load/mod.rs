@@ -8,10 +8,11 @@ mod connection;
 #[cfg(test)]
 mod tests;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use client::Client;
 use hdrhistogram::Histogram;
-use std::net::SocketAddrV4;
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
 /// What a request is.
@@ -23,6 +24,19 @@ pub(crate) enum Kind {
     Udp,
     /// Connect, one TCP echo, reset; again.
     Connect,
+    /// A `get` of a value to a memcached server, on connections that stay. The key has 30 bytes, as keys of Facebook's
+    /// ETC have.
+    Get,
+}
+
+/// Of [`Kind::Get`].
+const KEY: &str = "etc:user:0123456789:profile:en";
+
+impl Kind {
+    /// Whether requests go over connections that stay.
+    fn stays(self) -> bool {
+        matches!(self, Kind::Tcp | Kind::Get)
+    }
 }
 
 /// A load to apply.
@@ -37,7 +51,7 @@ pub(crate) struct Load {
     /// Connections, or bound UDP sockets.
     #[arg(long, default_value_t = 1)]
     pub(crate) connections: usize,
-    /// Bytes of a request and of its answer.
+    /// Bytes of a request and of its answer, or of a value.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=65536))]
     pub(crate) size: u32,
     /// Requests outstanding on each TCP connection.
@@ -49,6 +63,39 @@ pub(crate) struct Load {
     /// Seconds of load before that.
     #[arg(long, default_value = "1", value_parser = seconds)]
     pub(crate) warm_up: Duration,
+}
+
+impl Load {
+    /// A request.
+    fn message(&self) -> Vec<u8> {
+        match self.kind {
+            Kind::Get => format!("get {KEY}\r\n").into_bytes(),
+            _ => vec![b'x'; self.size as usize],
+        }
+    }
+
+    /// Bytes of its answer.
+    fn answer_len(&self) -> usize {
+        let size = self.size as usize;
+        match self.kind {
+            Kind::Get => format!("VALUE {KEY} 0 {size}\r\n\r\nEND\r\n").len() + size,
+            _ => size,
+        }
+    }
+
+    /// Stores what will be asked for.
+    fn prepare(&self) -> Result<()> {
+        if self.kind != Kind::Get {
+            return Ok(());
+        }
+        let mut stream = TcpStream::connect(self.to)?;
+        let value = "v".repeat(self.size as usize);
+        write!(stream, "set {KEY} 0 0 {}\r\n{value}\r\n", self.size)?;
+        let mut answer = [0; 8];
+        stream.read_exact(&mut answer)?;
+        ensure!(answer == *b"STORED\r\n", "the server does not store");
+        Ok(())
+    }
 }
 
 /// Parses `1.5`.
@@ -95,6 +142,7 @@ pub(crate) fn float(count: u64) -> f64 {
 
 /// Applies the load and measures. `at_edge` is called when the window begins and when it has ended.
 pub(crate) fn run<T>(load: &Load, mut at_edge: impl FnMut() -> Result<T>) -> Result<(Outcome, T, T)> {
+    load.prepare()?;
     let mut client = Client::open(load)?;
     client.run_until(Instant::now() + load.warm_up)?;
     client.forget();
