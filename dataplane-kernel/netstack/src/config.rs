@@ -1,6 +1,7 @@
 //! What a stack is told once, when it is made.
 
 pub use crate::tcp::congestion::Algorithm as CongestionControl;
+pub use crate::tcp::pacing::Pacing;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Config {
     /// Most TCP connections at once with data of several times of sending on its way, or with losses to be repaired. The
     /// others rely on the retransmission timeout.
     pub max_loss_boards: u32,
+    /// Most TCP connections at once whose data leaves spread over time ([`crate::Pacing`]).
+    pub max_paced_flows: u32,
     /// Most ranges of sent data that these are told apart in, over all of them.
     pub max_loss_ranges: u32,
 
@@ -190,6 +193,7 @@ impl Config {
             udp_sends: 2048,
             max_send_spans: 65536,
             max_loss_boards: 4096,
+            max_paced_flows: 4096,
             max_loss_ranges: 32768,
             secret: [0; 16],
             tcp: TcpConfig::default(),

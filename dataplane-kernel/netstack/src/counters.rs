@@ -215,6 +215,8 @@ counters! {
     ipv6_pairs,
     /// Gauge: pieces of app memory queued for sending.
     send_spans,
+    /// Gauge: connections whose data leaves spread over time.
+    paced_flows,
     /// Gauge: connections that keep track of their data on its way.
     loss_boards,
     /// Gauge: the ranges they know.

@@ -11,8 +11,8 @@ use crate::nic::Nic;
 use crate::user::Process;
 use core::time::Duration;
 use ix_abi::app::{
-    Command, CongestionControl, Endpoint, FlowOption, Handle, HandleKind, MAX_SG_ENTRIES, Opcode, SgEntry,
-    Status, layout,
+    Command, CongestionControl, Endpoint, FlowOption, Handle, HandleKind, MAX_SG_ENTRIES, Opcode,
+    PACE_BY_WINDOW, SgEntry, Status, layout,
 };
 use netstack::{Id, Instant, Span, Stack};
 
@@ -254,6 +254,14 @@ fn set_option(stack: &mut Stack, flow: Id, command: &Request) -> Result<Result<(
         }
         FlowOption::AskForEcn if command.len == 1 => stack.tcp_ask_for_ecn(flow),
         FlowOption::AskForEcn => return Err(Status::Invalid),
+        FlowOption::Pacing => {
+            let pacing = match command.len {
+                0 => netstack::Pacing::Off,
+                PACE_BY_WINDOW => netstack::Pacing::ByWindow,
+                rate => netstack::Pacing::BytesPerSecond(rate),
+            };
+            stack.tcp_pacing(flow, pacing)
+        }
         FlowOption::UserTimeout => stack.tcp_user_timeout(flow, duration(command.len)),
     })
 }

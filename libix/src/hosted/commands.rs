@@ -423,8 +423,9 @@ fn set_option(socket: &Socket, command: &Command) -> Result<(), Status> {
                 CongestionControl::Dctcp => b"dctcp",
             })
         }
-        // To Linux that is a matter of the whole host (`net.ipv4.tcp_ecn`), or of a route.
-        FlowOption::AskForEcn => return Err(Status::NotSupported),
+        // To Linux the first is a matter of the whole host (`net.ipv4.tcp_ecn`), or of a route; the other needs a queueing
+        // discipline (`fq`) to be kept.
+        FlowOption::AskForEcn | FlowOption::Pacing => return Err(Status::NotSupported),
         FlowOption::UserTimeout => {
             let timeout = Duration::from_nanos(command.len);
             socket.set_tcp_user_timeout((command.len != 0).then(|| timeout.max(Duration::from_millis(1))))

@@ -6,7 +6,7 @@ use crate::slab::Key;
 use crate::{Datagram, Flow, Listener, SendBuf, Timer, UdpPort};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use ix_abi::app::{Command, CongestionControl, Endpoint, FlowOption, Handle, Opcode, Status};
+use ix_abi::app::{Command, CongestionControl, Endpoint, FlowOption, Handle, Opcode, PACE_BY_WINDOW, Status};
 
 impl Io {
     /// Listens on `port` of every address.
@@ -118,6 +118,16 @@ impl Io {
     /// `BadHandle` if the flow is dead.
     pub fn congestion_control(&mut self, flow: Flow, algorithm: CongestionControl) -> Result<(), Status> {
         self.set_option(flow, FlowOption::CongestionControl, algorithm as u64)
+    }
+
+    /// Lets data of `flow` leave spread over time: at `bytes_per_second` at most, or, for `None`, so that a congestion window
+    /// takes four fifths of a round trip. 0 ends that.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead.
+    pub fn pace(&mut self, flow: Flow, bytes_per_second: Option<u64>) -> Result<(), Status> {
+        let value = bytes_per_second.map_or(PACE_BY_WINDOW, |rate| rate.min(PACE_BY_WINDOW - 1));
+        self.set_option(flow, FlowOption::Pacing, value)
     }
 
     /// Asks the peer of `flow`, which was connected just now, for explicit congestion notification (RFC 3168): routers on

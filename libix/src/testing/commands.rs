@@ -6,8 +6,8 @@ use super::host::SimulatedHost;
 use crate::stand_in::sg_entries;
 use core::time::Duration;
 use ix_abi::app::{
-    Command, CongestionControl, Endpoint, FlowOption, Handle, HandleKind, MAX_SG_ENTRIES, Opcode, SgEntry,
-    Status,
+    Command, CongestionControl, Endpoint, FlowOption, Handle, HandleKind, MAX_SG_ENTRIES, Opcode,
+    PACE_BY_WINDOW, SgEntry, Status,
 };
 use netstack::{Error, Id, Span, Stack};
 
@@ -177,6 +177,14 @@ fn set_option(stack: &mut Stack, flow: Id, command: &Command) -> Result<Result<(
             }
             FlowOption::UserTimeout => stack.tcp_user_timeout(flow, duration(command.len)),
             FlowOption::AskForEcn => stack.tcp_ask_for_ecn(flow),
+            FlowOption::Pacing => {
+                let pacing = match command.len {
+                    0 => netstack::Pacing::Off,
+                    PACE_BY_WINDOW => netstack::Pacing::ByWindow,
+                    rate => netstack::Pacing::BytesPerSecond(rate),
+                };
+                stack.tcp_pacing(flow, pacing)
+            }
         },
     )
 }

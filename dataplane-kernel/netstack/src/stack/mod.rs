@@ -62,6 +62,7 @@ use crate::ring::Ring;
 use crate::route::Route;
 use crate::rx_buffers::RxBuffers;
 use crate::tcp::flow_table::FlowTable;
+use crate::tcp::pacing::Paces;
 use crate::tcp::pairs::Pairs;
 use crate::tcp::right_sizing;
 use crate::tcp::{Shared, Tuning};
@@ -126,6 +127,7 @@ impl Stack {
         let tuning = Tuning::new(&config);
         let mut shared = Shared {
             boards: crate::tcp::board::boards(&tuning),
+            paces: Paces::new(config.max_paced_flows),
             tuning,
             counters: Counters::default(),
             rx: RxBuffers::new(config.rx_buffers, unreserved - udp_held_buffers),
@@ -201,6 +203,7 @@ impl Stack {
             reassemblies: self.reassembly.len() as u64,
             ipv6_pairs: self.shared.pairs.used() as u64,
             send_spans: u64::from(self.shared.spans.used()),
+            paced_flows: self.shared.paces.used() as u64,
             loss_boards: u64::from(self.shared.boards.used()),
             loss_ranges: u64::from(self.shared.boards.records.used()),
             ..self.shared.counters

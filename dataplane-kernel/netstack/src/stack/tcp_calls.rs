@@ -5,9 +5,9 @@ use crate::ends::Ends;
 use crate::interface::Local;
 use crate::route::NextHop;
 use crate::tcp::close::Wants;
-use crate::tcp::flow::{Flow, Marks};
+use crate::tcp::flow::{Flow, Marks, State};
 use crate::tcp::tuple::Ports;
-use crate::{CongestionControl, Env, Error, Id, Instant, Span};
+use crate::{CongestionControl, Env, Error, Id, Instant, Pacing, Span};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -272,6 +272,19 @@ impl Stack {
         } else {
             Err(Error::Invalid)
         }
+    }
+
+    /// Spreads data over time, or no more.
+    ///
+    /// # Errors
+    /// `BadHandle`; `Closed` when the connection is over; `Invalid` for a rate of 0; `NoMemory` while
+    /// [`crate::Config::max_paced_flows`] others are paced.
+    pub fn tcp_pacing(&mut self, id: Id, pacing: Pacing) -> Result<(), Error> {
+        let flow = self.flows.get(id).and_then(owned)?;
+        if matches!(flow.state, State::Closed | State::TimeWait) {
+            return Err(Error::Closed);
+        }
+        flow.set_pacing(&mut self.shared, pacing)
     }
 
     /// Gives a connection up when data stays unacknowledged for `timeout` (1 ms to 34 minutes), or as configured.

@@ -95,6 +95,7 @@ impl Flow {
     pub(crate) fn enter_time_wait(&mut self, shared: &mut Shared, now: Instant) {
         self.state = State::TimeWait;
         self.shrink_window(shared, 0);
+        self.end_pacing(shared);
         self.rto_at = Instant::FAR;
         if self.board != NONE {
             self.drop_board(shared);
@@ -125,6 +126,7 @@ impl Flow {
         }
         self.state = State::Closed;
         self.shrink_window(shared, 0);
+        self.end_pacing(shared);
         self.drop_beyond(shared, env);
         self.send.clear(&mut shared.spans);
         if self.board != NONE {

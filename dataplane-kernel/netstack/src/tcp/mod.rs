@@ -84,6 +84,9 @@ mod emit;
 /// Headers.
 mod template;
 
+/// Not all at once.
+pub(crate) mod pacing;
+
 /// Segments leave again.
 mod retransmit;
 
@@ -133,6 +136,7 @@ use challenge::ChallengeLimit;
 use core::net::IpAddr;
 use core::time::Duration;
 use listener::Listeners;
+use pacing::Paces;
 use pairs::{Pair, Pairs};
 use rtt::RtoBounds;
 use secrets::Secrets;
@@ -146,6 +150,7 @@ pub(crate) struct Shared {
     pub(crate) rx: RxBuffers,
     pub(crate) spans: SpanSlab,
     pub(crate) boards: Boards,
+    pub(crate) paces: Paces,
     pub(crate) wheel: TimerWheel,
     /// Flows with something to tell.
     pub(crate) ready: Ring,

@@ -208,8 +208,8 @@ impl Flow {
         if self.marks.has(Marks::FIN_QUEUED) {
             self.state = State::FinWait1;
         }
-        if self.keepalive_ns != 0 {
-            self.keepalive_at = now.after_ns(self.keepalive_ns);
+        if self.keepalive_ms != 0 {
+            self.keepalive_at = now.after_ns(self.keepalive_ns());
             self.arm(shared, self.keepalive_at);
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct RttEstimator {
     rttvar: u32,
     /// RTO before back-off.
     rto: u32,
+    /// The sample that was taken last.
+    last: u32,
     /// Shortest round-trip time seen. It creeps up to longer ones, so that a way that has become longer is noticed.
     min: u32,
 }
@@ -34,6 +36,7 @@ impl RttEstimator {
             srtt: 0,
             rttvar: 0,
             rto: units(initial_ns),
+            last: 0,
             min: u32::MAX,
         }
     }
@@ -43,6 +46,7 @@ impl RttEstimator {
     pub(crate) fn sample(&mut self, rtt_ns: u64, bounds: RtoBounds) {
         // A sample beyond the largest timeout says no more than that.
         let rtt = units(rtt_ns.min(bounds.max_ns)).max(1);
+        self.last = rtt;
         if self.srtt == 0 {
             // Section 2.2.
             self.srtt = rtt;
@@ -93,6 +97,11 @@ impl RttEstimator {
         u64::from(self.srtt) << UNIT_SHIFT
     }
 
+    /// The sample taken last, in the units of [`units`].
+    pub(crate) fn last(&self) -> u32 {
+        self.last
+    }
+
     /// The shortest round-trip time lately, in nanoseconds; 0 before the first sample.
     #[inline]
     pub(crate) fn min_ns(&self) -> u64 {
@@ -106,7 +115,7 @@ impl RttEstimator {
 /// Nanoseconds in the units of the estimator; more than these hold is the most they hold.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "clamped to 32 bits")]
-fn units(ns: u64) -> u32 {
+pub(crate) fn units(ns: u64) -> u32 {
     (ns.min(MAX_NS) >> UNIT_SHIFT) as u32
 }
 

@@ -36,6 +36,11 @@ impl Flow {
             }
         }
         let look_at = self.look_for_losses(shared, now);
+        let pace_at = if self.marks.has(Marks::PACED) {
+            self.look_at_pace(shared, now)
+        } else {
+            Instant::FAR
+        };
         if now >= self.keepalive_at {
             self.on_keepalive(shared, env, now);
         }
@@ -48,7 +53,8 @@ impl Flow {
             .min(self.delayed_ack_at)
             .min(self.keepalive_at)
             .min(self.linger_at)
-            .min(look_at);
+            .min(look_at)
+            .min(pace_at);
         if next != Instant::FAR {
             self.arm(shared, next);
         }
@@ -83,22 +89,27 @@ impl Flow {
 
     /// Switches keepalive on or off (RFC 9293 section 3.8.4: off unless the app asks for it).
     pub(crate) fn set_keepalive(&mut self, shared: &mut Shared, now: Instant, idle: Option<Duration>) {
-        self.keepalive_ns = idle.map_or(0, super::ns);
+        let ms = idle.map_or(0, |idle| idle.as_millis().max(1));
+        self.keepalive_ms = u32::try_from(ms).unwrap_or(u32::MAX);
         self.keepalive_at = Instant::FAR;
-        if self.keepalive_ns != 0 {
+        if self.keepalive_ms != 0 {
             self.heard_at = now;
-            self.keepalive_at = now.after_ns(self.keepalive_ns);
+            self.keepalive_at = now.after_ns(self.keepalive_ns());
             self.arm(shared, self.keepalive_at);
         }
     }
 
+    pub(crate) fn keepalive_ns(&self) -> u64 {
+        u64::from(self.keepalive_ms) * 1_000_000
+    }
+
     fn on_keepalive<E: Env>(&mut self, shared: &mut Shared, env: &mut E, now: Instant) {
         let synchronized = !self.state.is_opening() && !matches!(self.state, State::Closed | State::TimeWait);
-        if self.keepalive_ns == 0 || !synchronized {
+        if self.keepalive_ms == 0 || !synchronized {
             self.keepalive_at = Instant::FAR;
             return;
         }
-        let idle_ns = self.keepalive_ns;
+        let idle_ns = self.keepalive_ns();
         let interval_ns = shared.tuning.keepalive_interval_ns;
         if self.snd_una != self.snd_max {
             // Retransmissions ask already.

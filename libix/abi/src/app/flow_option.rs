@@ -11,7 +11,13 @@ pub enum FlowOption {
     /// Asks the peer for explicit congestion notification (RFC 3168); the value is 1. Only right after the connect, in the
     /// same batch: else the command fails by `Invalid`.
     AskForEcn = 3,
+    /// At most so many bytes per second leave, spread over time; 0: as fast as the windows allow, [`PACE_BY_WINDOW`]: so that
+    /// a congestion window takes four fifths of a round trip.
+    Pacing = 4,
 }
+
+/// See [`FlowOption::Pacing`].
+pub const PACE_BY_WINDOW: u64 = u64::MAX;
 
 impl FlowOption {
     /// Checked decoding of a number written by ring 3.
@@ -21,6 +27,7 @@ impl FlowOption {
             1 => FlowOption::CongestionControl,
             2 => FlowOption::UserTimeout,
             3 => FlowOption::AskForEcn,
+            4 => FlowOption::Pacing,
             _ => return None,
         })
     }
@@ -60,7 +67,7 @@ mod tests {
     fn options_decode_to_themselves_and_nothing_else_does() {
         for number in (0..10).chain([u64::MAX, 1 << 32 | 1]) {
             let option = FlowOption::from_u64(number).map(|option| option as u64);
-            assert_eq!(option, (1..=3).contains(&number).then_some(number));
+            assert_eq!(option, (1..=4).contains(&number).then_some(number));
             let control = CongestionControl::from_u64(number).map(|control| control as u64);
             assert_eq!(control, (1..=3).contains(&number).then_some(number));
         }

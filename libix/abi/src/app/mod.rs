@@ -15,7 +15,7 @@ mod command;
 pub use command::{Command, MAX_SG_ENTRIES, Opcode, SgEntry};
 
 mod flow_option;
-pub use flow_option::{CongestionControl, FlowOption};
+pub use flow_option::{CongestionControl, FlowOption, PACE_BY_WINDOW};
 
 mod event;
 pub use event::{Event, EventKind};

@@ -5,6 +5,9 @@
 /// RFC 9438.
 mod cubic;
 
+/// RFC 9406.
+mod hystart;
+
 /// RFC 8257.
 mod dctcp;
 
@@ -13,6 +16,7 @@ use crate::Instant;
 use crate::seq::SeqNum;
 use cubic::Cubic;
 use dctcp::Dctcp;
+use hystart::{HyStart, Step};
 
 /// How the window grows and shrinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Algorithm {
 #[derive(Clone, Copy, Debug)]
 enum Control {
     NewReno,
+    /// CUBIC's first slow start.
+    Start(HyStart),
     Cubic(Cubic),
     Dctcp(Dctcp),
 }
@@ -38,7 +44,7 @@ impl Control {
     fn new(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::NewReno => Control::NewReno,
-            Algorithm::Cubic => Control::Cubic(Cubic::default()),
+            Algorithm::Cubic => Control::Start(HyStart::NEW),
             Algorithm::Dctcp => Control::Dctcp(Dctcp::NEW),
         }
     }
@@ -146,15 +152,23 @@ impl Congestion {
         }
         if self.cwnd < self.ssthresh {
             // RFC 5681 equation 2, but for the limit of one segment: a peer that takes in batches acknowledges a batch.
-            self.cwnd = self.cwnd.saturating_add(acked);
+            let step = match &mut self.control {
+                Control::Start(start) => start.on_ack(ack, rtt.last()),
+                _ => Step::Grow(acked),
+            };
+            match step {
+                Step::Grow(bytes) => self.cwnd = self.cwnd.saturating_add(bytes),
+                Step::End => self.ssthresh = self.cwnd,
+            }
             return;
         }
         if peak.saturating_add(mss) <= self.cwnd {
             return;
         }
         self.counted = self.counted.saturating_add(acked);
+        self.end_start();
         match &mut self.control {
-            Control::NewReno | Control::Dctcp(_) => {
+            Control::NewReno | Control::Start(_) | Control::Dctcp(_) => {
                 // One segment per window of acknowledged bytes (section 3.1, RFC 3465 section 2.1).
                 if self.counted >= self.cwnd {
                     self.counted -= self.cwnd;
@@ -171,11 +185,19 @@ impl Congestion {
         }
     }
 
+    /// The first slow start is over, if it was not.
+    fn end_start(&mut self) {
+        if let Control::Start(_) = self.control {
+            self.control = Control::Cubic(Cubic::default());
+        }
+    }
+
     /// A loss was found while `in_flight` bytes were out. The window comes down in the course of the recovery.
     pub(crate) fn on_loss(&mut self, in_flight: u32, mss: u32) {
+        self.end_start();
         let share = match &mut self.control {
             // RFC 5681 equation 4.
-            Control::NewReno | Control::Dctcp(_) => in_flight / 2,
+            Control::NewReno | Control::Start(_) | Control::Dctcp(_) => in_flight / 2,
             Control::Cubic(cubic) => cubic.on_loss(self.cwnd, in_flight),
         };
         self.ssthresh = share.max(2 * mss);
@@ -213,6 +235,7 @@ impl Congestion {
 
     /// The retransmission timer has run out (RFC 5681 section 3.1: LW is one segment).
     pub(crate) fn on_timeout(&mut self, mss: u32) {
+        self.end_start();
         if let Control::Cubic(cubic) = &mut self.control {
             cubic.on_timeout();
         }

@@ -7,6 +7,7 @@ mod ecn;
 mod keepalive;
 mod loss;
 mod options;
+mod pacing;
 mod passive_open;
 mod reassembly;
 mod reassembly_property;
