@@ -324,14 +324,14 @@ impl Stack {
             self.receive_without_flow(env, now, src_mac, segment, &ends, None);
             return env.free_rx(arrival.buf);
         };
-        let flow = self.flows.at(slot);
-        if flow.state == State::TimeWait && flow.is_reopened_by(segment) {
-            let last = Some(flow.snd_max);
+        if matches!(self.flows.at(slot).state, State::Closed | State::TimeWait)
+            && let Some(last) = self.make_way(env, slot, segment)
+        {
             let (ends, src_mac) = from();
-            self.end_time_wait(env, slot);
-            self.receive_without_flow(env, now, src_mac, segment, &ends, last);
+            self.receive_without_flow(env, now, src_mac, segment, &ends, Some(last));
             return env.free_rx(arrival.buf);
         }
+        let flow = self.flows.at(slot);
         self.shared.counters.rx_tcp += 1;
         self.give_segment(env, now, slot, arrival);
     }

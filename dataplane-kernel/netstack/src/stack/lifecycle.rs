@@ -2,9 +2,11 @@
 
 use super::Stack;
 use crate::ends::Ends;
+use crate::seq::SeqNum;
 use crate::tcp::close::Wants;
 use crate::tcp::flow::{EndReason, Marks, State};
 use crate::tcp::tuple::{Ports, Tuple};
+use crate::wire::tcp::Segment;
 use crate::{Env, Error, Instant};
 use core::net::Ipv4Addr;
 
@@ -119,6 +121,34 @@ impl Stack {
             }
         }
         false
+    }
+
+    /// A segment has come for a flow that is over: if it begins another one between the same ends, the old one goes out of the
+    /// way, whether or not the app has heard of its end. Gives where its numbers ended.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn make_way<E: Env>(
+        &mut self,
+        env: &mut E,
+        slot: u32,
+        segment: &Segment<'_>,
+    ) -> Option<SeqNum> {
+        let flow = self.flows.at(slot);
+        let ends =
+            segment.is_open() && (flow.state == State::Closed || flow.is_reopened_by(&self.shared, segment));
+        if !ends {
+            return None;
+        }
+        let (last, is_closed, place) = (
+            flow.snd_max,
+            flow.state == State::Closed,
+            self.shared.secrets.place(&flow.tuple),
+        );
+        self.flows.hide(place, slot);
+        if !is_closed {
+            self.end_time_wait(env, slot);
+        }
+        Some(last)
     }
 
     /// TIME-WAIT is over early; if the app has not been told yet the slot stays till then.

@@ -118,7 +118,12 @@ impl FlowTable {
         Some(flow)
     }
 
-    /// Frees a slot that is in use.
+    /// Nobody finds the flow in this slot by its tuple any more.
+    pub(crate) fn hide(&mut self, hash: u32, slot: u32) {
+        self.index.remove(hash, slot);
+    }
+
+    /// Frees a slot that is in use, hidden or not.
     pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
         self.index.remove(hash, slot);
         let flow = &mut self.flows[slot as usize];

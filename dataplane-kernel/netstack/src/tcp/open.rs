@@ -225,8 +225,7 @@ impl Flow {
         }
     }
 
-    /// The app has yet to hear that the flow is over; to its peer there is no connection any more (section 3.10.7.1). A SYN may
-    /// begin another one, once the app knows: the peer will send it again.
+    /// The app has yet to hear that the flow is over; to its peer there is no connection any more (section 3.10.7.1).
     pub(crate) fn refuse_after_the_end<E: Env>(
         &mut self,
         shared: &mut Shared,
@@ -240,14 +239,12 @@ impl Flow {
     }
 
     /// TIME-WAIT: `true` if the segment is a SYN that may begin a new connection between the same ports, by its number
-    /// (section 3.6.1) or by its timestamp (RFC 6191). The app must have heard of the end of the old one.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn is_reopened_by(&self, segment: &Segment<'_>) -> bool {
-        if !segment.is_open() || !self.marks.has(Marks::DETACHED) {
-            return false;
-        }
-        match segment.timestamps().filter(|_| self.marks.has(Marks::TIMESTAMPS)) {
+    /// (section 3.6.1) or by its timestamp (RFC 6191 section 2).
+    pub(crate) fn is_reopened_by(&self, shared: &Shared, segment: &Segment<'_>) -> bool {
+        let stamps = segment.timestamps().filter(|_| shared.tuning.offer_options);
+        match stamps {
+            // The new connection tells old segments by their lack of timestamps.
+            Some(_) if !self.marks.has(Marks::TIMESTAMPS) => true,
             Some(stamps) if stamps.value != self.ts_recent => {
                 stamps.value.wrapping_sub(self.ts_recent).cast_signed() > 0
             }
