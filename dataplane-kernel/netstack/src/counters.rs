@@ -182,6 +182,8 @@ counters! {
     tcp_ecn_marked,
     /// Windows reduced since the peer told of such marks.
     tcp_ecn_reductions,
+    /// Ways on which longer segments vanish, and shorter ones do not (RFC 4821).
+    tcp_black_holes,
     /// Zero-window probes sent.
     tcp_zero_window_probes,
     /// Keepalive probes sent.

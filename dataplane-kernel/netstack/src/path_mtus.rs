@@ -11,6 +11,8 @@ use core::net::IpAddr;
 
 /// RFC 8201 section 4: ten minutes.
 const LIFETIME_NS: u64 = 600_000_000_000;
+/// A minute, for what was only concluded.
+const SUSPICION_NS: u64 = 60_000_000_000;
 /// The least that is believed of a way in IPv4. RFC 791 allows links of 68 bytes; but then a forged message could have us
 /// send many small segments, and Linux does not believe less either (`min_pmtu`).
 const MIN_MTU_V4: u16 = 552;
@@ -65,6 +67,15 @@ impl PathMtus {
     /// A router says that the way to `dst`, which was held to carry `before`, carries no more than `mtu`. `true` if that
     /// is news.
     pub(crate) fn lower(&mut self, dst: IpAddr, mtu: u32, before: u16, now: Instant) -> bool {
+        self.lower_for(LIFETIME_NS, dst, mtu, before, now)
+    }
+
+    /// Nobody says so, but nothing longer comes through. As that may have had other reasons, it is soon forgotten.
+    pub(crate) fn suspect(&mut self, dst: IpAddr, mtu: u32, before: u16, now: Instant) -> bool {
+        self.lower_for(SUSPICION_NS, dst, mtu, before, now)
+    }
+
+    fn lower_for(&mut self, lifetime_ns: u64, dst: IpAddr, mtu: u32, before: u16, now: Instant) -> bool {
         let least = match dst {
             IpAddr::V4(_) => MIN_MTU_V4,
             IpAddr::V6(_) if mtu < MIN_MTU.into() => return false, // RFC 8201 section 4: to be discarded
@@ -86,7 +97,7 @@ impl PathMtus {
             *entry = Entry {
                 dst: Some(dst),
                 mtu,
-                until: now.after_ns(LIFETIME_NS),
+                until: now.after_ns(lifetime_ns),
             };
         }
         self.is_empty = false;

@@ -331,7 +331,6 @@ impl Stack {
             self.receive_without_flow(env, now, src_mac, segment, &ends, Some(last));
             return env.free_rx(arrival.buf);
         }
-        let flow = self.flows.at(slot);
         self.shared.counters.rx_tcp += 1;
         self.give_segment(env, now, slot, arrival);
     }

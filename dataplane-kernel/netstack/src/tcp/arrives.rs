@@ -212,6 +212,9 @@ impl Flow {
             self.challenge(shared, now);
             return false;
         }
+        if self.marks.has(Marks::SUSPECTS) && segment.ack.after(self.snd_una) {
+            self.confirm_black_hole(shared, now);
+        }
         if segment.flags.contains(Flags::ECE) && self.marks.has(Marks::ECN) {
             self.take_echoed_ack(shared, now, segment);
         } else {

@@ -131,6 +131,8 @@ marks! {
     PROBE_TIMEOUT = 31,
     /// `twice` holds data that came once more than it was needed.
     TWICE = 32,
+    /// The way was found to be narrow.
+    NARROWED = 40,
     /// Both sides know ECN (RFC 3168). This mark and two others stand where their bits stand in headers: see
     /// [`super::ecn`].
     ECN = 33,
@@ -140,6 +142,8 @@ marks! {
     ASKS_ECN = 35,
     /// Data leaves spread over time.
     PACED = 36,
+    /// Shorter segments are tried, as longer ones have had no answer.
+    SUSPECTS = 37,
     /// A router has marked data, and the peer is told.
     ECHO = 38,
     /// The congestion window was reduced because of a mark, and the peer has yet to be told.
@@ -289,7 +293,9 @@ pub(crate) struct Flow {
 
     /// Segments beyond a gap, by sequence number.
     pub(crate) beyond: BufList,
-    pub(crate) beyond_buffers: u32,
+    pub(crate) beyond_buffers: u16,
+    /// What `mss` was when the connection was opened.
+    pub(crate) agreed_mss: u16,
     /// In the range that came last: the first block of SACK.
     pub(crate) beyond_latest: SeqNum,
     /// The D-SACK to be sent (RFC 2883).
@@ -392,6 +398,7 @@ impl Flow {
             mark_seq: SeqNum(0),
             beyond: BufList::EMPTY,
             beyond_buffers: 0,
+            agreed_mss: 0,
             beyond_latest: SeqNum(0),
             twice: SackBlock::default(),
             linger_at: Instant::FAR,

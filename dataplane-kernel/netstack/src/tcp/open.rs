@@ -127,7 +127,7 @@ impl Flow {
             // RFC 6691: the size announced does not count options.
             mss -= u16::try_from(TIMESTAMPS_LEN).unwrap_or(0);
         }
-        self.mss = mss;
+        (self.mss, self.agreed_mss) = (mss, mss);
         self.congestion.restart(mss.into());
     }
 

@@ -78,6 +78,9 @@ impl Flow {
             return Err(Blocked::Unresolved);
         };
         self.template.set_destination(mac);
+        if self.marks.has(Marks::NARROWED) {
+            self.search_up(shared, now);
+        }
         self.neighbor_epoch = shared.neighbor_epoch;
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::wire::tcp_options::SackBlock;
 use crate::{BufId, Env};
 
 /// Most buffers beyond a gap: what a peer can make the search for a place among them cost.
-const MOST_BEYOND: u32 = 1024;
+const MOST_BEYOND: u16 = 1024;
 
 impl Flow {
     /// Takes the data of an acceptable segment; gives the buffer back if nothing of it is needed.
@@ -85,7 +85,8 @@ impl Flow {
 
     /// Half of what a flow may hold, and only while buffers are plenty, so that the missing piece finds room.
     fn may_keep_beyond(&self, shared: &Shared) -> bool {
-        self.beyond_buffers < (self.max_buffers() / 2).min(MOST_BEYOND) && shared.rx.scarcity() == 0
+        u32::from(self.beyond_buffers) < (self.max_buffers() / 2).min(MOST_BEYOND.into())
+            && shared.rx.scarcity() == 0
     }
 
     /// A gap was filled: what continues the stream now is no longer beyond it.

@@ -71,6 +71,7 @@ impl Flow {
         } else {
             shared.counters.tcp_timeouts += 1;
             self.take_all_for_lost(shared, now);
+            self.suspect_black_hole(shared);
         }
         self.backoff = self.backoff.saturating_add(1);
         // The neighbour may have moved.

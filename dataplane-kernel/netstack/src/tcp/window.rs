@@ -75,7 +75,7 @@ impl Flow {
     /// `true` if the flow may hold one more buffer.
     #[inline]
     pub(crate) fn may_hold_more(&self, shared: &Shared) -> bool {
-        let held = self.held_buffers + self.beyond_buffers;
+        let held = self.held_buffers + u32::from(self.beyond_buffers);
         held < self.max_buffers() && shared.rx.has_room()
     }
 
