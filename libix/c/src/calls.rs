@@ -19,7 +19,7 @@ unsafe fn made<T>(result: Result<T, Status>, bits: impl FnOnce(T) -> u64, to: *m
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_run(handler: *const Handler) -> c_int {
     // SAFETY: the caller's promise.
@@ -38,7 +38,7 @@ pub extern "C" fn ix_status_text(status: c_int) -> *const c_char {
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_listen(io: &mut Io, port: u16, listener: *mut u64) -> c_int {
     // SAFETY: the caller's promise.
@@ -52,7 +52,7 @@ pub extern "C" fn ix_unlisten(io: &mut Io, listener: u64) {
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_connect(io: &mut Io, remote: &Address, flow: *mut u64) -> c_int {
     let connected = remote.to_std().and_then(|remote| io.connect(remote));
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn ix_connect(io: &mut Io, remote: &Address, flow: *mut u6
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_send_buf(io: &mut Io, flow: u64, data: *mut RecvBuf) -> c_int {
     // SAFETY: a buffer that C was given, and now gives back.
@@ -97,7 +97,7 @@ impl Drop for Lent {
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_send(
     io: &mut Io,
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn ix_send(
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 unsafe fn copy(bytes: *const u8, len: usize) -> Vec<u8> {
     if len == 0 {
         return Vec::new();
@@ -130,7 +130,7 @@ unsafe fn copy(bytes: *const u8, len: usize) -> Vec<u8> {
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_send_copy(io: &mut Io, flow: u64, bytes: *const u8, len: usize) -> c_int {
     // SAFETY: the caller's promise.
@@ -163,7 +163,7 @@ pub extern "C" fn ix_abort(io: &mut Io, flow: u64) -> c_int {
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_udp_bind(io: &mut Io, port: u16, bound: *mut u64) -> c_int {
     // SAFETY: the caller's promise.
@@ -177,7 +177,7 @@ pub extern "C" fn ix_udp_unbind(io: &mut Io, port: u64) {
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_udp_send_buf(io: &mut Io, port: u64, peer: &Address, data: *mut RecvBuf) {
     // SAFETY: a buffer that C was given, and now gives back.
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn ix_udp_send_buf(io: &mut Io, port: u64, peer: &Address,
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_udp_send_copy(
     io: &mut Io,
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn ix_udp_send_copy(
 }
 
 /// # Safety
-/// See the [module](self).
+/// Pointers are what `ix.h` says; `io` is what a running function of the handler was given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ix_timer_start(io: &mut Io, nanoseconds: u64, timer: *mut u64) -> c_int {
     // SAFETY: the caller's promise.

@@ -1,7 +1,7 @@
 //! Apps in a network of their own: several of them in one process, in virtual time, with loss, delay and partitions, the
 //! same on each run with the same seed. Feature `testing`.
 //!
-//! Each app is a [`Handler`] on a host with the very TCP/IP stack that Ixion's kernel has, so what is tested is what will
+//! Each app is a [`Handler`](crate::Handler) on a host with the very TCP/IP stack that Ixion's kernel has, so what is tested is what will
 //! run: retransmissions, windows, resets. Nothing waits: where nobody has anything to do, the clock is set to when
 //! somebody has.
 //!
