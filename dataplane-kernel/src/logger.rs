@@ -4,10 +4,14 @@ use crate::arch::serial::Serial;
 use crate::arch::tsc;
 use core::fmt::Write;
 use log::{LevelFilter, Log, Metadata, Record};
+use spin::Mutex;
 
 struct SerialLog;
 
 static LOG: SerialLog = SerialLog;
+
+/// One core's line at a time. Whoever has it waits for nothing.
+static LINE: Mutex<()> = Mutex::new(());
 
 impl Log for SerialLog {
     fn enabled(&self, metadata: &Metadata) -> bool {
@@ -19,6 +23,7 @@ impl Log for SerialLog {
         let module = record.target();
         let module = module.strip_prefix("dataplane_kernel::").unwrap_or(module);
         let level = record.level();
+        let _line = LINE.lock();
         // The serial line takes everything, so there is no error to handle.
         let _ = writeln!(
             Serial,

@@ -80,6 +80,8 @@ pub struct Settings {
     pub args: Vec<Vec<u8>>,
     /// Ring 3 is late when it computes longer than this.
     pub watchdog: Duration,
+    /// It is ended when it computes longer than this.
+    pub watchdog_kill: Option<Duration>,
     /// The mistake to make.
     pub self_test: Option<SelfTest>,
 }
@@ -100,6 +102,7 @@ impl Default for Settings {
             env: Vec::new(),
             args: Vec::new(),
             watchdog: Duration::from_secs(1),
+            watchdog_kill: None,
             self_test: None,
         }
     }
@@ -208,6 +211,10 @@ impl Settings {
             cmdline::WATCHDOG => {
                 let seconds = within(value, 1..=u32::MAX).ok_or("seconds, at least 1")?;
                 self.watchdog = Duration::from_secs(seconds.into());
+            }
+            cmdline::WATCHDOG_KILL => {
+                let seconds = within(value, 1..=u32::MAX).ok_or("seconds, at least 1")?;
+                self.watchdog_kill = Some(Duration::from_secs(seconds.into()));
             }
             cmdline::SELFTEST => {
                 self.self_test = Some(

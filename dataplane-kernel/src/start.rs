@@ -1,12 +1,15 @@
 //! After boot: the machine is turned into a dataplane, which runs until its app ends.
 
+/// One core, or several.
+mod cores;
+
 use crate::boot_info::BootInfo;
-use crate::dataplane::{Core, Wait};
 use crate::hw::pci::config::Ports;
 use crate::hw::pci::scan::scan;
+use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
 use crate::mem::io_area::IoArea;
-use crate::mem::mbuf::Pool;
+use crate::mem::mbuf::{Pool, Region};
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
 use crate::nic::{Nic, Offloads, e1000e, virtio_net};
@@ -14,8 +17,9 @@ use crate::panic::self_test;
 use crate::settings::{Ip4, Ip6, SelfTest, Settings};
 use crate::user::image::LoadError;
 use crate::user::random::Random;
-use crate::user::{Process, Program};
+use crate::user::{App, Program};
 use crate::{arch, host};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
@@ -23,6 +27,7 @@ use core::time::Duration;
 use ix_abi::app::{Endpoint, IoInfo, layout};
 use ix_abi::host::area::Outcome;
 use ix_abi::host::exit;
+use netstack::rss::Home;
 use netstack::{Config, Instant, Ipv4Config, Ipv6Config, Stack};
 
 /// Share of the free memory that becomes packet buffers.
@@ -40,6 +45,7 @@ enum StartError {
     NoApp,
     NoAddress,
     NoLease(Duration),
+    LeaseForCores,
     NoMemory,
     Map(MapError),
     NoNic,
@@ -57,6 +63,9 @@ impl fmt::Display for StartError {
             }
             StartError::NoAddress => f.write_str("neither ip= nor ip6= on the command line"),
             StartError::NoLease(waited) => write!(f, "no DHCP server has given an address in {waited:?}"),
+            StartError::LeaseForCores => {
+                f.write_str("ip=dhcp is for one core; several need an address that is fixed")
+            }
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
             StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
@@ -148,37 +157,20 @@ fn parts(boot: BootInfo) -> Result<Parts, StartError> {
 }
 
 /// Puts the rest on top of the NIC and runs it until the app ends.
-fn serve(nic: impl Nic, parts: Parts) -> Result<Outcome, StartError> {
-    let Parts {
-        mut frames,
-        pool,
-        mut random,
-        file,
-        settings,
-    } = parts;
-    if let Some(SelfTest::ForeignDma(at)) = settings.self_test {
-        self_test::foreign_dma(nic, pool, at);
+fn serve<N: Nic + 'static>(nic: N, parts: Parts) -> Result<Outcome, StartError> {
+    if let Some(SelfTest::ForeignDma(at)) = parts.settings.self_test {
+        self_test::foreign_dma(nic, parts.pool, at);
     }
-    let (wanted, most) = (settings.card.mtu.unwrap_or(0), nic.mtu());
+    let (wanted, most) = (parts.settings.card.mtu.unwrap_or(0), nic.mtu());
     if most < wanted {
         return Err(StartError::Mtu { wanted, most });
     }
-    let stack = stack(&nic, &pool, &settings, &mut random)?;
-    let io = io_area(&mut frames, &nic, &pool, &settings)?;
-    // The process comes last: what is left of memory is the app's.
-    let mut process = process(&mut frames, file, &settings)?;
-    let mut core = Core::new(nic, pool, stack, io, settings.batch as usize);
-    if let Some(area) = host::area() {
-        area.stage.store(1, core::sync::atomic::Ordering::Release);
+    if parts.settings.cores > 1 && parts.settings.ip == Some(Ip4::Dhcp) {
+        return Err(StartError::LeaseForCores);
     }
-    let waited = match settings.ip {
-        Some(Ip4::Dhcp) => core.wait_for_address(&process, settings.dhcp_wait),
-        Some(Ip4::Fixed(..)) | None => Wait::Over,
-    };
-    match waited {
-        Wait::Over => Ok(core.serve(&mut process, settings.watchdog)),
-        Wait::TimedOut => Err(StartError::NoLease(settings.dhcp_wait)),
-        Wait::Stopped => Ok(Outcome::Exited(0)),
+    match parts.settings.cores {
+        1 => cores::alone(nic, parts),
+        _ => cores::sharing(nic, parts),
     }
 }
 
@@ -198,11 +190,21 @@ fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
     Ok(pool)
 }
 
-fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) -> Result<Stack, StartError> {
+/// The TCP/IP of a core. Several share the room for connections. `buffers`: how many there are, and how many of them the stack
+/// and the app may hold.
+fn stack(
+    nic: &impl Nic,
+    buffers: (u32, u32),
+    home: Option<Home>,
+    settings: &Settings,
+    random: &mut Random,
+) -> Result<Stack, StartError> {
     if settings.ip.is_none() && settings.ip6.is_none() {
         return Err(StartError::NoAddress);
     }
     let offloads = nic.offloads();
+    let all = Config::without_address(nic.mac());
+    let cores = u32::try_from(settings.cores).unwrap_or(1);
     let mut config = Config {
         mtu: nic.mtu(),
         ipv4: settings.ip.map(|ip| ipv4(ip, settings)),
@@ -210,9 +212,16 @@ fn stack(nic: &impl Nic, pool: &Pool, settings: &Settings, random: &mut Random) 
         rx_checksum: offloads.contains(Offloads::RX_CHECKSUM),
         tx_checksum: offloads.contains(Offloads::TX_CHECKSUM),
         tx_segments: offloads.contains(Offloads::TSO),
-        rx_buffers: pool.region().count(),
-        rx_reserve: pool.region().count() / 8 + pool.in_large(),
-        ..Config::without_address(nic.mac())
+        rx_buffers: buffers.0,
+        rx_reserve: buffers.0 - buffers.1,
+        max_flows: all.max_flows / cores,
+        max_ipv6_pairs: all.max_ipv6_pairs / cores,
+        udp_held_buffers: all.udp_held_buffers / cores,
+        max_send_spans: all.max_send_spans / cores,
+        max_loss_boards: all.max_loss_boards / cores,
+        max_loss_ranges: all.max_loss_ranges / cores,
+        home,
+        ..all
     };
     random.fill(&mut config.secret);
     Ok(Stack::new(config, Instant(arch::tsc::now_ns())))
@@ -244,7 +253,7 @@ fn ipv6(choice: Ip6, settings: &Settings) -> Ipv6Config {
 fn io_area(
     frames: &mut Frames,
     nic: &impl Nic,
-    pool: &Pool,
+    (region, core): (Region, u16),
     settings: &Settings,
 ) -> Result<IoArea, StartError> {
     let info = IoInfo {
@@ -252,7 +261,9 @@ fn io_area(
         local: local(settings),
         mac: nic.mac(),
         rx_window: layout::RX_WINDOW,
-        rx_window_len: pool.region().bytes_total(),
+        rx_window_len: region.bytes_total(),
+        core,
+        cores: u16::try_from(settings.cores).unwrap_or(u16::MAX),
         ..IoInfo::default()
     };
     IoArea::new(frames, settings.batch, info).ok_or(StartError::NoMemory)
@@ -267,16 +278,18 @@ fn local(settings: &Settings) -> Endpoint {
     }
 }
 
-fn process(frames: &mut Frames, file: &'static [u8], settings: &Settings) -> Result<Process, StartError> {
+fn app(
+    frames: &mut Frames,
+    file: &'static [u8],
+    settings: &Settings,
+    io_areas: Vec<UserVirt>,
+) -> Result<Arc<App>, StartError> {
     let args: Vec<&[u8]> = settings.args.iter().map(Vec::as_slice).collect();
     let env: Vec<&[u8]> = settings.env.iter().map(Vec::as_slice).collect();
-    Process::load(
-        &Program {
-            file,
-            args: &args,
-            env: &env,
-        },
-        frames,
-    )
-    .map_err(StartError::App)
+    let program = Program {
+        file,
+        args: &args,
+        env: &env,
+    };
+    App::load(&program, frames, io_areas).map_err(StartError::App)
 }

@@ -14,9 +14,6 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
-/// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
-const NO_SUCH_LINUX_CALL: i64 = -38;
-
 /// The command array of this thread, and what the kernel said of the rest.
 pub(crate) struct Arrays {
     info: IoInfo,
@@ -63,10 +60,10 @@ fn take(info_address: u64) -> Result<(), Status> {
 }
 
 impl Arrays {
-    /// Asks the kernel for them; on plain Linux, has its sockets stand in for it.
-    pub(crate) fn set_up() -> Result<(Self, Events), Error> {
-        let address = match trap::io_setup() {
-            NO_SUCH_LINUX_CALL => return Self::on(Box::new(Hosted::new()?)),
+    /// Asks the kernel for those of a core; on plain Linux, has its sockets stand in for it.
+    pub(crate) fn set_up(core: u16) -> Result<(Self, Events), Error> {
+        let address = match trap::io_setup(core) {
+            trap::NO_SUCH_LINUX_CALL => return Self::on(Box::new(Hosted::new()?)),
             result => u64::try_from(result).map_err(|_| {
                 let status = i32::try_from(result).unwrap_or(i32::MIN);
                 Error::Status(Status::check(status).err().unwrap_or(Status::Invalid))

@@ -33,7 +33,17 @@ impl EventLoop {
     /// # Errors
     /// `Busy` if another thread has the core, or a loop was made for it before; [`Error::Linux`].
     pub fn new() -> Result<Self, Error> {
-        Ok(Self::with(Arrays::set_up()?))
+        Self::on_core(0)
+    }
+
+    /// The same on another core of the dataplane's than the first: binds the calling thread to it. Flows keep to the core on
+    /// which they began, and are spread over the cores that have a loop when the first socket is opened
+    /// ([`crate::run_on`] waits for that).
+    ///
+    /// # Errors
+    /// As [`EventLoop::new`]; `Invalid` if there is no such core.
+    pub fn on_core(core: u16) -> Result<Self, Error> {
+        Ok(Self::with(Arrays::set_up(core)?))
     }
 
     /// A loop on whatever plays the kernel's part.

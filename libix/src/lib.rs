@@ -56,6 +56,9 @@ mod batch;
 mod event_loop;
 pub use event_loop::{EventLoop, run};
 
+mod cores;
+pub use cores::{cores, run_on};
+
 mod handler;
 pub use handler::{Answer, Handler, Knock};
 

@@ -3,6 +3,9 @@
 use core::arch::asm;
 use ix_abi::app::trap;
 
+/// `-ENOSYS`: what a Linux kernel answers to a call it does not know.
+pub(crate) const NO_SUCH_LINUX_CALL: i64 = -38;
+
 /// The kernel keeps only what a called function would keep, so the clobbers are those of a C call: `rcx`, `r11`
 /// and the other caller-saved registers, every vector and mask register, the x87 stack.
 ///
@@ -37,8 +40,14 @@ pub(crate) unsafe fn run_io(commands: u64, max_events: u64, wait_ns: u64) -> i64
     unsafe { call(trap::RUN_IO, commands, max_events, wait_ns) }
 }
 
-/// The address of this thread's `IoInfo`, or a negated status; a kernel that is not ours says `-ENOSYS`.
-pub(crate) fn io_setup() -> i64 {
+/// Binds this thread to a core; the address of its `IoInfo`, or a negated status. A kernel that is not ours says `-ENOSYS`.
+pub(crate) fn io_setup(core: u16) -> i64 {
     // SAFETY: io_setup writes no memory that Rust knows of yet.
-    unsafe { call(trap::IO_SETUP, 0, 0, 0) }
+    unsafe { call(trap::IO_SETUP, core.into(), 0, 0) }
+}
+
+/// The kernel is ours.
+pub(crate) fn is_served() -> bool {
+    // SAFETY: a batch without commands or events touches no memory; a thread without arrays is refused.
+    unsafe { call(trap::RUN_IO, 0, 0, 0) != NO_SUCH_LINUX_CALL }
 }

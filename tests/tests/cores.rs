@@ -1,7 +1,13 @@
 //! Machines of several cores.
 
 use ixion_tests::artifacts::{self, Build, guest};
-use ixion_tests::{Ended, Runner};
+use ixion_tests::{Ended, GUEST, HOST, Namespace, Run, Runner, peer};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
 
 fn kernel_told(line: &str, cores: &str) -> Ended {
     Runner::new(artifacts::echo())
@@ -40,4 +46,225 @@ fn a_fault_of_the_kernel_names_its_core_and_ends_all() {
         ended.assert_logged(part);
         ended.assert_logged("self_test::");
     }
+}
+
+fn program(name: &str, cores: &str, args: &[&str]) -> Ended {
+    Runner::new(&guest(name, Build::Plain))
+        .options(&["--cores", cores])
+        .args(args)
+        .finish()
+}
+
+#[test]
+fn threads_are_bound_to_cores_one_to_one() {
+    for cores in ["1", "4"] {
+        let ended = program("core_bind", cores, &[]);
+        ended.assert_code(0);
+        ended.assert_said(&format!("cores: {cores}"));
+        ended.assert_said("bound as it should be");
+    }
+}
+
+#[test]
+fn threads_without_a_core_run_on_several() {
+    let ended = program("core_threads", "4", &[]);
+    ended.assert_code(0);
+    ended.assert_said("threads done");
+}
+
+#[test]
+fn memory_taken_away_is_gone_on_all_cores() {
+    for way in ["munmap", "mprotect"] {
+        program("core_stale", "2", &[way]).assert_code(128 + 11);
+    }
+}
+
+#[test]
+fn the_end_of_the_app_is_the_end_on_all_cores() {
+    program("core_end", "4", &["exit"]).assert_code(7);
+    let fault = program("core_end", "4", &["fault"]);
+    fault.assert_code(128 + 11);
+    fault.assert_logged("on core 3: read at 0x8");
+}
+
+#[test]
+fn a_core_that_computes_for_too_long_is_named_and_ended() {
+    let ended = Runner::new(&guest("core_end", Build::Plain))
+        .options(&["--cores", "2", "--watchdog", "1", "--watchdog-kill", "2"])
+        .args(&["late"])
+        .finish();
+    ended.assert_code(128 + 24);
+    ended.assert_logged("ring 3 on core 1 has computed for 1.");
+    ended.assert_logged("it is ended");
+}
+
+/// An echo server on four cores.
+fn echo(namespace: &Namespace, options: &[&str]) -> Run {
+    let run = Runner::new(artifacts::echo())
+        .on(namespace)
+        .options(&["--cores", "4"])
+        .options(options)
+        .start();
+    run.wait_for("echo: tcp and udp port 7");
+    run
+}
+
+/// Waits until no connection and no buffer is held any more: but for those the card has, all are in their pools.
+fn wait_until_home(run: &Run, free: u64) {
+    run.wait_for_stats(
+        &format!("{free} buffers should be free, and no flows left"),
+        |stats| {
+            let of = |name: &str| stats.get(name).copied();
+            (of("flows"), of("pool.free"), of("pool.bad_frees")) == (Some(0), Some(free), Some(0))
+        },
+    );
+}
+
+#[test]
+fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace, &[]);
+    let free = run.stat("pool.free");
+    let streams: Vec<_> = (0..48)
+        .map(|_| peer::connect(&namespace, peer::guest(7)))
+        .collect();
+    for round in 0..3 {
+        for (number, stream) in (0..).zip(&streams) {
+            peer::exchange(stream, &peer::pattern(round << 32 | number, 3_000));
+        }
+    }
+    let stats = run.stats();
+    let by_core: Vec<u64> = (0..4).map(|core| stats[&format!("core{core}.flows")]).collect();
+    assert!(by_core.iter().all(|&flows| flows > 2), "{by_core:?}");
+    assert_eq!(by_core.iter().sum::<u64>(), stats["flows"]);
+    assert_eq!(stats["flows"], 48);
+    // One of another size, to its end.
+    peer::exchange_and_finish(
+        peer::connect(&namespace, peer::guest(7)),
+        &peer::pattern(9, 400_000),
+    );
+    drop(streams);
+    wait_until_home(&run, free);
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn datagrams_pings_and_ipv6_are_served_beside() {
+    let namespace = Namespace::new().unwrap();
+    namespace
+        .ip(&format!("-6 address add fd77::1/64 dev {} nodad", Namespace::TAP))
+        .unwrap();
+    let run = echo(&namespace, &["--ip6", "fd77::2/64"]);
+    for number in 0..24u64 {
+        let socket = peer::udp(&namespace, peer::guest(7));
+        let datagram = peer::pattern(number, 700);
+        socket.send(&datagram).unwrap();
+        let mut answer = [0; 2048];
+        let count = socket.recv(&mut answer).unwrap();
+        peer::assert_same(&answer[..count], &datagram);
+    }
+    let stats = run.stats();
+    assert!(
+        (0..4).all(|core| stats[&format!("core{core}.rx_udp")] > 0),
+        "{stats:#?}"
+    );
+    let pinged = namespace
+        .command("ping")
+        .args([
+            "-c",
+            "5",
+            "-i",
+            "0.1",
+            "-W",
+            "5",
+            "-s",
+            "4000",
+            &GUEST.to_string(),
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&pinged.stdout).into_owned();
+    assert!(said.contains("5 received"), "{said}");
+    // An address is its owner's only a second after it was asked for, on each core.
+    let ping6 = || {
+        let words = ["-6", "-c", "1", "-W", "2", "fd77::2"];
+        let output = namespace.command("ping").args(words).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).contains("1 received")
+    };
+    assert!((0..20).any(|_| ping6()));
+    let address = "[fd77::2]:7".parse().unwrap();
+    for number in 0..16 {
+        let stream = peer::connect(&namespace, address);
+        peer::exchange(&stream, &peer::pattern(number, 5_000));
+    }
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn a_thousand_connections_live_on_four_cores() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace, &[]);
+    let free = run.stat("pool.free");
+    namespace.enter(|| {
+        let streams: Vec<TcpStream> = (0..1000).map(|_| peer::open(peer::guest(7))).collect();
+        for round in 0..2u64 {
+            for (number, stream) in (0..).zip(&streams) {
+                (&*stream)
+                    .write_all(&peer::pattern(round << 32 | number, 300))
+                    .unwrap();
+            }
+            for (number, stream) in (0..).zip(&streams) {
+                let mut echoed = [0; 300];
+                (&*stream).read_exact(&mut echoed).unwrap();
+                peer::assert_same(&echoed, &peer::pattern(round << 32 | number, 300));
+            }
+        }
+    });
+    wait_until_home(&run, free);
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_on_any_core() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace, &[]);
+    let free = run.stat("pool.free");
+    for _ in 0..4 {
+        let script = format!("exec 3<>/dev/tcp/{GUEST}/7; cat <&3 >/dev/null & exec cat /dev/zero >&3");
+        let mut client = namespace.enter(|| {
+            Command::new("setsid")
+                .args(["bash", "-c", &script])
+                .spawn()
+                .unwrap()
+        });
+        std::thread::sleep(Duration::from_millis(400));
+        // The whole session, so that the reading half dies as well.
+        killpg(Pid::from_raw(client.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
+        client.wait().unwrap();
+    }
+    wait_until_home(&run, free);
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn what_a_core_opens_comes_back_to_it() {
+    let namespace = Namespace::new().unwrap();
+    let listener = namespace.enter(|| TcpListener::bind("0.0.0.0:0").unwrap());
+    let port = listener.local_addr().unwrap().port();
+    // Detached: it serves as long as the test runs.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    });
+    let ended = Runner::new(&guest("core_dial", Build::Plain))
+        .on(&namespace)
+        .options(&["--cores", "4"])
+        .args(&[&format!("{}:{port}", HOST)])
+        .finish();
+    ended.assert_code(0);
+    for core in 0..4 {
+        ended.assert_said(&format!("core {core} was answered"));
+    }
+    ended.assert_said("all were answered");
 }

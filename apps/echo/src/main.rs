@@ -3,9 +3,10 @@
 mod work;
 
 use clap::Parser;
-use libix::{Error, Flow, Handler, Io, RecvBuf, Status, UdpPort};
+use libix::{Error, Flow, Handler, Io, RecvBuf, UdpPort};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU16, Ordering};
 use work::Work;
 
 /// Echoes TCP streams and UDP datagrams.
@@ -27,24 +28,32 @@ struct Options {
     #[arg(long, value_name = "ADDRESS")]
     group: Vec<IpAddr>,
 
-    /// Core to serve on; the dataplane has one so far.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=0))]
-    core: u16,
+    /// Cores to serve on [default: all that there are].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    cores: Option<u16>,
 }
 
-struct Echo(Options);
+struct Echo<'a> {
+    options: &'a Options,
+    core: u16,
+    /// Cores that do not listen yet.
+    missing: &'a AtomicU16,
+}
 
-impl Handler for Echo {
+impl Handler for Echo<'_> {
     fn on_start(&mut self, io: &mut Io) -> Result<(), Error> {
-        if io.core() != self.0.core {
-            return Err(Status::NotSupported.into());
-        }
-        let port = self.0.port;
-        let udp_port = self.0.udp_port.unwrap_or(port);
+        let port = self.options.port;
+        let udp_port = self.options.udp_port.unwrap_or(port);
         io.listen(port)?;
         let bound = io.udp_bind(udp_port)?;
-        for group in &self.0.group {
-            io.udp_join(bound, *group)?;
+        // What a group gets comes to the first core.
+        if self.core == 0 {
+            for group in &self.options.group {
+                io.udp_join(bound, *group)?;
+            }
+        }
+        if self.missing.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return Ok(());
         }
         let ports = if port == udp_port {
             format!("tcp and udp port {port}")
@@ -70,18 +79,26 @@ impl Handler for Echo {
     }
 }
 
-impl Echo {
+impl Echo<'_> {
     /// Thinks, if asked to.
     #[inline]
     fn work(&self) {
-        if let Some(work) = self.0.work {
+        if let Some(work) = self.options.work {
             work.perform();
         }
     }
 }
 
 fn main() -> ExitCode {
-    match libix::run(&mut Echo(Options::parse())) {
+    let options = &Options::parse();
+    let cores = options.cores.unwrap_or_else(libix::cores);
+    let missing = &AtomicU16::new(cores);
+    let echo = |core| Echo {
+        options,
+        core,
+        missing,
+    };
+    match libix::run_on(cores, echo) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo: {error}");

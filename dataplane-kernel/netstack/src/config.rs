@@ -1,5 +1,6 @@
 //! What a stack is told once, when it is made.
 
+use crate::rss::Home;
 pub use crate::tcp::congestion::Algorithm as CongestionControl;
 pub use crate::tcp::pacing::Pacing;
 use core::net::{Ipv4Addr, Ipv6Addr};
@@ -52,6 +53,9 @@ pub struct Config {
     pub max_paced_flows: u32,
     /// Most ranges of sent data that these are told apart in, over all of them.
     pub max_loss_ranges: u32,
+
+    /// The core of this stack, where others share its interface; `None`: it is alone.
+    pub home: Option<Home>,
 
     /// Keys the hashes that an outsider must not foresee. Drawn at random at each start.
     pub secret: [u8; 16],
@@ -195,6 +199,7 @@ impl Config {
             max_loss_boards: 4096,
             max_paced_flows: 4096,
             max_loss_ranges: 32768,
+            home: None,
             secret: [0; 16],
             tcp: TcpConfig::default(),
         }

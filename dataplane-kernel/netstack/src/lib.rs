@@ -87,5 +87,8 @@ mod rx_buffers;
 /// TCP.
 mod tcp;
 
+/// Several cores on one interface.
+pub mod rss;
+
 mod stack;
 pub use stack::{Gathered, RxPart, Stack, WholePacket};

@@ -8,7 +8,7 @@ use crate::mem::io_area::Request;
 use crate::mem::mbuf::Pool;
 use crate::mem::{GuestPhys, UserVirt};
 use crate::nic::Nic;
-use crate::user::Process;
+use crate::user::View;
 use core::time::Duration;
 use ix_abi::app::{
     Command, CongestionControl, Endpoint, FlowOption, Handle, HandleKind, MAX_SG_ENTRIES, Opcode,
@@ -29,11 +29,11 @@ enum Done {
 
 impl<N: Nic> Core<N> {
     /// Carries out the first `count` commands of the array.
-    pub(super) fn submit(&mut self, count: u32, process: &Process, time: Instant) {
+    pub(super) fn submit(&mut self, count: u32, view: &View, time: Instant) {
         self.tally.commands += u64::from(count);
         for index in 0..count {
             let command = self.io.request(index);
-            match self.execute(&command, process, time) {
+            match self.execute(&command, view, time) {
                 Ok(Done::Value(value)) => self.io.answer(index, i32::try_from(value).unwrap_or(i32::MAX)),
                 Ok(Done::Made(made)) => self.io.answer_with_handle(index, made),
                 Err(error) => {
@@ -44,7 +44,7 @@ impl<N: Nic> Core<N> {
         }
     }
 
-    fn execute(&mut self, command: &Request, process: &Process, time: Instant) -> Result<Done, Status> {
+    fn execute(&mut self, command: &Request, view: &View, time: Instant) -> Result<Done, Status> {
         let opcode = Opcode::from_u16(command.opcode).ok_or(Status::NoSuchCall)?;
         let legal_flags = if opcode == Opcode::TcpClose {
             Command::ABORT
@@ -58,26 +58,26 @@ impl<N: Nic> Core<N> {
             Opcode::TcpRecvDone | Opcode::UdpRecvDone => self.recv_done(command, time),
             Opcode::TcpSend => self.tcp_send(
                 command,
-                &[span(process, &self.pool, command.address, command.len)?],
+                &[span(view, &self.pool, command.address, command.len)?],
                 time,
             ),
             Opcode::TcpSendv => {
-                let (spans, count) = self.gather(command, process)?;
+                let (spans, count) = self.gather(command, view)?;
                 self.tcp_send(command, &spans[..count], time)
             }
             // Of nothing, there is no address to check.
             Opcode::UdpSend if command.len == 0 => self.udp_send(command, &[], time),
             Opcode::UdpSend => self.udp_send(
                 command,
-                &[span(process, &self.pool, command.address, command.len)?],
+                &[span(view, &self.pool, command.address, command.len)?],
                 time,
             ),
             Opcode::UdpSendv => {
-                let (spans, count) = self.gather(command, process)?;
+                let (spans, count) = self.gather(command, view)?;
                 self.udp_send(command, &spans[..count], time)
             }
             Opcode::Nop => Ok(Done::Value(0)),
-            _ => self.execute_rare(opcode, command, process, time),
+            _ => self.execute_rare(opcode, command, view, time),
         }
     }
 
@@ -86,9 +86,12 @@ impl<N: Nic> Core<N> {
         &mut self,
         opcode: Opcode,
         command: &Request,
-        process: &Process,
+        view: &View,
         time: Instant,
     ) -> Result<Done, Status> {
+        if let (Some(home), true) = (&self.home, opens_socket(opcode)) {
+            home.steering.settle();
+        }
         let Core {
             nic, pool, stack, io, ..
         } = self;
@@ -113,7 +116,7 @@ impl<N: Nic> Core<N> {
             Opcode::TcpConnect => {
                 let local: Endpoint = match command.address {
                     0 => Endpoint::UNSPECIFIED,
-                    address => process.read(UserVirt(address)).ok_or(Status::Fault)?,
+                    address => view.read(UserVirt(address)).ok_or(Status::Fault)?,
                 };
                 let port = (local.port != 0).then_some(local.port);
                 let remote = endpoint.socket_address().ok_or(Status::Invalid)?;
@@ -196,11 +199,7 @@ impl<N: Nic> Core<N> {
     }
 
     /// Copies the scatter-gather array of a `*Sendv` and checks each entry.
-    fn gather(
-        &self,
-        command: &Request,
-        process: &Process,
-    ) -> Result<([Span; MAX_SG_ENTRIES], usize), Status> {
+    fn gather(&self, command: &Request, view: &View) -> Result<([Span; MAX_SG_ENTRIES], usize), Status> {
         let count = usize::try_from(command.len)
             .ok()
             .filter(|&n| n <= MAX_SG_ENTRIES)
@@ -208,8 +207,8 @@ impl<N: Nic> Core<N> {
         let mut spans = [Span::default(); MAX_SG_ENTRIES];
         let mut address = command.address;
         for slot in &mut spans[..count] {
-            let entry: SgEntry = process.read(UserVirt(address)).ok_or(Status::Fault)?;
-            *slot = span(process, &self.pool, entry.address, entry.len)?;
+            let entry: SgEntry = view.read(UserVirt(address)).ok_or(Status::Fault)?;
+            *slot = span(view, &self.pool, entry.address, entry.len)?;
             address = address.wrapping_add(size_of::<SgEntry>() as u64);
         }
         Ok((spans, count))
@@ -217,9 +216,9 @@ impl<N: Nic> Core<N> {
 }
 
 /// App memory, or received bytes that are sent on, as the NIC will address it.
-fn span(process: &Process, pool: &Pool, address: u64, len: u64) -> Result<Span, Status> {
+fn span(view: &View, pool: &Pool, address: u64, len: u64) -> Result<Span, Status> {
     let short = u32::try_from(len).map_err(|_| Status::Invalid)?;
-    let GuestPhys(address) = process
+    let GuestPhys(address) = view
         .translate(UserVirt(address), len)
         .or_else(|| {
             pool.region()
@@ -238,6 +237,11 @@ fn id(command: &Request, kind: HandleKind) -> Result<Id, Status> {
         index: handle.index(),
         generation: handle.generation(),
     })
+}
+
+/// From the first of these on, flows have their cores.
+fn opens_socket(opcode: Opcode) -> bool {
+    matches!(opcode, Opcode::TcpListen | Opcode::TcpConnect | Opcode::UdpBind)
 }
 
 /// An option of a flow; the number of it and its value are checked here, the handle by the stack.

@@ -1,10 +1,10 @@
 //! What the launcher reads: every counter of the core under its name, brought up to date when it asks.
 
 use super::Core;
-use crate::host;
+use super::team::Counter;
 use crate::nic::Nic;
-use crate::user::Process;
-use core::sync::atomic::Ordering;
+use crate::user::Seat;
+use alloc::vec::Vec;
 
 /// The dataplane's own counters; those of the stack and the NIC stand with them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct Tally {
     pub(super) events: u64,
     /// Cycles that found at least one frame.
     pub(super) rx_batches: u64,
+    /// Before each of these, the time since the look before: how long the first of its frames may have waited for the core.
+    pub(super) rx_wait_ns: u64,
     /// Cycles that found nothing to do.
     pub(super) idle_polls: u64,
     /// Ticks that found ring 3 computing for longer than the watchdog's limit.
@@ -33,6 +35,7 @@ impl Tally {
             ("core.commands_refused", self.commands_refused),
             ("core.events", self.events),
             ("core.rx_batches", self.rx_batches),
+            ("core.rx_wait_ns", self.rx_wait_ns),
             ("core.idle_polls", self.idle_polls),
             ("core.late_ticks", self.late_ticks),
         ]
@@ -41,40 +44,26 @@ impl Tally {
 }
 
 impl<N: Nic> Core<N> {
-    fn each_counter(&self, process: &Process) -> impl Iterator<Item = (&'static str, u64)> + use<'_, N> {
-        let (tally, app, pool) = (self.tally.each(), process.counters(), self.pool.counters());
+    fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
+        let (tally, pool) = (self.tally.each(), self.pool.counters());
         let stack = self.stack.counters().each();
-        tally
-            .chain(app)
-            .chain(pool)
-            .chain(self.nic.counters())
-            .chain(stack)
+        tally.chain(pool).chain(self.nic.counters()).chain(stack)
     }
 
-    /// Once, at boot: names.
-    pub(super) fn describe_counters(&self, process: &Process) {
-        if let Some(area) = host::area() {
-            area.counters
-                .describe(self.each_counter(process).map(|(name, _)| name));
-            self.publish_counters(process);
-        }
+    /// Their names.
+    pub fn counter_names(&self) -> Vec<&'static str> {
+        self.each_counter().map(|(name, _)| name).collect()
     }
 
     /// Answers a request of the launcher's, if there is a new one.
-    pub(super) fn answer_counters(&self, process: &Process) {
-        let Some(area) = host::area() else { return };
-        let requested = area.counters.requested.load(Ordering::Acquire);
-        if requested != area.counters.answered.load(Ordering::Relaxed) {
-            self.publish_counters(process);
-            area.counters.answered.store(requested, Ordering::Release);
-        }
+    pub(super) fn answer_counters(&self, seat: &Seat) {
+        let app = || seat.app().counters();
+        self.team.answer(self.number, || self.each_counter(), app);
     }
 
     /// Writes all values, as they stand.
-    pub(super) fn publish_counters(&self, process: &Process) {
-        if let Some(area) = host::area() {
-            area.counters
-                .publish(self.each_counter(process).map(|(_, value)| value));
-        }
+    pub(super) fn publish_counters(&self, seat: &Seat) {
+        self.team
+            .publish(self.number, self.each_counter(), seat.app().counters());
     }
 }

@@ -4,17 +4,17 @@
 use super::serve::told_to_stop_now;
 use super::{Core, now};
 use crate::nic::Nic;
-use crate::user::{Process, RunIo};
+use crate::user::{RunIo, Seat};
 use ix_abi::app::Status;
 
 impl<N: Nic> Core<N> {
     /// One `run_io` (see [`ix_abi::app::trap::RUN_IO`]): the commands of the batch ring 3 has just worked on, then the
     /// next batch. What the commands and the received segments want sent leaves in one doorbell, before waiting.
-    pub(super) fn run_io(&mut self, process: &mut Process, call: &RunIo) -> Result<u32, Status> {
+    pub(super) fn run_io(&mut self, seat: &mut Seat, call: &RunIo) -> Result<u32, Status> {
         let (commands, room) = self.io.check(call.commands, call.max_events)?;
         let mut time = now();
         self.tally.run_io_calls += 1;
-        self.submit(commands, process, time);
+        self.submit(commands, seat.view(), time);
         self.transmit(time);
         if room == 0 {
             return Ok(0);
@@ -28,8 +28,8 @@ impl<N: Nic> Core<N> {
                 return Ok(events);
             }
             self.transmit(time);
-            self.idle(process, time);
-            if process.outcome().is_some() || told_to_stop_now() {
+            self.idle(seat, time);
+            if seat.has_ended() || told_to_stop_now() {
                 return Ok(0);
             }
             time = now();

@@ -2,8 +2,9 @@
 //! that profiles can tell.
 
 use super::Core;
+use crate::arch::shootdown;
 use crate::nic::Nic;
-use crate::user::Process;
+use crate::user::Seat;
 use netstack::Instant;
 
 /// How long a core looks for the next frame at full speed before it pauses between looks: longer than a peer with one
@@ -16,19 +17,21 @@ const SPIN_NS: u64 = 60_000;
 impl<N: Nic> Core<N> {
     /// Gives the time until the next look at the NIC to the app's other threads, or to nobody.
     #[inline(never)]
-    pub(super) fn idle(&mut self, process: &mut Process, time: Instant) {
-        if process.background_ready() {
-            process.run_background();
+    pub(super) fn idle(&mut self, seat: &mut Seat, time: Instant) {
+        if seat.background_ready() {
+            seat.run_background();
         } else {
-            self.pause(process, time);
+            self.pause(seat, time);
         }
     }
 
     /// Between two looks at the NIC. The launcher's requests are answered here, off the way of packets.
     #[inline(never)]
-    pub(super) fn pause(&mut self, process: &Process, time: Instant) {
+    pub(super) fn pause(&mut self, seat: &Seat, time: Instant) {
         self.tally.idle_polls += 1;
-        self.answer_counters(process);
+        // Other cores must not wait for this one to enter ring 3.
+        shootdown::checkpoint();
+        self.answer_counters(seat);
         if time.0.saturating_sub(self.last_frame.0) > SPIN_NS {
             core::hint::spin_loop();
         }

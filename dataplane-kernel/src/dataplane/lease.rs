@@ -3,7 +3,7 @@
 use super::{Core, now};
 use crate::host;
 use crate::nic::Nic;
-use crate::user::Process;
+use crate::user::Seat;
 use core::sync::atomic::Ordering;
 use core::time::Duration;
 use ix_abi::app::Endpoint;
@@ -21,7 +21,7 @@ pub enum Wait {
 
 impl<N: Nic> Core<N> {
     /// Waits for a DHCP server, at most for `patience`, and tells the app's first address.
-    pub fn wait_for_address(&mut self, process: &Process, patience: Duration) -> Wait {
+    pub fn wait_for_address(&mut self, seat: &Seat, patience: Duration) -> Wait {
         let until = now() + patience;
         loop {
             self.attend();
@@ -41,7 +41,7 @@ impl<N: Nic> Core<N> {
             if now() >= until {
                 return Wait::TimedOut;
             }
-            self.pause(process, now());
+            self.pause(seat, now());
         }
     }
 }

@@ -27,18 +27,44 @@ pub use lease::Wait;
 
 /// What ring 3 wants besides `run_io`: the life of its process.
 mod serve;
+pub use serve::Watchdog;
 
 /// What the launcher reads.
 mod counters;
 
+/// What cores have in common.
+mod team;
+pub use team::Team;
+
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Pool;
 use crate::nic::{MAX_PARTS, Nic, RxFrame};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::Cell;
+use core::marker::PhantomData;
+use netstack::rss::Home;
 use netstack::{Instant, RxPart, Stack};
 
-/// All a core owns.
+/// What a core is made of.
+pub struct Parts<N> {
+    /// Its card, or its share of one.
+    pub nic: N,
+    /// Its buffers.
+    pub pool: Pool,
+    /// Its TCP/IP.
+    pub stack: Stack,
+    /// Its arrays.
+    pub io: IoArea,
+    /// Its place among several; `None`: it is the only one.
+    pub home: Option<Home>,
+}
+
+/// All a core owns. It can be given to a core, but not be shared with one: it is [`Send`] and not [`Sync`].
 pub struct Core<N> {
+    number: usize,
+    team: Arc<Team>,
+    home: Option<Home>,
     nic: N,
     pool: Pool,
     stack: Stack,
@@ -54,18 +80,31 @@ pub struct Core<N> {
     tally: counters::Tally,
     /// When the last batch came.
     last_frame: Instant,
+    /// When frames were last looked for.
+    last_look: Instant,
     /// When the NIC's registers are to be looked at again.
     check_due: Instant,
     /// The stop word the launcher wrote has been passed on as an event.
     stop_told: bool,
+    not_sync: PhantomData<Cell<()>>,
 }
 
 impl<N: Nic> Core<N> {
     /// Puts a core together. `batch` is the most packets it takes from the NIC in one cycle.
-    pub fn new(nic: N, pool: Pool, stack: Stack, io: IoArea, batch: usize) -> Self {
+    pub fn new(parts: Parts<N>, batch: usize, team: Arc<Team>) -> Self {
+        let Parts {
+            nic,
+            pool,
+            stack,
+            io,
+            home,
+        } = parts;
         let arrived = Vec::with_capacity(batch + MAX_PARTS);
-        let (tally, last_frame) = Default::default();
+        let (tally, last_frame, last_look) = Default::default();
         Core {
+            number: home.as_ref().map_or(0, |home| home.core.into()),
+            team,
+            home,
             nic,
             pool,
             stack,
@@ -76,8 +115,10 @@ impl<N: Nic> Core<N> {
             batch,
             tally,
             last_frame,
+            last_look,
             check_due: Instant::default(),
             stop_told: false,
+            not_sync: PhantomData,
         }
     }
 }

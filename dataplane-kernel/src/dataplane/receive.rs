@@ -50,8 +50,10 @@ impl<N: Nic> Core<N> {
             batch,
             tally,
             last_frame,
+            last_look,
             ..
         } = self;
+        let before = core::mem::replace(last_look, time);
         let count = nic.poll_rx(*batch, &mut |frame| arrived.push(frame));
         // After looking for frames: what one of them acknowledges has been let go of before it came.
         nic.reclaim_tx();
@@ -62,6 +64,7 @@ impl<N: Nic> Core<N> {
         }
         *last_frame = time;
         tally.rx_batches += 1;
+        tally.rx_wait_ns += time.0.saturating_sub(before.0);
         let region = pool.region();
         let frames = arrived
             .iter()

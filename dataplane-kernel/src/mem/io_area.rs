@@ -12,6 +12,9 @@ const ENTRIES_PER_PACKET: u32 = 4;
 
 const PAGE: u64 = 4096;
 
+/// Address space for the arrays of a core.
+const PER_CORE_BYTES: u64 = 2 << 20;
+
 /// A [`Command`] as it was read, without its endpoint. Fields as there.
 #[derive(Clone, Copy, Debug)]
 #[allow(missing_docs, reason = "as in Command")]
@@ -28,28 +31,36 @@ pub struct Request {
 
 /// The arrays of one core.
 pub struct IoArea {
+    address: UserVirt,
     info: *mut IoInfo,
     commands: *mut Command,
     events: *mut Event,
     capacity: u32,
 }
 
+// SAFETY: memory that is mapped on all cores and this area's alone.
+unsafe impl Send for IoArea {}
+
 impl IoArea {
-    /// Takes the memory for batches of `batch` packets and maps it for ring 3. `info` is completed with where the
-    /// arrays lie. `None`: out of memory.
+    /// Takes the memory for batches of `batch` packets and maps it for ring 3, in the place of the core that `info` names, which
+    /// is completed with where the arrays lie. `None`: out of memory.
     pub fn new(frames: &mut Frames, batch: u32, info: IoInfo) -> Option<Self> {
         let capacity = batch.checked_mul(ENTRIES_PER_PACKET)?;
         let bytes = |entry: usize| (u64::from(capacity) * entry as u64).next_multiple_of(PAGE);
         let (commands_bytes, events_bytes) = (bytes(size_of::<Command>()), bytes(size_of::<Event>()));
-        let info_at = UserVirt(layout::IO_AREA);
+        let info_at = UserVirt(layout::IO_AREA + u64::from(info.core) * PER_CORE_BYTES);
         let events_at = UserVirt(info_at.0 + PAGE);
         let commands_at = UserVirt(events_at.0 + events_bytes);
+        if PAGE + events_bytes + commands_bytes > PER_CORE_BYTES {
+            return None;
+        }
 
         let info_phys = map(frames, info_at, PAGE, Flags::USER)?;
         let events_phys = map(frames, events_at, events_bytes, Flags::USER)?;
         let commands_phys = map(frames, commands_at, commands_bytes, Flags::USER | Flags::WRITE)?;
 
         let area = IoArea {
+            address: info_at,
             info: direct(info_phys).cast(),
             commands: direct(commands_phys).cast(),
             events: direct(events_phys).cast(),
@@ -77,7 +88,7 @@ impl IoArea {
 
     /// Where ring 3 finds its [`IoInfo`].
     pub fn address(&self) -> UserVirt {
-        UserVirt(layout::IO_AREA)
+        self.address
     }
 
     /// Checks the counts of a `run_io` against the arrays; (commands, room for events).

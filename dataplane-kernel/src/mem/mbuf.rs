@@ -4,10 +4,12 @@
 //! A buffer is owned by whoever has its `BufId`: the pool, then the NIC, the stack, the app, and the pool again.
 #![allow(unsafe_code, reason = "hands out the bytes of buffers by address")]
 
+use super::spsc::{self, Consumer, Producer};
 use super::{GuestPhys, direct, frames::Frames};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::ptr::NonNull;
 use netstack::{BufId, LARGE_BYTES};
 
@@ -17,6 +19,9 @@ pub const BUFFER_BYTES: usize = 2048;
 /// Buffers in a row that make a large one, into which the stack puts together what comes in pieces.
 pub const LARGE_RUN: u32 = 33;
 const _: () = assert!(LARGE_RUN as usize * BUFFER_BYTES >= LARGE_BYTES);
+
+/// Large buffers of each pool but core 0's, at most.
+const LARGE_ELSEWHERE: u32 = 16;
 
 /// Large buffers of a pool that is not small: as many as there are packets of fragments under way, and as many again as the
 /// frames of a batch.
@@ -34,6 +39,11 @@ pub struct Region {
     phys: GuestPhys,
     count: u32,
 }
+
+// SAFETY: an address and a number; whoever reads or writes there answers for it.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
 
 impl Region {
     /// # Safety
@@ -123,16 +133,24 @@ impl Region {
 
 /// The free buffers of one core. Taking and giving back are a push and a pop; the buffer used last is the next to be
 /// used, while it is still in the cache.
+///
+/// Where cores share a card, core 0's buffers come to other cores, whose pools send them home.
 #[derive(Debug)]
 pub struct Pool {
     region: Region,
+    /// Its buffers, of those of the region.
+    own: Range<u32>,
     free: Vec<u32>,
-    /// Large buffers: the first buffer of each. All stand at the end of the region.
+    /// Large buffers: the first buffer of each. All stand at the end of the pool's.
     free_large: Vec<u32>,
     first_large: u32,
     /// Per buffer: somebody has it.
     taken: Box<[bool]>,
     bad_frees: u64,
+    /// Where buffers of core 0's are sent.
+    home: Option<Producer<u32>>,
+    /// Buffers that come back from other cores.
+    returning: Vec<Consumer<u32>>,
 }
 
 impl Pool {
@@ -149,29 +167,64 @@ impl Pool {
 
     /// A pool of all buffers of a region.
     pub fn over(region: Region) -> Self {
-        Self::with_large(region, (region.count / 8 / LARGE_RUN).min(MAX_LARGE))
+        let large = (region.count / 8 / LARGE_RUN).min(MAX_LARGE);
+        Self::with_large(region, 0..region.count, large)
     }
 
-    /// The same with so many large ones among them.
-    fn with_large(region: Region, large: u32) -> Self {
-        let first_large = region.count - large * LARGE_RUN;
+    /// The same, and pools for so many other cores, which get a few large buffers each.
+    pub fn shared(self, others: usize) -> (Self, Vec<Self>) {
+        let (region, mut end) = (self.region, self.region.count);
+        let (mut pools, mut returning) = (Vec::new(), Vec::new());
+        let each = u32::try_from(others).unwrap_or(u32::MAX).max(1);
+        let large = (region.count / 8 / each / LARGE_RUN).min(LARGE_ELSEWHERE);
+        for _ in 0..others {
+            let own = end - large * LARGE_RUN..end;
+            end = own.start;
+            let (home, from) = spsc::queue(region.count, || 0);
+            returning.push(from);
+            pools.push(Pool {
+                home: Some(home),
+                ..Self::with_large(region, own, large)
+            });
+        }
+        let large = (end / 8 / LARGE_RUN).min(MAX_LARGE);
+        let first = Pool {
+            returning,
+            ..Self::with_large(region, 0..end, large)
+        };
+        (first, pools)
+    }
+
+    /// A pool of these buffers with so many large ones among them.
+    fn with_large(region: Region, own: Range<u32>, large: u32) -> Self {
+        let first_large = own.end - large * LARGE_RUN;
         Pool {
             region,
-            free: (0..first_large).rev().collect(),
+            free: (own.start..first_large).rev().collect(),
             free_large: (0..large)
                 .map(|number| first_large + number * LARGE_RUN)
                 .collect(),
             first_large,
-            taken: vec![false; region.count as usize].into(),
+            taken: vec![false; own.len()].into(),
+            own,
             bad_frees: 0,
+            home: None,
+            returning: Vec::new(),
         }
+    }
+
+    /// Where it stands of a buffer of this pool's whether somebody has it; of other buffers nowhere.
+    #[inline]
+    fn place(&self, index: u32) -> usize {
+        index.wrapping_sub(self.own.start) as usize
     }
 
     /// Takes a buffer; `None` while all are in use.
     #[inline]
     pub fn alloc(&mut self) -> Option<BufId> {
         let index = self.free.pop()?;
-        if let Some(taken) = self.taken.get_mut(index as usize) {
+        let place = self.place(index);
+        if let Some(taken) = self.taken.get_mut(place) {
             *taken = true;
         }
         Some(BufId(index))
@@ -180,7 +233,8 @@ impl Pool {
     /// Takes a buffer back. One that is free already, or that does not exist, is counted and left alone.
     #[inline]
     pub fn free(&mut self, buf: BufId) {
-        match self.taken.get_mut(buf.0 as usize) {
+        let place = self.place(buf.0);
+        match self.taken.get_mut(place) {
             Some(taken) if *taken => {
                 *taken = false;
                 if buf.0 < self.first_large {
@@ -189,23 +243,66 @@ impl Pool {
                     self.free_large.push(buf.0);
                 }
             }
-            _ => self.bad_frees += 1,
+            Some(_) => self.bad_frees += 1,
+            None => self.send_home(buf.0),
         }
+    }
+
+    /// A buffer of another pool's.
+    #[inline(never)]
+    fn send_home(&mut self, index: u32) {
+        let home = self.home.as_mut().filter(|_| index < self.region.count);
+        // There is room for all buffers there are.
+        let sent = home.is_some_and(|home| home.push(index).is_ok());
+        self.bad_frees += u64::from(!sent);
+    }
+
+    /// Lets core 0 see the buffers that were sent home.
+    #[inline]
+    pub fn publish(&mut self) {
+        if let Some(home) = &mut self.home {
+            home.publish();
+        }
+    }
+
+    /// Takes in the buffers that other cores have sent home.
+    pub fn collect(&mut self) {
+        let mut returning = core::mem::take(&mut self.returning);
+        for from in &mut returning {
+            while let Some(index) = from.front().copied() {
+                from.empty();
+                self.free(BufId(index));
+            }
+            from.publish();
+        }
+        self.returning = returning;
     }
 
     /// Takes a large buffer; `None` while all are in use.
     pub fn alloc_large(&mut self) -> Option<BufId> {
         let index = self.free_large.pop()?;
-        if let Some(taken) = self.taken.get_mut(index as usize) {
+        let place = self.place(index);
+        if let Some(taken) = self.taken.get_mut(place) {
             *taken = true;
         }
         Some(BufId(index))
     }
 
+    /// The memory of a buffer, for its owner.
+    pub fn small(&mut self, buf: &BufId) -> &mut [u8] {
+        if !self.own.contains(&buf.0) {
+            return &mut [];
+        }
+        let start = (buf.0 as usize) << SHIFT;
+        // SAFETY: a buffer of this pool's, which is borrowed, and its name is with its one owner, so no device has it; ring 3
+        // may read it, and sees bytes change at worst.
+        unsafe { core::slice::from_raw_parts_mut(self.region.base.add(start).as_ptr(), BUFFER_BYTES) }
+    }
+
     /// The memory of a large buffer, for its owner; nothing of one that is none.
     pub fn large(&mut self, buf: &BufId) -> &mut [u8] {
         let is_large = buf.0 >= self.first_large && (buf.0 - self.first_large).is_multiple_of(LARGE_RUN);
-        if !is_large || buf.0 >= self.region.count {
+        if !is_large || buf.0 >= self.own.end {
             return &mut [];
         }
         let start = (buf.0 as usize) << SHIFT;
@@ -221,7 +318,12 @@ impl Pool {
 
     /// Buffers that the stack needs for large ones.
     pub fn in_large(&self) -> u32 {
-        self.region.count - self.first_large
+        self.own.end - self.first_large
+    }
+
+    /// Its buffers, large ones included.
+    pub fn count(&self) -> u32 {
+        self.own.end - self.own.start
     }
 
     /// Free buffers, large ones apart.
@@ -264,7 +366,7 @@ pub(crate) mod testing {
         let phys = memory.phys(0);
         let base = NonNull::new(super::direct(phys)).unwrap();
         // SAFETY: leaked memory of that size, which only the devices of tests write.
-        Pool::with_large(unsafe { Region::new(base, phys, count) }, large)
+        Pool::with_large(unsafe { Region::new(base, phys, count) }, 0..count, large)
     }
 }
 
@@ -304,6 +406,32 @@ mod tests {
         let small = pool.alloc().unwrap();
         assert!(pool.large(&small).is_empty() && region.large_bytes(1023, 0, 1).is_empty());
         assert!(pool.large(&BufId(two.0 + 1)).is_empty());
+    }
+
+    #[test]
+    fn buffers_of_core_0_come_home_from_other_cores() {
+        let (mut first, mut others) = pool(1024).shared(2);
+        let all = first.available();
+        assert_eq!(all + first.in_large() + 2 * others[0].count(), 1024);
+        let (one, two) = (first.alloc().unwrap(), first.alloc().unwrap());
+        first.small(&one).fill(9);
+        assert!(others[0].small(&one).is_empty());
+        others[0].free(one);
+        others[1].free(two);
+        first.collect();
+        assert_eq!(first.available(), all - 2, "nothing was shown yet");
+        others.iter_mut().for_each(super::Pool::publish);
+        first.collect();
+        assert_eq!(first.available(), all);
+        let large = others[1].alloc_large().unwrap();
+        assert!(!others[1].large(&large).is_empty() && others[0].large(&large).is_empty());
+        others[1].free(large);
+        others[1].free(BufId(1024));
+        assert!(
+            others[1]
+                .counters()
+                .any(|counter| counter == ("pool.bad_frees", 1))
+        );
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub mod heap;
 /// Stacks of other cores.
 pub mod stacks;
 
+/// Queues between cores.
+pub mod spsc;
+
 /// Packet buffers.
 pub mod mbuf;
 

@@ -18,6 +18,9 @@ pub mod virtio_net;
 /// Intel's 82574L and 82540EM.
 pub mod e1000e;
 
+/// One card for several cores.
+pub mod steered;
+
 use crate::mem::mbuf::Pool;
 use ix_abi::host::cmdline::offload;
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};

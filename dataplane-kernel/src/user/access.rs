@@ -39,9 +39,7 @@ impl Memory {
     /// A copy of the value at `address`, which need not be aligned. `None`: not ring 3's memory.
     #[inline]
     pub(super) fn read<T: Plain>(&self, address: UserVirt) -> Option<T> {
-        let from = self.pointer(address, size_of::<T>() as u64)?;
-        // SAFETY: `pointer` has found that many bytes of ring 3's memory; any bit pattern will do.
-        Some(unsafe { from.cast::<T>().read_unaligned() })
+        self.view().read(address)
     }
 
     /// Writes a value where ring 3 may itself write. `None`: it may not.

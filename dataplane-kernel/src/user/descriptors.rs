@@ -1,6 +1,6 @@
 //! What the program's descriptors stand for. Several may stand for one file, which is closed with the last of them.
 
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use ix_abi::host::Stream;
 use syscalls::Errno;
@@ -16,7 +16,7 @@ pub(super) struct File {
     /// The flags it was opened with.
     pub(super) flags: i32,
     /// The path by which it was opened, if it is a directory.
-    pub(super) directory: Option<Rc<[u8]>>,
+    pub(super) directory: Option<Arc<[u8]>>,
 }
 
 /// What a descriptor stands for.

@@ -4,7 +4,7 @@ use super::image;
 use super::process::Process;
 use super::thread::Thread;
 use super::window::{PAGE, Protection};
-use crate::arch::idt;
+use crate::arch::{idt, syscall_entry};
 use crate::mem::UserVirt;
 use alloc::string::String;
 use core::fmt::{self, Write};
@@ -142,10 +142,11 @@ impl Process {
         };
         let c = &thread.context;
         log::error!(
-            "{} in thread {} ({}): {story}",
+            "{} in thread {} ({}) on core {}: {story}",
             signal_name(signal),
             thread.id,
-            thread.display_name()
+            thread.display_name(),
+            syscall_entry::this_core()
         );
         log::error!("  rip {:#x} {}", c.rip, self.place(c.rip));
         log::error!("  rsp {:#018x} rbp {:#018x} rflags {:#x}", c.rsp, c.rbp, c.rflags);

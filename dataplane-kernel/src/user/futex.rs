@@ -1,4 +1,5 @@
-//! Waiting and waking (`futex(2)`). One core, and ring 0 is not interrupted: comparing and going to sleep is one step.
+//! Waiting and waking (`futex(2)`). The process is behind a lock, so comparing and going to sleep is
+//! one step.
 
 use super::process::Process;
 use super::thread::Wait;
@@ -12,7 +13,6 @@ impl Process {
     /// Makes a thread wait.
     pub(super) fn wait(&mut self, number: usize, wait: Wait) {
         self.threads.wait(number, wait);
-        self.scheduler.block(number);
         self.next_deadline_ns = self.next_deadline_ns.min(wait.deadline_ns);
     }
 

@@ -14,6 +14,18 @@ pub(super) struct Link {
     pub(super) ring: fn(),
 }
 
+impl Link {
+    /// One of these slots, a bit for each, has an answer.
+    pub(super) fn is_any_answered(&self, asked: u32) -> bool {
+        let slots = self.calls.files.iter().chain(&self.calls.input);
+        (0..)
+            .zip(slots)
+            .any(|(bit, slot)| asked >> bit & 1 != 0 && slot.is_answered())
+    }
+}
+
+const _: () = assert!(FILE_SLOTS + INPUT_SLOTS <= 32);
+
 /// A thread that waits for an answer.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -61,6 +73,19 @@ impl HostLine {
             link,
             ..HostLine::default()
         }
+    }
+
+    /// The launcher's end.
+    pub(super) fn link(&self) -> Option<Link> {
+        self.link
+    }
+
+    /// The slots with a question, a bit for each.
+    pub(super) fn asked(&self) -> u32 {
+        let slots = self.files.iter().chain(&self.input);
+        slots
+            .rev()
+            .fold(0, |bits, slot| bits << 1 | u32::from(slot.is_some()))
     }
 
     /// There is a launcher to ask.
@@ -114,12 +139,6 @@ impl HostLine {
             link.calls.count_posted();
             (link.ring)();
         }
-    }
-
-    /// An answer is there that nobody has taken.
-    #[inline]
-    pub(super) fn has_answer(&self) -> bool {
-        self.answered().is_some()
     }
 
     fn answered(&self) -> Option<Place> {

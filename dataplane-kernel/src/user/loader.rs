@@ -6,7 +6,7 @@ use super::random::Random;
 use super::stack::{Start, aux};
 use super::window::{BLOCK, PAGE, Protection, Ram, Root, Window, table_bytes};
 use crate::arch::context::Context;
-use crate::arch::control;
+use crate::arch::{control, shootdown};
 use crate::mem::frames::Frames;
 use crate::mem::{self, GuestPhys, UserVirt};
 use alloc::vec::Vec;
@@ -268,7 +268,8 @@ fn hang(start: u64, ram: Ram, tables: Ram) -> Result<Window, LoadError> {
 /// Beyond this many pages, dropping all translations is cheaper than each.
 const FORGET_ALL_PAGES: u64 = 64;
 
-/// Makes the processor forget how it had a range of ring 3's half mapped.
+/// Makes all cores forget how they had a range of ring 3's half mapped. The lock that the memory is behind sees to it that
+/// no two cores do this at once.
 fn forget(range: Range<u64>) {
     if (range.end - range.start) / PAGE > FORGET_ALL_PAGES {
         tlb::flush_all();
@@ -278,4 +279,5 @@ fn forget(range: Range<u64>) {
             .take_while(|&page| page < range.end);
         pages.for_each(|page| tlb::flush(VirtAddr::new_truncate(page)));
     }
+    shootdown::everywhere();
 }

@@ -5,8 +5,9 @@
 //! being copied. Fresh memory is zeroed when it is mapped.
 
 use super::regions::Regions;
+use super::view::View;
 use super::window::{BLOCK, PAGE, Protection, Window};
-use crate::mem::{GuestPhys, UserVirt};
+use crate::mem::UserVirt;
 use core::ops::Range;
 use core::ptr::NonNull;
 
@@ -40,6 +41,7 @@ impl Area {
 pub(super) struct Memory {
     arena: Area,
     fixed: Option<Area>,
+    view: View,
     /// What `brk` has made: it starts at a page and ends at any byte.
     heap: Range<u64>,
     /// Makes the processor forget how a range was mapped.
@@ -50,30 +52,28 @@ impl Memory {
     /// Nothing mapped. `forget` makes the processor forget how it had a range mapped.
     pub(super) fn new(arena: Window, fixed: Option<Window>, forget: fn(Range<u64>)) -> Self {
         let start = arena.range().start;
+        let view = View {
+            arena: arena.linear(),
+            fixed: fixed.as_ref().map(Window::linear),
+        };
         Memory {
             arena: Area::new(arena),
             fixed: fixed.map(Area::new),
+            view,
             heap: start..start,
             forget,
         }
     }
 
-    /// Where `len` bytes at `address` lie in guest memory: they are ring 3's, mapped or not.
-    #[inline]
-    pub(super) fn translate(&self, address: UserVirt, len: u64) -> Option<GuestPhys> {
-        match self.arena.window.translate(address, len) {
-            Some(phys) => Some(phys),
-            None => self.fixed.as_ref()?.window.translate(address, len),
-        }
+    /// Where it lies.
+    pub(super) fn view(&self) -> View {
+        self.view
     }
 
-    /// The same through the direct map.
+    /// Where `len` bytes at `address` lie: they are ring 3's, mapped or not.
     #[inline]
     pub(super) fn pointer(&self, address: UserVirt, len: u64) -> Option<NonNull<u8>> {
-        match self.arena.window.pointer(address, len) {
-            Some(pointer) => Some(pointer),
-            None => self.fixed.as_ref()?.window.pointer(address, len),
-        }
+        self.view.pointer(address, len)
     }
 
     /// The area `range` lies in.

@@ -1,8 +1,8 @@
 //! Ring 3: one program, its memory and its threads.
 //!
-//! `Process::load` checks the program's file (`image`), gives it memory (`loader`) and a first thread.
-//! `Process::run` runs it until the dataplane is needed, and says why (`Leave`). Linux calls, faults and changes of
-//! threads are served on the way (`linux`, `fault`, `run`).
+//! `App::load` checks the program's file (`image`), gives it memory (`loader`) and a first thread. Each core has a `Seat` in
+//! it: `Seat::run` runs threads until the dataplane is needed, and says why (`Leave`). Linux calls, faults and changes of
+//! threads are served on the way, in the `process`, which the cores share behind a lock (`app`, `linux`, `fault`).
 //!
 //! Nothing here trusts ring 3: its pointers are translated before use (`access`), its counts are bounded, and what it
 //! does wrong ends it and nobody else.
@@ -21,6 +21,10 @@ pub use loader::Program;
 /// Linear windows of ring 3's memory, with their page tables.
 mod window;
 
+/// Where they lie.
+mod view;
+pub use view::View;
+
 /// What is mapped where.
 mod regions;
 
@@ -34,15 +38,19 @@ pub use access::Plain;
 /// Threads.
 mod thread;
 
-/// Which thread runs.
+/// Which threads can run.
 mod scheduler;
 
-/// The app.
+/// What the threads share.
 mod process;
-pub use process::{Leave, Process, RunIo};
 
-/// Running it.
-mod run;
+/// The same as cores share it.
+mod app;
+pub use app::App;
+
+/// Threads on a core.
+mod seat;
+pub use seat::{Leave, RunIo, Seat};
 
 /// Waiting and waking.
 mod futex;

@@ -1,6 +1,6 @@
-//! The app as ring 0 sees it: its memory, its threads, and what it has been told.
+//! The app as ring 0 sees it: its memory, its threads, and what it has been told. All cores share it, behind the lock of
+//! the `App`.
 
-use super::access::Plain;
 use super::descriptors::Descriptors;
 use super::host_calls::{HostLine, Link};
 use super::image::LoadError;
@@ -9,73 +9,50 @@ use super::loader::{self, Program};
 use super::memory::Memory;
 use super::random::Random;
 use super::scheduler::Scheduler;
-use super::thread::Threads;
+use super::thread::{Asks, Thread, Threads};
 use crate::arch::context::{Context, ExtendedState};
+use crate::arch::tsc;
 use crate::host;
+use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
-use crate::mem::{GuestPhys, UserVirt};
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
-use alloc::rc::Rc;
-use ix_abi::app::Status;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use ix_abi::app::{Status, trap};
 use ix_abi::host::area::Outcome;
 
 /// Which of the generators made from one seed is the app's; the kernel's own are the numbers below.
 const RANDOM_STREAM: u64 = 1 << 32;
 
-/// No thread.
-pub(super) const NOBODY: usize = usize::MAX;
-
-/// The arguments of a `run_io` (see [`ix_abi::app::trap::RUN_IO`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RunIo {
-    /// How many commands of the array to carry out.
-    pub commands: u64,
-    /// Room for events.
-    pub max_events: u64,
-    /// How long to wait for one, in nanoseconds.
-    pub wait_ns: u64,
-}
-
-/// Why [`Process::run`] returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// The dataplane thread called `run_io`; answer with [`Process::finish_call`].
-    RunIo(RunIo),
-    /// A thread called `io_setup`; answer with [`Process::finish_call`].
-    IoSetup,
-    /// A timer tick: look after the network, then go on.
-    Tick,
-    /// No thread can run before `deadline_ns` (`None`: by itself, never).
-    Idle {
-        /// Time of [`crate::arch::tsc::now_ns`].
-        deadline_ns: Option<u64>,
-    },
-    /// The app has ended.
-    Ended(Outcome),
+/// What becomes of a thread that was lent to the process.
+pub(super) enum Back {
+    /// It runs on.
+    GoesOn(Box<Thread>),
+    /// It runs on, after others that can run.
+    LetsOthers(Box<Thread>),
+    /// It waits, goes elsewhere, or has ended; the processor holds nothing of it any more.
+    Leaves,
 }
 
 /// The app.
 #[derive(Debug)]
-pub struct Process {
+pub(super) struct Process {
     pub(super) memory: Memory,
     pub(super) threads: Threads,
     pub(super) scheduler: Scheduler,
-    /// Whose extended state the processor holds.
-    pub(super) loaded: usize,
-    /// Who has called the dataplane and waits for its answer.
-    pub(super) caller: usize,
     /// The earliest deadline of a waiting thread; may be too early, never too late.
     pub(super) next_deadline_ns: u64,
-    /// The first tick that found the dataplane thread running since its last `run_io`; 0: none has.
-    pub(super) computing_since_ns: u64,
     pub(super) outcome: Option<Outcome>,
     pub(super) signals: Signals,
     pub(super) files: Descriptors,
     /// The current one: absolute, and without a slash at its end unless it is the root.
-    pub(super) directory: Rc<[u8]>,
+    pub(super) directory: Arc<[u8]>,
     /// Calls to the launcher.
     pub(super) host: HostLine,
     pub(super) random: Random,
+    /// Where each core's arrays are.
+    pub(super) io_areas: Vec<UserVirt>,
     pub(super) stack_bytes: u64,
     /// The program's file and what was added to its addresses, to name functions.
     pub(super) file: &'static [u8],
@@ -86,14 +63,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Loads a program. Takes the largest free range of `frames` as the arena.
-    ///
-    /// # Errors
-    /// The file cannot be loaded, or the machine is too small; the message says why.
-    pub fn load(program: &Program<'_>, frames: &mut Frames) -> Result<Self, LoadError> {
+    /// See [`super::App::load`].
+    pub(super) fn load(
+        program: &Program<'_>,
+        frames: &mut Frames,
+        io_areas: Vec<UserVirt>,
+    ) -> Result<Self, LoadError> {
         let mut random = Random::from_host(RANDOM_STREAM);
         let loaded = loader::load(program, frames, &mut random)?;
         let mut process = Process::new(loaded.memory, random);
+        process.io_areas = io_areas;
         process.add_thread(loaded.context);
         process.host = HostLine::new(host::area().map(|area| Link {
             calls: &area.host_calls,
@@ -108,16 +87,14 @@ impl Process {
             memory,
             threads: Threads::default(),
             scheduler: Scheduler::default(),
-            loaded: NOBODY,
-            caller: NOBODY,
             next_deadline_ns: u64::MAX,
-            computing_since_ns: 0,
             outcome: None,
             signals: Signals::default(),
             files: Descriptors::default(),
             directory: (*b"/").into(),
             host: HostLine::default(),
             random,
+            io_areas: Vec::new(),
             stack_bytes: 0,
             file: &[],
             bias: 0,
@@ -132,65 +109,83 @@ impl Process {
         }
     }
 
-    /// Where `len` bytes of the app's memory at `address` lie. `None`: they are not, or not all, the app's.
-    #[inline]
-    pub fn translate(&self, address: UserVirt, len: u64) -> Option<GuestPhys> {
-        self.memory.translate(address, len)
-    }
-
-    /// A copy of a value in the app's memory.
-    #[inline]
-    pub fn read<T: Plain>(&self, address: UserVirt) -> Option<T> {
-        self.memory.read(address)
-    }
-
-    /// Makes the thread whose `io_setup` is being answered the dataplane thread.
-    ///
-    /// # Errors
-    /// [`Status::Busy`]: another thread is.
-    pub fn claim_dataplane_thread(&mut self) -> Result<(), Status> {
-        match self.scheduler.foreground() {
-            Some(thread) if thread != self.caller => Err(Status::Busy),
-            _ => {
-                self.scheduler.set_foreground(self.caller);
-                Ok(())
+    /// What becomes of the thread that was lent, now that its trap has been served.
+    pub(super) fn give_back(&mut self, number: usize) -> Back {
+        let others = self.scheduler.ready_count() > 0;
+        let is_bound = self.scheduler.core_of(number).is_some();
+        let Some(thread) = self.threads.get_mut(number) else {
+            return Back::Leaves;
+        };
+        let asks = core::mem::take(&mut thread.asks);
+        let leaves = match asks {
+            Asks::Nothing => false,
+            Asks::Yield => others && !is_bound,
+            Asks::Move => true,
+        };
+        if leaves || thread.wait.is_some() {
+            thread.extended.save();
+            if leaves {
+                self.scheduler.wake(number);
             }
+            return Back::Leaves;
+        }
+        match self.threads.take(number) {
+            Some(thread) if asks == Asks::Yield && others => Back::LetsOthers(thread),
+            Some(thread) => Back::GoesOn(thread),
+            None => Back::Leaves,
         }
     }
 
-    /// Answers the `run_io` or `io_setup` that [`Process::run`] returned for.
-    #[inline]
-    pub fn finish_call(&mut self, result: i64) {
-        let caller = self.caller;
-        if let Some(thread) = self.threads.get_mut(caller) {
-            thread.context.rax = result.cast_unsigned();
-            self.scheduler.wake(caller);
+    /// One of our own calls, but not a bound thread's `run_io`.
+    pub(super) fn serve_own_call(&mut self, number: usize) {
+        let Some(thread) = self.threads.get(number) else {
+            return;
+        };
+        let (call, core) = (thread.context.rax, thread.context.rdi);
+        let result = match call {
+            trap::IO_SETUP => self.io_setup(number, core),
+            trap::RUN_IO => Err(Status::Invalid),
+            _ => Err(Status::NoSuchCall),
+        };
+        if let Some(thread) = self.threads.get_mut(number) {
+            thread.context.rax = match result {
+                Ok(UserVirt(address)) => address,
+                Err(status) => i64::from(status.negated()).cast_unsigned(),
+            };
         }
-        self.computing_since_ns = 0;
     }
 
-    /// How long the dataplane thread has computed since its last `run_io`, to the resolution of the tick, in nanoseconds.
-    pub fn in_ring3_since_ns(&self, now_ns: u64) -> u64 {
-        if self.computing_since_ns == 0 {
-            0
-        } else {
-            now_ns.saturating_sub(self.computing_since_ns)
+    /// Binds a thread to a core, for good; the address of the core's arrays.
+    fn io_setup(&mut self, number: usize, core: u64) -> Result<UserVirt, Status> {
+        let core = usize::try_from(core).map_err(|_| Status::Invalid)?;
+        let area = *self.io_areas.get(core).ok_or(Status::Invalid)?;
+        match (self.scheduler.bound_to(core), self.scheduler.core_of(number)) {
+            (Some(bound), _) if bound == number => {}
+            (None, None) => {
+                self.scheduler.bind(core, number);
+                if let Some(thread) = self.threads.get_mut(number) {
+                    thread.asks = Asks::Move;
+                }
+            }
+            _ => return Err(Status::Busy),
         }
+        Ok(area)
     }
 
-    /// The launcher has answered a thread that waits.
-    #[inline]
-    pub fn has_answer(&self) -> bool {
-        self.host.has_answer()
-    }
-
-    /// How the app ended, if it has.
-    pub fn outcome(&self) -> Option<Outcome> {
-        self.outcome
+    /// Wakes the threads whose deadline has come.
+    pub(super) fn wake_expired(&mut self) {
+        let now_ns = tsc::now_ns();
+        if now_ns < self.next_deadline_ns {
+            return;
+        }
+        while let Some((number, result)) = self.threads.expired(now_ns) {
+            self.wake_with(number, result);
+        }
+        self.next_deadline_ns = self.threads.next_deadline_ns();
     }
 
     /// Counters, for `ix stats`.
-    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+    pub(super) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
         [
             ("app.threads", self.threads.count() as u64),
             ("app.memory_bytes", self.memory.mapped_bytes()),

@@ -1,188 +1,134 @@
-//! Which thread runs. The *foreground* thread is the one that carries the dataplane (it has called `io_setup`); it runs
-//! whenever it can. The others take turns, a tick each, while it waits; and so that a foreground that never waits cannot
-//! stop them for ever, they get one tick in [`FOREGROUND_TICKS`].
+//! Which threads can run, and where. A *bound* thread carries the dataplane of a core (it has called `io_setup`) and runs
+//! there and nowhere else, whenever it can. The others run wherever a core has time for them, in turns.
+//!
+//! A thread that runs is its core's ([`super::seat`]) and stands in none of the lists here.
 
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
-/// Ticks the foreground may run in a row while others are ready.
-const FOREGROUND_TICKS: u32 = 16;
-
-/// Threads by their number, as far as they can run.
+/// Threads by their number.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
-    /// Others that can run; the first is the one that runs.
+    /// Others that can run; the first has waited longest.
     ready: VecDeque<usize>,
-    foreground: Option<usize>,
-    foreground_ready: bool,
-    /// The others' turn, though the foreground could run.
-    others_turn: bool,
-    foreground_ticks: u32,
+    /// The bound thread of each core that has one.
+    bound: Vec<Bound>,
+}
+
+/// A core's own thread.
+#[derive(Debug)]
+struct Bound {
+    core: usize,
+    thread: usize,
+    /// It can run, and its core has not taken it yet.
+    is_ready: bool,
 }
 
 impl Scheduler {
-    /// The foreground thread.
-    #[inline]
-    pub(super) fn foreground(&self) -> Option<usize> {
-        self.foreground
+    /// The core that carries a thread, if one does.
+    pub(super) fn core_of(&self, thread: usize) -> Option<usize> {
+        let bound = self.bound.iter().find(|bound| bound.thread == thread)?;
+        Some(bound.core)
     }
 
-    /// The foreground could run.
-    pub(super) fn foreground_is_ready(&self) -> bool {
-        self.foreground_ready
+    /// The thread bound to a core.
+    pub(super) fn bound_to(&self, core: usize) -> Option<usize> {
+        let bound = self.bound.iter().find(|bound| bound.core == core)?;
+        Some(bound.thread)
     }
 
-    /// Makes a thread the foreground; its readiness does not change.
-    pub(super) fn set_foreground(&mut self, thread: usize) {
-        let was_ready = self.ready.contains(&thread);
-        self.ready.retain(|&other| other != thread);
-        self.foreground = Some(thread);
-        self.foreground_ready = was_ready;
-    }
-
-    /// The thread to run, if one can.
-    #[inline]
-    pub(super) fn next(&self) -> Option<usize> {
-        if self.foreground_ready && !self.others_turn {
-            return self.foreground;
-        }
-        let ready = self.ready.front().copied();
-        ready.or(self.foreground.filter(|_| self.foreground_ready))
-    }
-
-    /// The thread to run while the foreground waits in `run_io`.
-    #[inline]
-    pub(super) fn next_background(&self) -> Option<usize> {
-        self.ready.front().copied()
+    /// Binds a thread, which runs now, to a core that has none.
+    pub(super) fn bind(&mut self, core: usize, thread: usize) {
+        self.bound.push(Bound {
+            core,
+            thread,
+            is_ready: false,
+        });
     }
 
     /// A thread can run (again).
-    #[inline]
     pub(super) fn wake(&mut self, thread: usize) {
-        if self.foreground == Some(thread) {
-            self.foreground_ready = true;
-        } else {
-            self.wake_other(thread);
+        match self.bound.iter_mut().find(|bound| bound.thread == thread) {
+            Some(bound) => bound.is_ready = true,
+            None if self.ready.contains(&thread) => {}
+            None => self.ready.push_back(thread),
         }
     }
 
-    fn wake_other(&mut self, thread: usize) {
-        if !self.ready.contains(&thread) {
-            self.ready.push_back(thread);
-        }
+    /// Takes the thread bound to a core, if it can run.
+    pub(super) fn take_bound(&mut self, core: usize) -> Option<usize> {
+        let mut ready = self.bound.iter_mut().filter(|bound| bound.is_ready);
+        let bound = ready.find(|bound| bound.core == core)?;
+        bound.is_ready = false;
+        Some(bound.thread)
     }
 
-    /// A thread cannot run until it is woken.
-    #[inline]
-    pub(super) fn block(&mut self, thread: usize) {
-        if self.foreground == Some(thread) {
-            self.foreground_ready = false;
-        } else {
-            self.block_other(thread);
-        }
-    }
-
-    fn block_other(&mut self, thread: usize) {
-        self.ready.retain(|&other| other != thread);
-        self.others_turn = false;
+    /// Takes one of the others that can run.
+    pub(super) fn take_other(&mut self) -> Option<usize> {
+        self.ready.pop_front()
     }
 
     /// A thread is gone.
     pub(super) fn remove(&mut self, thread: usize) {
-        self.block(thread);
-        if self.foreground == Some(thread) {
-            self.foreground = None;
-        }
+        self.ready.retain(|&other| other != thread);
+        self.bound.retain(|bound| bound.thread != thread);
     }
 
-    /// The running thread lets others run.
-    pub(super) fn yield_now(&mut self, thread: usize) {
-        if self.foreground == Some(thread) {
-            self.others_turn = !self.ready.is_empty();
-        } else {
-            self.rotate();
-        }
+    /// How many of the others can run.
+    pub(super) fn ready_count(&self) -> usize {
+        self.ready.len()
     }
 
-    /// A tick has interrupted `thread`.
-    pub(super) fn tick(&mut self, thread: usize) {
-        if self.foreground != Some(thread) {
-            self.rotate();
-            return;
-        }
-        self.foreground_ticks = if self.ready.is_empty() {
-            0
-        } else {
-            self.foreground_ticks + 1
-        };
-        self.others_turn = self.foreground_ticks >= FOREGROUND_TICKS;
-    }
-
-    /// The end of a turn of one of the others.
-    fn rotate(&mut self) {
-        self.others_turn = false;
-        self.foreground_ticks = 0;
-        if self.ready.len() > 1 {
-            self.ready.rotate_left(1);
-        }
+    /// The cores whose thread can run and waits for them.
+    pub(super) fn wanted_cores(&self) -> impl Iterator<Item = usize> {
+        let ready = self.bound.iter().filter(|bound| bound.is_ready);
+        ready.map(|bound| bound.core)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FOREGROUND_TICKS, Scheduler};
+    use super::Scheduler;
     use std::vec::Vec;
 
     #[test]
-    fn without_a_foreground_all_take_turns() {
+    fn others_take_turns() {
         let mut scheduler = Scheduler::default();
         (0..3).for_each(|thread| scheduler.wake(thread));
+        scheduler.wake(1);
+        assert_eq!(scheduler.ready_count(), 3);
         let turns: Vec<_> = (0..7)
             .map(|_| {
-                let thread = scheduler.next().unwrap();
-                scheduler.tick(thread);
+                let thread = scheduler.take_other().unwrap();
+                scheduler.wake(thread);
                 thread
             })
             .collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2, 0]);
-        scheduler.block(1);
-        scheduler.yield_now(scheduler.next().unwrap());
-        assert_eq!(scheduler.next(), Some(0));
+        scheduler.remove(2);
+        assert_eq!(
+            [
+                scheduler.take_other(),
+                scheduler.take_other(),
+                scheduler.take_other()
+            ],
+            [Some(1), Some(0), None]
+        );
     }
 
     #[test]
-    fn the_foreground_comes_first_but_not_always() {
+    fn a_bound_thread_runs_on_its_core_only() {
         let mut scheduler = Scheduler::default();
-        (0..3).for_each(|thread| scheduler.wake(thread));
-        scheduler.set_foreground(1);
-        let mut turns = [0u32; 3];
-        for _ in 0..34 {
-            let thread = scheduler.next().unwrap();
-            turns[thread] += 1;
-            scheduler.tick(thread);
-        }
-        assert_eq!(turns, [1, 2 * FOREGROUND_TICKS, 1]);
-        scheduler.block(1);
-        assert_eq!(scheduler.next(), scheduler.next_background());
-        scheduler.wake(1);
-        assert_eq!(scheduler.next(), Some(1));
-        scheduler.yield_now(1);
-        assert_ne!(scheduler.next(), Some(1));
-        scheduler.block(scheduler.next().unwrap());
-        assert_eq!(scheduler.next(), Some(1), "a turn ends when the other waits");
-    }
-
-    #[test]
-    fn nobody_runs_when_nobody_can() {
-        let mut scheduler = Scheduler::default();
-        scheduler.wake(0);
-        scheduler.set_foreground(0);
-        scheduler.block(0);
-        assert_eq!(scheduler.next(), None);
-        scheduler.wake(4);
-        scheduler.wake(4);
-        scheduler.remove(4);
-        assert_eq!(scheduler.next_background(), None);
-        scheduler.remove(0);
-        assert_eq!(scheduler.foreground(), None);
+        scheduler.bind(3, 7);
+        assert_eq!((scheduler.bound_to(3), scheduler.core_of(7)), (Some(7), Some(3)));
+        assert_eq!(scheduler.take_bound(3), None, "it runs");
+        scheduler.wake(7);
+        assert_eq!(scheduler.wanted_cores().collect::<Vec<_>>(), [3]);
+        assert_eq!((scheduler.take_other(), scheduler.take_bound(2)), (None, None));
+        assert_eq!(scheduler.take_bound(3), Some(7));
+        assert_eq!(scheduler.wanted_cores().next(), None);
+        scheduler.wake(7);
+        scheduler.remove(7);
+        assert_eq!((scheduler.take_bound(3), scheduler.bound_to(3)), (None, None));
     }
 }

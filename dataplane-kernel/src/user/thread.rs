@@ -39,6 +39,20 @@ pub(super) struct Thread {
     pub(super) signal_stack: [u64; 3],
     /// Since when it waits, in an order of its own: the longest waiting is woken first.
     pub(super) waiting_since: u64,
+    /// What its call asks of the core it runs on.
+    pub(super) asks: Asks,
+}
+
+/// Whether a thread stays on its core when its call has been served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// It does, unless it waits.
+    #[default]
+    Nothing,
+    /// It lets others run, if there are any.
+    Yield,
+    /// It has been bound to a core, perhaps another.
+    Move,
 }
 
 /// `ss_flags`: there is no alternate stack.
@@ -58,6 +72,7 @@ impl Thread {
             signal_mask: 0,
             signal_stack: [0, SS_DISABLE, 0],
             waiting_since: 0,
+            asks: Asks::Nothing,
         }
     }
 
@@ -80,10 +95,19 @@ impl Thread {
     }
 }
 
-/// All threads, by the number the scheduler knows them by.
+/// A place in the table.
+#[derive(Debug)]
+enum Slot {
+    Free,
+    Here(Box<Thread>),
+    /// On a core; this is its id.
+    Away(u32),
+}
+
+/// All threads, by the number the scheduler knows them by. One that runs is on its core, and only its place is here.
 #[derive(Debug, Default)]
 pub(super) struct Threads {
-    slots: Vec<Option<Box<Thread>>>,
+    slots: Vec<Slot>,
     count: usize,
     last_id: u32,
     waits: u64,
@@ -102,9 +126,9 @@ impl Threads {
             .checked_add(1)
             .filter(|id| id.checked_add(PROCESS_ID).is_some())
             .unwrap_or(1);
-        let thread = Some(Box::new(Thread::new(id, context, extended)));
+        let thread = Slot::Here(Box::new(Thread::new(id, context, extended)));
         self.count += 1;
-        let free = self.slots.iter().position(Option::is_none);
+        let free = self.slots.iter().position(|slot| matches!(slot, Slot::Free));
         match free.and_then(|number| Some((number, self.slots.get_mut(number)?))) {
             Some((number, slot)) => {
                 *slot = thread;
@@ -119,9 +143,41 @@ impl Threads {
 
     /// Forgets a thread.
     pub(super) fn remove(&mut self, number: usize) {
-        if self.slots.get_mut(number).and_then(Option::take).is_some() {
+        if let Some(slot) = self
+            .slots
+            .get_mut(number)
+            .filter(|slot| !matches!(slot, Slot::Free))
+        {
+            *slot = Slot::Free;
             self.count -= 1;
         }
+    }
+
+    /// Takes a thread to a core.
+    pub(super) fn take(&mut self, number: usize) -> Option<Box<Thread>> {
+        let slot = self.slots.get_mut(number)?;
+        let Slot::Here(thread) = slot else { return None };
+        let away = Slot::Away(thread.id);
+        match core::mem::replace(slot, away) {
+            Slot::Here(thread) => Some(thread),
+            Slot::Free | Slot::Away(_) => None,
+        }
+    }
+
+    /// Puts it back.
+    pub(super) fn put(&mut self, number: usize, thread: Box<Thread>) {
+        if let Some(slot @ Slot::Away(_)) = self.slots.get_mut(number) {
+            *slot = Slot::Here(thread);
+        }
+    }
+
+    /// There is a thread of this id, here or on a core.
+    pub(super) fn has_id(&self, wanted: u64) -> bool {
+        self.slots.iter().any(|slot| match slot {
+            Slot::Free => false,
+            Slot::Here(thread) => u64::from(thread.id) == wanted,
+            Slot::Away(id) => u64::from(*id) == wanted,
+        })
     }
 
     /// How many there are.
@@ -131,20 +187,23 @@ impl Threads {
 
     #[inline]
     pub(super) fn get(&self, number: usize) -> Option<&Thread> {
-        self.slots.get(number)?.as_deref()
+        match self.slots.get(number)? {
+            Slot::Here(thread) => Some(thread),
+            Slot::Free | Slot::Away(_) => None,
+        }
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Thread> {
-        self.slots.get_mut(number)?.as_deref_mut()
+        match self.slots.get_mut(number)? {
+            Slot::Here(thread) => Some(thread),
+            Slot::Free | Slot::Away(_) => None,
+        }
     }
 
-    /// All of them with their numbers.
-    pub(super) fn each(&self) -> impl Iterator<Item = (usize, &Thread)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(number, slot)| Some((number, slot.as_deref()?)))
+    /// Those that do not run, with their numbers.
+    fn each(&self) -> impl Iterator<Item = (usize, &Thread)> {
+        (0..self.slots.len()).filter_map(|number| Some((number, self.get(number)?)))
     }
 
     /// Makes a thread wait.
@@ -230,6 +289,19 @@ mod tests {
         assert_eq!(threads.next_deadline_ns(), 40);
         assert_eq!(threads.expired(39), None);
         assert_eq!(threads.expired(40), Some((1, Ok(0))));
+    }
+
+    #[test]
+    fn a_thread_on_a_core_keeps_its_place() {
+        let mut threads = threads(2);
+        let id = threads.get(1).unwrap().id.into();
+        let thread = threads.take(1).unwrap();
+        assert!(threads.get(1).is_none() && threads.take(1).is_none() && threads.has_id(id));
+        assert_eq!(threads.add(Context::new(0, 0), ExtendedState::new()), Some(2));
+        threads.put(1, thread);
+        assert!(threads.get(1).is_some());
+        threads.remove(1);
+        assert!(!threads.has_id(id));
     }
 
     #[test]

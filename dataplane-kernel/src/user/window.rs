@@ -61,6 +61,24 @@ pub(super) struct Ram {
     pub(super) len: u64,
 }
 
+/// Addresses that are linear over guest memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linear {
+    start: u64,
+    ram: Ram,
+}
+
+impl Linear {
+    /// Where `len` bytes at `address` lie, if all of them lie here.
+    #[inline]
+    #[must_use]
+    pub(super) fn translate(&self, address: UserVirt, len: u64) -> Option<GuestPhys> {
+        let offset = address.0.wrapping_sub(self.start);
+        let inside = offset < self.ram.len && len <= self.ram.len - offset;
+        inside.then(|| GuestPhys(self.ram.phys.0 + offset))
+    }
+}
+
 /// A linear window and its page tables.
 #[derive(Debug)]
 pub(super) struct Window {
@@ -151,25 +169,12 @@ impl Window {
         self.start..self.start + self.ram.len
     }
 
-    /// Where `len` bytes at `address` lie, if all of them lie in the window.
-    #[inline]
-    #[must_use]
-    pub(super) fn translate(&self, address: UserVirt, len: u64) -> Option<GuestPhys> {
-        let offset = self.offset(address.0, len)?;
-        Some(GuestPhys(self.ram.phys.0 + offset))
-    }
-
-    /// The same through the direct map.
-    #[inline]
-    #[must_use]
-    pub(super) fn pointer(&self, address: UserVirt, len: u64) -> Option<NonNull<u8>> {
-        NonNull::new(direct(self.translate(address, len)?))
-    }
-
-    #[inline]
-    fn offset(&self, address: u64, len: u64) -> Option<u64> {
-        let offset = address.wrapping_sub(self.start);
-        (offset < self.ram.len && len <= self.ram.len - offset).then_some(offset)
+    /// Its addresses, without the page tables.
+    pub(super) fn linear(&self) -> Linear {
+        Linear {
+            start: self.start,
+            ram: self.ram,
+        }
     }
 
     /// Sets the protection of `range`, whole pages inside the window (what is outside is ignored). Returns `true` if a page
@@ -274,7 +279,7 @@ mod tests {
         let len = 3 * BLOCK + 5 * PAGE;
         for start in [ARENA, 0x40_0000, 0x3fe0_0000 + (5 << 30)] {
             let (mut window, root) = window(start, len);
-            let phys = window.translate(UserVirt(start), len).unwrap().0;
+            let phys = window.linear().translate(UserVirt(start), len).unwrap().0;
             let bits = [
                 (Protection::Read, NO_EXECUTE),
                 (Protection::ReadWrite, NO_EXECUTE | WRITABLE),
@@ -332,7 +337,7 @@ mod tests {
     #[test]
     fn only_what_lies_inside_translates() {
         let (window, _) = window(ARENA, BLOCK);
-        let ok = |address, len| window.translate(UserVirt(address), len).is_some();
+        let ok = |address, len| window.linear().translate(UserVirt(address), len).is_some();
         assert!(ok(ARENA, 0) && ok(ARENA, BLOCK) && ok(ARENA + BLOCK - 1, 1));
         assert!(!ok(ARENA, BLOCK + 1) && !ok(ARENA + BLOCK, 0) && !ok(ARENA - 1, 1) && !ok(ARENA - 1, 2));
         assert!(!ok(ARENA + 1, u64::MAX) && !ok(u64::MAX, 2) && !ok(0, 1) && !ok(1 << 63, 1));

@@ -189,6 +189,10 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
     pub watchdog: Option<u32>,
 
+    /// The app is ended when it computes for longer than this between two calls [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub watchdog_kill: Option<u32>,
+
     /// How long the app may take to finish when asked to stop [default: 3]
     #[arg(long, value_name = "SECONDS")]
     pub grace: Option<u32>,
@@ -297,6 +301,7 @@ impl Options {
             name: self.name.or(file.name),
             batch: self.batch.or(file.batch),
             watchdog: self.watchdog.or(file.watchdog),
+            watchdog_kill: self.watchdog_kill.or(file.watchdog_kill),
             grace: self.grace.or(file.grace),
             kernel: self.kernel.or(file.kernel),
             kernel_arg: list(self.kernel_arg, file.kernel_arg),

@@ -208,6 +208,9 @@ fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) 
     if let Some(seconds) = options.watchdog {
         setting(cmdline::WATCHDOG, &seconds);
     }
+    if let Some(seconds) = options.watchdog_kill {
+        setting(cmdline::WATCHDOG_KILL, &seconds);
+    }
     for EnvVar { key, value } in &options.kernel_arg {
         setting(key, &cmdline::escape(value.as_bytes()).collect::<String>());
     }
@@ -260,12 +263,14 @@ mod tests {
         let plan = Plan::new(Options {
             batch: Some(8),
             watchdog: Some(5),
+            watchdog_kill: Some(9),
             kernel_arg: vec!["key=1".parse().unwrap()],
             env: ["A=1", "B=x y%", "A=2"].map(|text| text.parse().unwrap()).into(),
             args: vec!["--port".into(), "7".into(), "".into()],
             ..options()
         });
-        let expected = "batch=8 watchdog=5 key=1 env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
+        let expected =
+            "batch=8 watchdog=5 watchdogkill=9 key=1 env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
         assert!(plan.unwrap().cmdline.ends_with(expected));
     }
 

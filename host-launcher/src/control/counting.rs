@@ -91,7 +91,7 @@ mod tests {
             assert!(!counting.has_answered(request));
             let table = area.counters();
             table.describe(["exits"].into_iter());
-            table.publish([5].into_iter());
+            table.publish(0, [5].into_iter());
             table
                 .answered
                 .store(table.requested.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -262,7 +262,7 @@ mod tests {
         let ram = GuestRam::create(64 << 20, PageKind::Transparent).unwrap();
         let counters = &ram.area().counters;
         counters.describe(["rx", "tx"].into_iter());
-        counters.publish([3, 4].into_iter());
+        counters.publish(0, [3, 4].into_iter());
         let mut server = Server::listen(&directory, "x").unwrap();
         let mut client = UnixStream::connect(directory.join("x.sock")).unwrap();
         let mut serve = |line: &str| {

@@ -62,7 +62,7 @@ mod tests {
         let ours = MachineArea::create().unwrap();
         let theirs = MachineArea::map(ours.file.try_clone().unwrap()).unwrap();
         theirs.counters().describe(["exits"].into_iter());
-        theirs.counters().publish([7].into_iter());
+        theirs.counters().publish(0, [7].into_iter());
         assert_eq!(
             ours.counters().read().map(|(_, value)| value).collect::<Vec<_>>(),
             [7]

@@ -141,7 +141,7 @@ impl Counters {
                 *sum = sum.wrapping_add(value);
             }
         }
-        table.publish(self.ours().map(|(_, value)| value).chain(kvm));
+        table.publish(0, self.ours().map(|(_, value)| value).chain(kvm));
         table.answered.store(request, Ordering::Release);
     }
 }

@@ -36,7 +36,9 @@ impl Stack {
         if heard.is_conflict {
             self.shared.counters.nd_conflicts += 1;
         }
-        if let Some(answer) = heard.answer {
+        if let Some(answer) = heard.answer
+            && self.speaks_for_host()
+        {
             let dst_mac = if answer.to.is_multicast() {
                 MacAddr::of_group_v6(answer.to)
             } else {
@@ -62,6 +64,9 @@ impl Stack {
             let Some(src) = source_of(ipv6, question, now) else {
                 continue; // our address is gone: nobody waits for the answer
             };
+            if !matches!(question, Question::Neighbor { .. }) && !self.speaks_for_host() {
+                continue; // another core asks, and all hear the answer
+            }
             if let Question::Probe(_) = question {
                 // RFC 4862 section 5.4.2: its group is joined before.
                 self.udp.groups_mut().tell_own(now);

@@ -490,7 +490,9 @@ impl Stack {
         if received.conflict {
             self.shared.counters.arp_conflicts += 1;
         }
-        if let Some(answer) = received.answer {
+        if let Some(answer) = received.answer
+            && self.speaks_for_host()
+        {
             self.send_arp(env, answer.target_mac, &answer);
         }
         if let Some(ip) = received.resolved {

@@ -60,6 +60,7 @@ use crate::path_mtus::PathMtus;
 use crate::reassembly::Reassembly;
 use crate::ring::Ring;
 use crate::route::Route;
+use crate::rss::Home;
 use crate::rx_buffers::RxBuffers;
 use crate::tcp::flow_table::FlowTable;
 use crate::tcp::pacing::Paces;
@@ -99,6 +100,7 @@ pub struct Stack {
     /// We have had an address before, and: the app is to be told of another.
     had_address: bool,
     address_is_news: bool,
+    home: Option<Home>,
     /// Our hardware address, as [`ingress::station`] makes it.
     station: u64,
 }
@@ -185,9 +187,15 @@ impl Stack {
             link_mtu: config.mtu,
             had_address: route.has_address(),
             address_is_news: false,
+            home: config.home,
             station: ingress::station_of(mac),
             shared,
         }
+    }
+
+    /// It answers who asks for our addresses, and probes them: of several stacks of an interface, one does.
+    fn speaks_for_host(&self) -> bool {
+        self.home.as_ref().is_none_or(|home| home.core == 0)
     }
 
     /// What it has counted.

@@ -62,7 +62,7 @@ impl Stack {
     ///
     /// # Errors
     /// `NotSupported` (a family that is not spoken), `Invalid` (port 0), `Unreachable`, `AddressNotAvailable` (not our
-    /// address, or no port free), `AddressInUse`, `NoMemory`.
+    /// address, no port free, or a port whose answers go to another core), `AddressInUse`, `NoMemory`.
     pub fn tcp_connect<E: Env>(
         &mut self,
         env: &mut E,
@@ -135,6 +135,8 @@ impl Stack {
         if local != 0 {
             return if self.is_connected(ends, with(local)) {
                 Err(Error::AddressInUse)
+            } else if !self.comes_home(ends, with(local)) {
+                Err(Error::AddressNotAvailable)
             } else {
                 Ok(with(local))
             };
@@ -161,7 +163,14 @@ impl Stack {
     }
 
     fn is_free(&self, ends: &Ends, ports: Ports) -> bool {
-        !self.is_connected(ends, ports) && self.shared.listeners.on_port(ports.local).is_none()
+        self.comes_home(ends, ports)
+            && !self.is_connected(ends, ports)
+            && self.shared.listeners.on_port(ports.local).is_none()
+    }
+
+    /// What the peer sends comes to this stack's core.
+    fn comes_home(&self, ends: &Ends, ports: Ports) -> bool {
+        self.home.as_ref().is_none_or(|home| home.is_of(ends, ports))
     }
 
     /// Takes the connection a `Knock` offered.

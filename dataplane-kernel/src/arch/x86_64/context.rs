@@ -130,6 +130,9 @@ pub struct ExtendedState {
     pub gs_base: u64,
 }
 
+// SAFETY: memory of its own, reached by nothing else.
+unsafe impl Send for ExtendedState {}
+
 impl ExtendedState {
     /// The state a program starts with.
     #[must_use]

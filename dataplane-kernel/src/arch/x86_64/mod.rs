@@ -24,6 +24,9 @@ pub mod apic;
 /// The other cores.
 pub mod smp;
 
+/// What other cores remember of page tables.
+pub mod shootdown;
+
 /// Copying, filling and comparing memory.
 pub(crate) mod memory;
 

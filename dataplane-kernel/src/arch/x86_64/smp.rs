@@ -5,7 +5,7 @@
 //! one step and to `secondary_main`.
 
 use super::control::cpuid;
-use super::{apic, image, tsc};
+use super::{apic, image, shootdown, tsc};
 use crate::acpi::Processors;
 use crate::mem::frames::Frames;
 use crate::mem::paging::{self, MapError};
@@ -176,6 +176,7 @@ pub unsafe extern "C" fn secondary_main(core: u64) -> ! {
         if let Some(job) = job {
             job();
         }
+        shootdown::checkpoint();
         core::hint::spin_loop();
     }
 }

@@ -44,6 +44,8 @@ struct PerCore {
     user_rsp: u64,
     /// The thread that runs.
     context: *mut Context,
+    /// Number of the core.
+    core: u32,
     mxcsr: u32,
 }
 
@@ -59,6 +61,7 @@ impl PerCoreCell {
             kernel_rsp: 0,
             user_rsp: 0,
             context: core::ptr::null_mut(),
+            core: 0,
             mxcsr: INITIAL_MXCSR,
         }))
     }
@@ -80,7 +83,10 @@ const _: () = assert!(gdt::USER_CODE.0 == SYSRET_BASE + 16 && gdt::KERNEL_DATA.0
 
 /// Switches `syscall` on, on the core that calls. The GDT must be loaded, with selectors in the order that `sysret` wants.
 pub fn init(core: usize) {
-    GsBase::write(VirtAddr::from_ptr(CORES[core].0.get()));
+    let per_core = CORES[core].0.get();
+    // SAFETY: the caller is the core that this is for.
+    unsafe { (*per_core).core = u32::try_from(core).unwrap_or(0) };
+    GsBase::write(VirtAddr::from_ptr(per_core));
     KernelGsBase::write(VirtAddr::zero());
     LStar::write(VirtAddr::from_ptr(syscall_entry as *const ()));
     SFMask::write(FLAG_MASK);
@@ -89,6 +95,21 @@ pub fn init(core: usize) {
         Star::write_raw(SYSRET_BASE, gdt::KERNEL_CODE.0);
         Efer::update(|flags| flags.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
     }
+}
+
+/// The number of the core that asks. On the host, in tests, there is one.
+#[inline(always)]
+pub fn this_core() -> usize {
+    if cfg!(test) {
+        return 0;
+    }
+    let core: u32;
+    // SAFETY: in ring 0, from `init` on, the GS base is that of this core's `PerCore`.
+    unsafe {
+        core::arch::asm!("mov {0:e}, gs:[{1}]", out(reg) core, const offset_of!(PerCore, core),
+            options(nostack, preserves_flags, readonly));
+    }
+    core as usize
 }
 
 /// FS base, ring 3's for ring 0 has no use for one.

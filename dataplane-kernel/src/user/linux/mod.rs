@@ -24,7 +24,7 @@ pub(super) mod signal;
 mod system;
 
 use super::process::Process;
-use super::thread::Wait;
+use super::thread::{Asks, Wait};
 use ix_abi::host::area::Outcome;
 use syscalls::{Errno, Sysno};
 
@@ -99,8 +99,8 @@ impl Process {
             Answer::Yield => {
                 if let Some(thread) = self.threads.get_mut(number) {
                     thread.set_result(Ok(0));
+                    thread.asks = Asks::Yield;
                 }
-                self.scheduler.yield_now(number);
             }
             Answer::EndThread => self.end_thread(number),
             Answer::EndProcess(outcome) => self.outcome = Some(outcome),
@@ -149,7 +149,7 @@ impl Process {
             Sysno::arch_prctl => self.arch_prctl(a),
             Sysno::prctl => self.prctl(number, a),
             Sysno::set_robust_list => Ok(0),
-            // Restartable sequences help where threads migrate between cores; here they do not.
+            // A C library does without restartable sequences.
             Sysno::rseq => Err(Errno::ENOSYS),
             Sysno::rt_sigaction => self.rt_sigaction(a),
             Sysno::rt_sigprocmask => self.rt_sigprocmask(number, a),

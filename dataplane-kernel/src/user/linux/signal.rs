@@ -107,7 +107,7 @@ impl Process {
     /// `kill(pid, signal)`, `tkill(tid, signal)`, `tgkill(pid, tid, signal)`.
     pub(super) fn signal_call(&mut self, call: Sysno, a: Args) -> Answer {
         let is_process = |id: u64| int(id) == PROCESS_ID.cast_signed();
-        let is_thread = |id: u64| self.threads.each().any(|(_, thread)| u64::from(thread.id) == id);
+        let is_thread = |id: u64| self.threads.has_id(id);
         let (found, signal) = match call {
             Sysno::kill => (is_process(a[0]) || int(a[0]) == 0, a[1]),
             Sysno::tkill => (is_thread(a[0]), a[1]),

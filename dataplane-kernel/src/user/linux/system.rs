@@ -1,5 +1,6 @@
 use super::{Args, int};
-use crate::arch::tsc;
+use crate::arch::smp::MAX_CORES;
+use crate::arch::{syscall_entry, tsc};
 use crate::mem::UserVirt;
 use crate::user::descriptors::MAX_DESCRIPTORS;
 use crate::user::loader::USER_ID;
@@ -79,18 +80,23 @@ impl Process {
         Ok(0)
     }
 
-    /// One core.
+    /// All cores of the dataplane.
     fn sched_getaffinity(&mut self, [_, len, to, ..]: Args) -> Result<u64, Errno> {
         if len < 8 || !len.is_multiple_of(8) {
             return Err(Errno::EINVAL);
         }
-        self.memory.write(UserVirt(to), 1u64).ok_or(Errno::EFAULT)?;
+        let mask = u64::MAX >> (MAX_CORES - self.io_areas.len().clamp(1, MAX_CORES));
+        self.memory.write(UserVirt(to), mask).ok_or(Errno::EFAULT)?;
         Ok(8)
     }
 
+    /// A thread that is bound to no core may be on another a moment later.
     fn getcpu(&mut self, [cpu, node, ..]: Args) -> Result<u64, Errno> {
-        for address in [cpu, node].into_iter().filter(|&address| address != 0) {
-            self.memory.write(UserVirt(address), 0u32).ok_or(Errno::EFAULT)?;
+        let core = u32::try_from(syscall_entry::this_core()).unwrap_or(0);
+        for (address, value) in [(cpu, core), (node, 0)] {
+            if address != 0 {
+                self.memory.write(UserVirt(address), value).ok_or(Errno::EFAULT)?;
+            }
         }
         Ok(0)
     }

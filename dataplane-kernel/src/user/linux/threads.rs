@@ -3,7 +3,7 @@ use crate::arch::context::{ExtendedState, Resume};
 use crate::arch::syscall_entry;
 use crate::mem::UserVirt;
 use crate::user::futex::ANY;
-use crate::user::process::{NOBODY, Process};
+use crate::user::process::Process;
 use ix_abi::app::layout::USER_END;
 use ix_abi::host::area::Outcome;
 use syscalls::Errno;
@@ -133,9 +133,6 @@ impl Process {
         }
         self.scheduler.remove(number);
         self.threads.remove(number);
-        if self.loaded == number {
-            self.loaded = NOBODY;
-        }
         if self.threads.count() == 0 {
             self.outcome = Some(Outcome::Exited(status));
         }

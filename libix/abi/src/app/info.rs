@@ -28,6 +28,8 @@ pub struct IoInfo {
     pub mac: [u8; 6],
     /// Index of the core, from 0.
     pub core: u16,
+    /// How many cores the dataplane has.
+    pub cores: u16,
 }
 
 impl IoInfo {

@@ -16,6 +16,7 @@ pub const BASE: u64 = 0x10_0000;
 /// the batch is carried out.
 pub const RUN_IO: u64 = BASE;
 
-/// `io_setup()`: makes the calling thread the dataplane thread of its core and returns the address of its
-/// [`super::IoInfo`] (idempotent), or a negated [`super::Status`]: `Busy` if another thread of this core has it.
+/// `io_setup(core)`: binds the calling thread to a core, whose dataplane it carries for as long as it lives, and returns the
+/// address of that core's [`super::IoInfo`] (idempotent), or a negated [`super::Status`]: `Busy` if another thread has the core,
+/// or this one has another core, `Invalid` if there is no such core.
 pub const IO_SETUP: u64 = BASE + 1;

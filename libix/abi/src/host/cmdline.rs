@@ -17,6 +17,7 @@
 //! | `batch` | 1..=1024 | packets per cycle (64) |
 //! | `env` | `K=V` | one environment variable of the app; may stand more than once |
 //! | `watchdog` | seconds | ring 3 is late when it computes longer than this between two `run_io` (1) |
+//! | `watchdogkill` | seconds | ring 3 is ended when it computes longer than this (never) |
 //! | `selftest` | panic, fault, doublefault, stackoverflow, corefault, corestackoverflow | ring 0 makes this mistake on purpose, to show that it is reported |
 
 /// Key of the host area's address.
@@ -49,6 +50,8 @@ pub const BATCH: &str = "batch";
 pub const ENV: &str = "env";
 /// Key of the watchdog limit.
 pub const WATCHDOG: &str = "watchdog";
+/// Key of the limit beyond which the app is ended.
+pub const WATCHDOG_KILL: &str = "watchdogkill";
 /// Key of the mistake to make.
 pub const SELFTEST: &str = "selftest";
 /// The word between settings and arguments. The first argument is `argv[0]`.

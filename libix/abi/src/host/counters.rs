@@ -1,7 +1,7 @@
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Most counters a kernel can publish.
-pub const MAX_COUNTERS: usize = 256;
+pub const MAX_COUNTERS: usize = 2048;
 
 const NAME_BYTES: usize = 56;
 
@@ -11,7 +11,7 @@ struct Entry {
     value: AtomicU64,
 }
 
-/// Self-describing table of counters: names are written once at boot, values now and then by the kernel's core 0.
+/// Self-describing table of counters: names are written once at boot, values now and then by the kernel's cores, each its own.
 #[repr(C)]
 pub struct Counters {
     count: AtomicU32,
@@ -39,11 +39,19 @@ impl Counters {
         self.count.store(count, Ordering::Release);
     }
 
-    /// Kernel: writes the values, in the order of the names.
-    pub fn publish(&self, values: impl Iterator<Item = u64>) {
-        for (entry, value) in self.entries.iter().zip(values) {
+    /// Kernel: writes values, in the order of the names, from the one in place `first` on.
+    pub fn publish(&self, first: usize, values: impl Iterator<Item = u64>) {
+        for (entry, value) in self.entries.iter().skip(first).zip(values) {
             entry.value.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// Kernel: the value in a place; 0 beyond the table.
+    #[must_use]
+    pub fn value(&self, place: usize) -> u64 {
+        self.entries
+            .get(place)
+            .map_or(0, |entry| entry.value.load(Ordering::Relaxed))
     }
 
     /// Launcher: every counter as (name, value); the name's bytes end at the first zero.

@@ -60,7 +60,7 @@ impl Process {
         if len == 0 {
             return Ok(0);
         }
-        self.memory.translate(UserVirt(from), len).ok_or(Errno::EFAULT)?;
+        self.memory.pointer(UserVirt(from), len).ok_or(Errno::EFAULT)?;
         let mut piece = [0; PIECE_BYTES];
         let mut done = 0;
         while done < len {

@@ -2,7 +2,7 @@ use super::super::{Args, int};
 use super::AT_FDCWD;
 use crate::mem::UserVirt;
 use crate::user::process::Process;
-use alloc::rc::Rc;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 use ix_abi::host::hostcall::{FileStatus, PATH_BYTES};
@@ -54,7 +54,7 @@ impl Path {
     }
 
     /// Without the slash at its end, unless it is that slash.
-    pub(super) fn without_slash(&self) -> Rc<[u8]> {
+    pub(super) fn without_slash(&self) -> Arc<[u8]> {
         match self.0.as_slice() {
             [rest @ .., b'/'] if !rest.is_empty() => rest.into(),
             all => all.into(),

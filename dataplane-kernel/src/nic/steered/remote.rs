@@ -1,0 +1,172 @@
+//! What a core other than 0 has instead of a card.
+
+use super::{Card, Told, TxFrame};
+use crate::mem::mbuf::Pool;
+use crate::mem::spsc::{Consumer, Producer};
+use crate::nic::{Health, Nic, Offloads, RxFrame};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
+
+/// A core's share of core 0's card.
+#[derive(Debug)]
+pub struct Remote {
+    card: Card,
+    rx: Consumer<Option<RxFrame>>,
+    tx: Producer<TxFrame>,
+    told: Arc<Told>,
+    /// [`Told::done`] as last seen.
+    done: u32,
+    health: Health,
+    counters: Counters,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    rx_frames: u64,
+    rx_bytes: u64,
+    tx_frames: u64,
+    tx_bytes: u64,
+    tx_ring_full: u64,
+}
+
+impl Remote {
+    pub(super) fn new(
+        card: Card,
+        rx: Consumer<Option<RxFrame>>,
+        tx: Producer<TxFrame>,
+        told: Arc<Told>,
+    ) -> Self {
+        Remote {
+            card,
+            rx,
+            tx,
+            done: 0,
+            health: told.health(),
+            told,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Frames queued so far, modulo 2^32: the next one's ticket.
+    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
+    fn next_ticket(&self) -> u32 {
+        self.counters.tx_frames as u32
+    }
+}
+
+impl Nic for Remote {
+    fn mac(&self) -> [u8; 6] {
+        self.card.mac
+    }
+
+    fn mtu(&self) -> u16 {
+        self.card.mtu
+    }
+
+    fn offloads(&self) -> Offloads {
+        self.card.offloads
+    }
+
+    fn link_up(&self) -> bool {
+        self.health == Health::LinkUp
+    }
+
+    #[inline]
+    fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
+        let (mut buffers, mut continues) = (0, false);
+        while (buffers < budget || continues)
+            && let Some(slot) = self.rx.front()
+        {
+            if let Some(frame) = slot.take() {
+                self.counters.rx_bytes += u64::from(frame.len);
+                self.counters.rx_frames += u64::from(!frame.continues);
+                continues = frame.continues;
+                buffers += 1;
+                sink(frame);
+            }
+            self.rx.empty();
+        }
+        self.rx.publish();
+        buffers
+    }
+
+    /// Buffers to receive into are core 0's business, which gets them back.
+    #[inline]
+    fn refill(&mut self, pool: &mut Pool) {
+        pool.publish();
+    }
+
+    #[inline]
+    fn begin_tx(&mut self) -> Option<&mut [u8]> {
+        let slot = self.tx.slot();
+        self.counters.tx_ring_full += u64::from(slot.is_none());
+        slot.map(|slot| &mut *slot.header)
+    }
+
+    /// A frame that was not begun is not sent, and done at once.
+    #[inline]
+    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
+        let Some(slot) = self.tx.slot() else {
+            return TxTicket(self.done.wrapping_sub(1));
+        };
+        let payload = payload.get(..MAX_TX_SPANS).unwrap_or(payload);
+        slot.header_len = header_len.min(slot.header.len());
+        slot.spans = payload.len();
+        slot.offload = offload;
+        let mut bytes = slot.header_len as u64;
+        for (place, span) in slot.payload.iter_mut().zip(payload) {
+            *place = *span;
+            bytes += u64::from(span.len);
+        }
+        self.tx.fill();
+        let ticket = self.next_ticket();
+        self.counters.tx_frames += 1;
+        self.counters.tx_bytes += bytes;
+        TxTicket(ticket)
+    }
+
+    #[inline]
+    fn tx_done(&self, ticket: TxTicket) -> bool {
+        let ahead = self.done.wrapping_sub(ticket.0);
+        ahead != 0 && ahead < 1 << 31
+    }
+
+    fn tx_idle(&self) -> bool {
+        self.done == self.next_ticket()
+    }
+
+    #[inline]
+    fn reclaim_tx(&mut self) {
+        self.done = self.told.done.load(Ordering::Acquire);
+    }
+
+    #[inline]
+    fn kick(&mut self) {
+        self.tx.publish();
+    }
+
+    fn check(&mut self) -> Health {
+        self.health = self.told.health();
+        self.health
+    }
+
+    /// Core 0 stops the card.
+    fn stop(&mut self) {}
+
+    /// - `share.rx_frames`, `share.rx_bytes`: received from core 0, and bytes of those.
+    /// - `share.tx_frames`, `share.tx_bytes`: handed to core 0, and bytes of those.
+    /// - `share.tx_ring_full`: times a frame found no room.
+    fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counters = &self.counters;
+        [
+            ("share.rx_frames", counters.rx_frames),
+            ("share.rx_bytes", counters.rx_bytes),
+            ("share.tx_frames", counters.tx_frames),
+            ("share.tx_bytes", counters.tx_bytes),
+            ("share.tx_ring_full", counters.tx_ring_full),
+        ]
+        .into_iter()
+    }
+}
