@@ -76,7 +76,7 @@ impl Dataplane {
     /// # Errors
     /// As [`crate::EventLoop::new`], and a core has one or the other.
     pub fn new() -> Result<Self, Error> {
-        let (arrays, events) = Arrays::set_up()?;
+        let (arrays, events) = Arrays::set_up(0)?;
         Ok(Dataplane { arrays, events })
     }
 
