@@ -44,8 +44,8 @@ pub enum TapError {
     Configure(String, String, String),
 }
 
-/// Opens the tap `name`, for the machine to inherit.
-pub fn open(name: &str, network: &Network) -> Result<OwnedFd, TapError> {
+/// Opens the tap `name`, for the machine to inherit, and lets it carry IP packets of up to `mtu` bytes if that is said.
+pub fn open(name: &str, network: &Network, mtu: Option<u16>) -> Result<OwnedFd, TapError> {
     let existed = if_nametoindex(name).is_ok();
     let tap = attach_tap(name).map_err(|errno| {
         let name = name.to_owned();
@@ -58,6 +58,9 @@ pub fn open(name: &str, network: &Network) -> Result<OwnedFd, TapError> {
             _ => TapError::Attach(name, errno),
         }
     })?;
+    if let Some(mtu) = mtu {
+        ip(name, &["link", "set", name, "mtu", &mtu.to_string()])?;
+    }
     if !existed {
         configure(name, network)?;
     }

@@ -146,7 +146,7 @@ pub fn ping(socket: &Socket, address: Ipv4Addr, sequence: u16, payload: &[u8]) {
         .expect("it can be sent");
     let until = Instant::now() + Duration::from_secs(2);
     while Instant::now() < until {
-        let mut room = [0; 2048];
+        let mut room = [0; 10_000];
         let count = (&mut &*socket).read(&mut room).expect("a reply");
         let icmp = &room[usize::from(room[0] & 15) * 4..count];
         if icmp[0] == 0 && icmp[4..8] == request[4..8] {

@@ -47,7 +47,12 @@ impl<N: Nic> Core<N> {
     fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
         let (tally, pool) = (self.tally.each(), self.pool.counters());
         let stack = self.stack.counters().each();
-        tally.chain(pool).chain(self.nic.counters()).chain(stack)
+        let offloads = self.nic.offloads().each();
+        tally
+            .chain(pool)
+            .chain(self.nic.counters())
+            .chain(offloads)
+            .chain(stack)
     }
 
     /// Their names.

@@ -67,6 +67,18 @@ impl Offloads {
         (offload::TSO, Offloads::TSO),
         (offload::LRO, Offloads::LRO),
     ];
+
+    /// As counters: 1 for each that is used, 0 for each that is not.
+    pub fn each(self) -> impl Iterator<Item = (&'static str, u64)> {
+        [
+            ("nic.offload_rxcsum", Offloads::RX_CHECKSUM),
+            ("nic.offload_txcsum", Offloads::TX_CHECKSUM),
+            ("nic.offload_tso", Offloads::TSO),
+            ("nic.offload_lro", Offloads::LRO),
+        ]
+        .into_iter()
+        .map(move |(name, offload)| (name, u64::from(self.contains(offload))))
+    }
 }
 
 /// What is wanted of a device.

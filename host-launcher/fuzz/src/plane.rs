@@ -121,13 +121,13 @@ impl Plane {
 
 impl DataPlane for Plane {
     fn features(&self) -> u64 {
-        1 << 29
+        1 << 29 | 1 << 15
     }
 
-    fn start(&mut self, _features: u64, receive: Queue, transmit: Queue) -> Result<(), DeviceError> {
+    fn start(&mut self, features: u64, receive: Queue, transmit: Queue) -> Result<(), DeviceError> {
         self.with(|state| {
             assert!(state.queues.is_none(), "started twice");
-            let queues = Queues::new(receive, transmit, &state.memory);
+            let queues = Queues::new(receive, transmit, &state.memory, features);
             state.queues = Some(queues.map_err(|error| DeviceError(error.into()))?);
             state.failed = false;
             Ok(())

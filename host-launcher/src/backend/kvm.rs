@@ -44,7 +44,7 @@ fn device(plan: &Plan, tap: Option<(RawFd, DataPlane)>) -> Option<Device> {
         (NicChoice::Model(_), Link::Tap(name)) => tap.map(|(tap, data_plane)| Device::VirtioNet {
             tap,
             mac: plan.network.mac_bytes(),
-            mtu: tap::mtu(name),
+            mtu: plan.mtu.unwrap_or_else(|| tap::mtu(name)),
             data_plane,
         }),
         // The plan leaves no such link to KVM.

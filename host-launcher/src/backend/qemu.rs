@@ -91,7 +91,12 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
     };
     // Without its option ROM, the card costs no time at boot.
     let mac = plan.network.mac();
-    option("device", format!("{card},netdev=net0,mac={mac},romfile=").into());
+    let mtu = plan.mtu.filter(|_| card.starts_with("virtio"));
+    let mtu = mtu.map_or_else(String::new, |mtu| format!(",host_mtu={mtu}"));
+    option(
+        "device",
+        format!("{card},netdev=net0,mac={mac},romfile={mtu}").into(),
+    );
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
     args.extend(plan.qemu_args.iter().map(OsString::from));
     args

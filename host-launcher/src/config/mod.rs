@@ -16,6 +16,9 @@ pub use bdf::{Bdf, BdfError};
 mod nic;
 pub use nic::{NicChoice, NicError, NicModel};
 
+mod offloads;
+pub use offloads::{Offloads, OffloadsError};
+
 mod net;
 pub use net::{Ip4, Ip6, Link, NetChoice, NetError, Network, host_number};
 

@@ -1,6 +1,6 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Volume};
+use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Offloads, Volume};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -135,6 +135,14 @@ pub struct Options {
     /// Whether Linux (vhost-net) moves a tap's packets, or a thread of ix [default: auto] (KVM)
     #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|on|off")]
     pub vhost: Option<Vhost>,
+
+    /// Largest IP packet of its link, in bytes; a tap is set to it [default: what the card says, 1500 at most]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(68..=9000))]
+    pub mtu: Option<u16>,
+
+    /// What its card may do for TCP/IP: tso, lro, rxcsum, txcsum [default: on, as far as the card can]
+    #[arg(long, value_name = "NAME=on|off,...")]
+    pub offload: Option<Offloads>,
 
     /// IPv4 address and prefix length of the guest, or what a DHCP server gives [default with user: 10.0.2.15/24; with
     /// --ip6 on a tap or a card: no IPv4]
@@ -288,6 +296,8 @@ impl Options {
             net: self.net.or(file.net),
             nic: self.nic.or(file.nic),
             vhost: self.vhost.or(file.vhost),
+            mtu: self.mtu.or(file.mtu),
+            offload: self.offload.or(file.offload),
             ip: self.ip.or(file.ip),
             gateway: self.gateway.or(file.gateway),
             ip6: self.ip6.or(file.ip6),
@@ -370,6 +380,7 @@ mod tests {
             ("mem", "\n\nmem = '1'\n", "line 3: 1 MiB is too little"),
             ("env", "env = ['X']", "write KEY=VALUE"),
             ("nic", "nic = 'vfio:eth0'", "`ix nic list`"),
+            ("offload", "offload = 'tso=never'", "`tso=never` switches"),
             ("toml", "app =", "line 1"),
         ] {
             let (path, options) = file(name, text);

@@ -3,8 +3,8 @@
 use super::linux;
 use super::needs::{Needs, NeedsError};
 use super::{
-    Backend, CpuList, EnvVar, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel, Options,
-    Vhost, Volume,
+    Backend, CpuList, EnvVar, Link, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel,
+    Options, Vhost, Volume,
 };
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
@@ -43,6 +43,8 @@ pub struct Plan {
     pub network: Network,
     /// The card on it.
     pub nic: NicChoice,
+    /// Largest IP packet of its link, if that matters.
+    pub mtu: Option<u16>,
     /// Directories the app sees.
     pub volumes: Vec<Volume>,
     /// Who moves a tap's packets on KVM.
@@ -91,6 +93,11 @@ pub enum PlanError {
     /// The network's settings are at odds.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// User networking carries ordinary frames.
+    #[error(
+        "--mtu above 1500 needs --net tap:NAME or a card of the host's; user networking carries no longer packets"
+    )]
+    UserNetMtu,
     /// No one backend can do all of it.
     #[error(transparent)]
     Needs(#[from] NeedsError),
@@ -114,6 +121,9 @@ impl Plan {
         let network = network.with_ipv6(options.ip6, options.gateway6)?;
         let needs = Needs::of(&options, &network, nic)?;
         check_places(&options.volume)?;
+        if matches!(network.link, Link::User(_)) && options.mtu > Some(1500) {
+            return Err(PlanError::UserNetMtu);
+        }
         let cores = cores(&options)?;
         let cmdline = kernel_cmdline(&options, cores, &network, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
@@ -133,6 +143,7 @@ impl Plan {
             network,
             volumes: options.volume,
             nic,
+            mtu: options.mtu,
             vhost: options.vhost.unwrap_or(Vhost::Auto),
             log: options.log.unwrap_or(LogLevel::Warn),
             kernel_log: options.kernel_log,
@@ -201,6 +212,12 @@ fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) 
     if cores > 1 {
         setting(cmdline::CORES, &cores);
     }
+    if let Some(mtu) = options.mtu {
+        setting(cmdline::MTU, &mtu);
+    }
+    if let Some(offload) = &options.offload {
+        setting(cmdline::OFFLOAD, offload);
+    }
     setting(cmdline::LOG, &options.log.map_or("warn", super::LogLevel::word));
     if let Some(batch) = options.batch {
         setting(cmdline::BATCH, &batch);
@@ -262,6 +279,8 @@ mod tests {
     fn everything_said_reaches_the_kernel() {
         let plan = Plan::new(Options {
             batch: Some(8),
+            mtu: Some(1400),
+            offload: "tso=off,lro=off".parse().ok(),
             watchdog: Some(5),
             watchdog_kill: Some(9),
             kernel_arg: vec!["key=1".parse().unwrap()],
@@ -269,8 +288,8 @@ mod tests {
             args: vec!["--port".into(), "7".into(), "".into()],
             ..options()
         });
-        let expected =
-            "batch=8 watchdog=5 watchdogkill=9 key=1 env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
+        let expected = "mtu=1400 offload=tso=off,lro=off log=warn batch=8 watchdog=5 watchdogkill=9 key=1 \
+                        env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
         assert!(plan.unwrap().cmdline.ends_with(expected));
     }
 
@@ -339,6 +358,20 @@ mod tests {
         let fixed = plan(1).unwrap().cmdline.len() - 1;
         assert_eq!(plan(4095 - fixed).unwrap().cmdline.len(), 4095);
         assert!(matches!(plan(4098 - fixed), Err(PlanError::TooLong(3))));
+    }
+
+    #[test]
+    fn long_packets_need_a_link_that_carries_them() {
+        let plan = |net: &str| {
+            Plan::new(Options {
+                net: net.parse().ok(),
+                ip: "10.1.0.3/24".parse().ok(),
+                mtu: Some(9000),
+                ..options()
+            })
+        };
+        assert!(plan("tap:t0").unwrap().cmdline.contains(" mtu=9000 "));
+        assert!(matches!(plan("user"), Err(PlanError::UserNetMtu)));
     }
 
     #[test]

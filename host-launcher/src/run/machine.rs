@@ -74,7 +74,7 @@ impl Machine {
     /// Starts the machine of `plan`.
     pub(super) fn start(plan: &Plan, kernel: &Path, kind: Kind) -> Result<Self, MachineError> {
         let tap = match &plan.network.link {
-            Link::Tap(name) => Some(tap::open(name, &plan.network)?),
+            Link::Tap(name) => Some(tap::open(name, &plan.network, plan.mtu)?),
             Link::User(_) | Link::Cable(_) => None,
         };
         let (ram, pages) = match kind {

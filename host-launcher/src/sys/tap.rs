@@ -51,24 +51,22 @@ pub fn set_tap_header(tap: BorrowedFd<'_>, bytes: usize) -> nix::Result<()> {
     Ok(())
 }
 
-/// What the host may leave undone in frames that are read from a tap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TapOffload {
-    /// Nothing.
-    None,
-    /// Checksums, where the header says so.
-    Checksum,
+bitflags::bitflags! {
+    /// What the host may leave undone in frames that are read from a tap, where the header says so.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct TapOffload: c_int {
+        /// Checksums: `TUN_F_CSUM`.
+        const CHECKSUM = 1;
+        /// The cutting of TCP segments over IPv4: `TUN_F_TSO4`.
+        const TSO4 = 2;
+        /// The same over IPv6: `TUN_F_TSO6`.
+        const TSO6 = 4;
+    }
 }
 
 /// Sets what the host may leave undone.
 pub fn set_tap_offload(tap: BorrowedFd<'_>, offload: TapOffload) -> nix::Result<()> {
-    /// `TUN_F_CSUM`.
-    const CHECKSUM: c_int = 1;
-    let flags = match offload {
-        TapOffload::None => 0,
-        TapOffload::Checksum => CHECKSUM,
-    };
     // SAFETY: TUNSETOFFLOAD takes its argument as a number and touches no memory of ours.
-    unsafe { call::set_offload(tap.as_raw_fd(), flags) }?;
+    unsafe { call::set_offload(tap.as_raw_fd(), offload.bits()) }?;
     Ok(())
 }

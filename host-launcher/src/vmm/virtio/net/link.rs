@@ -5,7 +5,9 @@ use crate::sys::{TapOffload, read_frame, set_tap_header, set_tap_offload, write_
 use crate::vmm::virtio::DeviceError;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use virtio_bindings::virtio_net::VIRTIO_NET_F_GUEST_CSUM;
+use virtio_bindings::virtio_net::{
+    VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
+};
 use vm_memory::VolatileSlice;
 
 /// Bytes of `struct virtio_net_hdr` with `num_buffers`.
@@ -48,11 +50,18 @@ impl Link for Tap {
     }
 
     fn follow(&self, features: u64) -> Result<(), DeviceError> {
-        let offload = if features & (1 << VIRTIO_NET_F_GUEST_CSUM) == 0 {
-            TapOffload::None
-        } else {
-            TapOffload::Checksum
-        };
+        let mut offload = TapOffload::empty();
+        for (feature, part) in [
+            (VIRTIO_NET_F_GUEST_CSUM, TapOffload::CHECKSUM),
+            (VIRTIO_NET_F_GUEST_TSO4, TapOffload::TSO4),
+            (VIRTIO_NET_F_GUEST_TSO6, TapOffload::TSO6),
+        ] {
+            offload.set(part, features & (1 << feature) != 0);
+        }
+        if !offload.contains(TapOffload::CHECKSUM) {
+            // The host does not do the one without the other, and a driver may not ask for it (section 5.1.3.1).
+            offload = TapOffload::empty();
+        }
         set_tap_offload(self.0.as_fd(), offload).map_err(|error| DeviceError(error.into()))
     }
 }

@@ -11,6 +11,7 @@ use vhost::net::VhostNet;
 use vhost::vhost_kern::net::Net as VhostNetDevice;
 use vhost::{VhostBackend, VhostUserMemoryRegionInfo, VringConfigData};
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
+use virtio_bindings::virtio_net::VIRTIO_NET_F_MRG_RXBUF;
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 use virtio_queue::{Queue, QueueT};
 use vm_memory::GuestMemoryBackend;
@@ -74,7 +75,8 @@ impl VhostPlane {
             kicks,
             errors: [error()?, error()?],
             failed: AtomicBool::new(false),
-            features: known & (1 << VIRTIO_RING_F_EVENT_IDX | 1 << VIRTIO_F_VERSION_1),
+            features: known
+                & (1 << VIRTIO_RING_F_EVENT_IDX | 1 << VIRTIO_F_VERSION_1 | 1 << VIRTIO_NET_F_MRG_RXBUF),
         })
     }
 

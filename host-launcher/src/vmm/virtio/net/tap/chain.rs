@@ -4,7 +4,7 @@
 use virtio_queue::DescriptorChain;
 use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, VolatileSlice};
 
-// Most places a chain may consist of. A driver that does not know segmentation needs two; ours takes up to nine.
+// Most places a chain may consist of, or the chains that a frame is received into. Ours takes up to 31 to send a frame.
 pub(super) use crate::sys::MAX_PLACES;
 
 /// Most bytes in a chain: any frame, with room to spare.
@@ -23,14 +23,13 @@ pub(super) enum Direction {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadChain;
 
-/// Fills `places` with those of the chain, and returns their bytes.
+/// Appends the places of the chain to `places`, and returns their bytes.
 pub(super) fn collect<'m>(
     chain: DescriptorChain<&'m GuestMemoryMmap>,
     direction: Direction,
     memory: &'m GuestMemoryMmap,
     places: &mut Vec<VolatileSlice<'m>>,
 ) -> Result<usize, BadChain> {
-    places.clear();
     let mut bytes = 0;
     let mut ended = false;
     for descriptor in chain {

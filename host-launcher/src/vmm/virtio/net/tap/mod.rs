@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
+use virtio_bindings::virtio_net::VIRTIO_NET_F_MRG_RXBUF;
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 use virtio_queue::Queue;
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
@@ -115,7 +116,7 @@ impl TapPlane {
 
 impl DataPlane for TapPlane {
     fn features(&self) -> u64 {
-        1 << VIRTIO_RING_F_EVENT_IDX
+        1 << VIRTIO_RING_F_EVENT_IDX | 1 << VIRTIO_NET_F_MRG_RXBUF
     }
 
     fn start(&mut self, features: u64, receive: Queue, transmit: Queue) -> Result<(), DeviceError> {

@@ -1,7 +1,7 @@
 //! The two queues while they are ours, and what is known about who waits for whom.
 
 use super::counters::Counters;
-use super::receive::{End, Receive};
+use super::receive::{Buffers, End, Receive};
 use super::transmit::{Sent, Transmit};
 use crate::vmm::virtio::net::link::Link;
 use virtio_queue::{Error, Queue};
@@ -20,13 +20,18 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// Takes over two queues.
+    /// Takes over two queues of a driver that has agreed to these features.
     ///
     /// # Errors
     /// The queues', here and below: they cannot be used, and the device must be reset.
-    pub fn new(receive: Queue, transmit: Queue, memory: &GuestMemoryMmap) -> Result<Self, Error> {
+    pub fn new(
+        receive: Queue,
+        transmit: Queue,
+        memory: &GuestMemoryMmap,
+        features: u64,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            receive: Receive::new(receive, memory)?,
+            receive: Receive::new(receive, memory, Buffers::agreed(features))?,
             transmit: Transmit::new(transmit),
             readable: true,
             starved: false,

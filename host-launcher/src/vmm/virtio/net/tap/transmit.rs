@@ -42,6 +42,7 @@ impl Transmit {
                 return Ok(if sent == 0 { Sent::Nothing } else { Sent::Frames });
             };
             let head = chain.head_index();
+            places.clear();
             match collect(chain, Direction::ToDevice, memory, &mut places) {
                 Ok(len) if len > HEADER_BYTES => {
                     if link.transmit(&places).is_ok() {

@@ -106,7 +106,7 @@ impl<L: Link> Worker<L> {
                     receive,
                     transmit,
                 }) => {
-                    let active = Queues::new(receive, transmit, &self.memory);
+                    let active = Queues::new(receive, transmit, &self.memory, features);
                     self.active = self.link.follow(features).ok().and(active.ok());
                     if self.active.is_none() {
                         self.fail();

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex};
 use virtio_queue::Queue;
 use vm_memory::{Bytes, GuestAddress};
 
+/// `VIRTIO_NET_F_MRG_RXBUF`.
+const MERGES: u64 = 1 << 15;
+
 /// Steps of one guest's life, and guests.
 const STEPS: u32 = 8_000;
 const SEEDS: u64 = 12;
@@ -123,14 +126,14 @@ impl Inline {
 
 impl DataPlane for Inline {
     fn features(&self) -> u64 {
-        EVENT_IDX
+        EVENT_IDX | MERGES
     }
 
-    fn start(&mut self, _features: u64, receive: Queue, transmit: Queue) -> Result<(), DeviceError> {
+    fn start(&mut self, features: u64, receive: Queue, transmit: Queue) -> Result<(), DeviceError> {
         let mut state = self.0.lock().unwrap();
         assert!(state.active.is_none(), "started twice");
         state.failed = false;
-        let active = Queues::new(receive, transmit, &state.memory);
+        let active = Queues::new(receive, transmit, &state.memory, features);
         state.active = Some(active.map_err(|error| DeviceError(error.into()))?);
         Ok(())
     }
@@ -255,7 +258,8 @@ impl Attack {
         let features = match self.dice.below(10) {
             0 => self.dice.next(),
             1..=3 => VERSION_1,
-            _ => VERSION_1 | EVENT_IDX,
+            4..=6 => VERSION_1 | MERGES,
+            _ => VERSION_1 | EVENT_IDX | MERGES,
         };
         self.guest.accept(features);
         self.guest.set_status(0xb);

@@ -78,6 +78,11 @@ struct Bench {
 
 impl Bench {
     fn new(event_idx: bool, size: u16) -> Self {
+        Self::agreed(event_idx, size, 0)
+    }
+
+    /// With a driver that has agreed to these features.
+    fn agreed(event_idx: bool, size: u16, features: u64) -> Self {
         let memory = ram();
         let [receive, transmit] = [0x1_0000, 0x2_0000].map(|at| Ring::new(&memory, at, size));
         let queue = |ring: &Ring| {
@@ -88,7 +93,7 @@ impl Bench {
             };
             registers.check(size, event_idx, &memory).unwrap()
         };
-        let active = Queues::new(queue(&receive), queue(&transmit), &memory).unwrap();
+        let active = Queues::new(queue(&receive), queue(&transmit), &memory, features).unwrap();
         let (link, peer) = sockets();
         Self {
             receive,

@@ -2,6 +2,7 @@
 
 use super::{BUFFERS, Bench, count, frame};
 use crate::vmm::virtio::testing::{NEXT, Ring, WRITE};
+use virtio_bindings::virtio_net::{VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_MRG_RXBUF};
 
 #[test]
 fn frames_go_both_ways_whatever_their_chains_look_like() {
@@ -214,4 +215,60 @@ fn impossible_indices_are_the_end_of_the_queue() {
                 .is_err()
         );
     }
+}
+
+#[test]
+fn a_long_frame_goes_over_as_many_buffers_as_it_takes_if_that_was_agreed_on() {
+    let merges = 1 << VIRTIO_NET_F_MRG_RXBUF;
+    for event_idx in [false, true] {
+        let mut bench = Bench::agreed(event_idx, 64, merges | 1 << VIRTIO_NET_F_GUEST_TSO4);
+        let places: Vec<u64> = (0..40).map(|i| BUFFERS + i * 0x1000).collect();
+        for (head, place) in (0..).zip(&places) {
+            bench.receive.post_chain(head, &[(*place, 2048)], WRITE);
+        }
+        let mut next = 0_usize;
+        for len in [60, 2036, 2037, 9014, 20_000, 60] {
+            let sent: Vec<u8> = (0..len).map(|i: u32| (i * 7).to_le_bytes()[0]).collect();
+            bench.send(&[&[0; 12][..], &sent].concat());
+            assert!(bench.turn());
+            let buffers = (sent.len() + 12).div_ceil(2048);
+            let mut got = Vec::new();
+            for _ in 0..buffers {
+                let (head, part) = bench.receive.next_used().unwrap();
+                assert_eq!(usize::try_from(head).unwrap(), next);
+                got.extend(bench.bytes(places[next], part.try_into().unwrap()));
+                next += 1;
+            }
+            assert_eq!(usize::from(got[10]) + usize::from(got[11]) * 256, buffers);
+            assert!(got[12..] == sent, "{len} bytes");
+        }
+        assert_eq!(
+            bench.receive.next_used(),
+            None,
+            "the others are still the driver's"
+        );
+        assert_eq!(count(&bench.counters.rx_frames), 6);
+        // 15 buffers are left: this one does not fit, the next one does.
+        bench.send(&frame(1, 60_000));
+        bench.send(&frame(2, 60));
+        bench.turn();
+        assert_eq!(count(&bench.counters.rx_too_long), 1);
+        assert_eq!(bench.receive.next_used(), Some((next.try_into().unwrap(), 72)));
+    }
+}
+
+#[test]
+fn a_chain_that_is_no_buffer_ends_the_room_of_a_frame_and_is_dropped_next() {
+    let mut bench = Bench::agreed(false, 16, 1 << VIRTIO_NET_F_MRG_RXBUF);
+    bench.receive.post_chain(0, &[(BUFFERS, 2048)], WRITE);
+    bench.receive.post_chain(1, &[(BUFFERS, 2048)], 0);
+    bench.receive.post_chain(2, &[(BUFFERS + 0x1000, 2048)], WRITE);
+    for byte in [1, 2] {
+        bench.send(&frame(byte, 60));
+        bench.turn();
+    }
+    assert_eq!(bench.receive.next_used(), Some((0, 72)));
+    assert_eq!(bench.receive.next_used(), Some((1, 0)));
+    assert_eq!(bench.receive.next_used(), Some((2, 72)));
+    assert_eq!(count(&bench.counters.rx_bad_chain), 1);
 }
