@@ -27,24 +27,20 @@ pub fn cores() -> u16 {
 /// If a thread cannot be started, or a handler panics.
 pub fn run_on<H: Handler>(cores: u16, make: impl Fn(u16) -> H + Sync) -> Result<(), Error> {
     let cores = cores.max(1);
-    let (together, failed) = (Barrier::new(cores.into()), AtomicBool::new(false));
-    let agree = |is_good: bool| {
-        failed.fetch_or(!is_good, Ordering::SeqCst);
-        together.wait();
-        !failed.load(Ordering::SeqCst)
-    };
+    // One each: who is slow to read the first vote must not see a core fail in the second.
+    let (there, started) = (Vote::among(cores), Vote::among(cores));
     let work = |core| -> Result<(), Error> {
         let event_loop = EventLoop::on_core(core);
         // Flows are spread over the cores that are there when the first socket is opened.
-        let all_there = agree(event_loop.is_ok());
+        let all_there = there.cast(event_loop.is_ok());
         let mut event_loop = event_loop?;
         if !all_there {
             return Ok(());
         }
         let mut handler = make(core);
-        let started = handler.on_start(event_loop.io());
-        let all_started = agree(started.is_ok());
-        started?;
+        let result = handler.on_start(event_loop.io());
+        let all_started = started.cast(result.is_ok());
+        result?;
         if !all_started {
             return Ok(());
         }
@@ -61,6 +57,28 @@ pub fn run_on<H: Handler>(cores: u16, make: impl Fn(u16) -> H + Sync) -> Result<
         });
         results.fold(first, Result::and)
     })
+}
+
+/// All cores say once whether they can go on, and learn whether all can.
+struct Vote {
+    together: Barrier,
+    failed: AtomicBool,
+}
+
+impl Vote {
+    fn among(cores: u16) -> Self {
+        Vote {
+            together: Barrier::new(cores.into()),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// `true` if all could; waits for all.
+    fn cast(&self, can: bool) -> bool {
+        self.failed.fetch_or(!can, Ordering::SeqCst);
+        self.together.wait();
+        !self.failed.load(Ordering::SeqCst)
+    }
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ impl IoArea {
 /// The bytes of a span that ring 3 has given for sending.
 ///
 /// # Safety
-/// The span is one that [`crate::user::Process::translate`] or the packet buffers' region has found to be ring 3's, so
+/// The span is one that [`crate::user::View::translate`] or the packet buffers' region has found to be ring 3's, so
 /// that all of it is RAM, mapped for ever, and none of it ring 0's own. Another thread of the app may change the bytes
 /// meanwhile, on another core; then the checksum computed from them is wrong, and the peer drops the segment.
 pub unsafe fn span_bytes(at: GuestPhys, len: u32) -> &'static [u8] {

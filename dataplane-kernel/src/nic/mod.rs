@@ -18,7 +18,6 @@ pub mod virtio_net;
 /// Intel's 82574L and 82540EM.
 pub mod e1000e;
 
-/// One card for several cores.
 pub mod steered;
 
 use crate::mem::mbuf::Pool;
