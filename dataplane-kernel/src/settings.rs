@@ -10,6 +10,7 @@ use core::str::FromStr;
 use core::time::Duration;
 use ix_abi::host::cmdline;
 use log::LevelFilter;
+use netstack::wire::vlan::VlanId;
 
 /// Where the first NIC's IPv4 address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,8 @@ pub struct Settings {
     pub gateway6: Option<Ipv6Addr>,
     /// What the card may do for the stack, and how long packets may be.
     pub card: Wanted,
+    /// The VLAN it is on.
+    pub vlan: Option<VlanId>,
     /// What goes to the serial line.
     pub log: LevelFilter,
     /// Cores to work on.
@@ -96,6 +99,7 @@ impl Default for Settings {
             ip6: None,
             gateway6: None,
             card: Wanted::default(),
+            vlan: None,
             log: LevelFilter::Info,
             cores: 1,
             batch: 64,
@@ -188,6 +192,10 @@ impl Settings {
                 let most = u32::from(MIN_MTU)..=JUMBO_MTU.into();
                 self.card.mtu = within(value, most).and_then(|mtu| mtu.try_into().ok());
                 self.card.mtu.ok_or("68 to 9000")?;
+            }
+            cmdline::VLAN => {
+                let number = value.parse().ok().and_then(VlanId::new);
+                self.vlan = Some(number.ok_or("1 to 4094")?);
             }
             cmdline::OFFLOAD => {
                 self.card.offloads =
@@ -323,6 +331,15 @@ mod tests {
     }
 
     #[test]
+    fn the_card_may_be_on_a_vlan() {
+        let vlan = |line| Settings::parse(line).unwrap().vlan;
+        assert_eq!(
+            (vlan(""), vlan("vlan=4094")),
+            (None, netstack::wire::vlan::VlanId::new(4094))
+        );
+    }
+
+    #[test]
     fn an_empty_line_gives_the_defaults() {
         assert_eq!(Settings::parse("  ").unwrap(), Settings::default());
     }
@@ -360,6 +377,9 @@ mod tests {
             "mtu=67",
             "mtu=9001",
             "mtu=",
+            "vlan=0",
+            "vlan=4095",
+            "vlan=",
             "offload=tso",
             "offload=rss=on",
             "offload=",

@@ -12,6 +12,7 @@ use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::{Pool, Region};
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
+use crate::nic::vlan::OnVlan;
 use crate::nic::{Nic, Offloads, e1000e, virtio_net};
 use crate::panic::self_test;
 use crate::settings::{Ip4, Ip6, SelfTest, Settings};
@@ -168,6 +169,7 @@ fn serve<N: Nic + 'static>(nic: N, parts: Parts) -> Result<Outcome, StartError> 
     if parts.settings.cores > 1 && parts.settings.ip == Some(Ip4::Dhcp) {
         return Err(StartError::LeaseForCores);
     }
+    let nic = OnVlan::new(nic, parts.settings.vlan);
     match parts.settings.cores {
         1 => cores::alone(nic, parts),
         _ => cores::sharing(nic, parts),
@@ -207,6 +209,7 @@ fn stack(
     let cores = u32::try_from(settings.cores).unwrap_or(1);
     let mut config = Config {
         mtu: nic.mtu(),
+        vlan: settings.vlan,
         ipv4: settings.ip.map(|ip| ipv4(ip, settings)),
         ipv6: settings.ip6.map(|ip6| ipv6(ip6, settings)),
         rx_checksum: offloads.contains(Offloads::RX_CHECKSUM),

@@ -3,6 +3,7 @@
 use crate::rss::Home;
 pub use crate::tcp::congestion::Algorithm as CongestionControl;
 pub use crate::tcp::pacing::Pacing;
+use crate::wire::vlan::VlanId;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
@@ -13,6 +14,10 @@ pub struct Config {
     pub mac: [u8; 6],
     /// Largest IP packet of the link, in bytes.
     pub mtu: u16,
+    /// The VLAN it is on: only frames with its tag are taken. The driver tags those that leave ([`VlanId::tag`]), and leaves
+    /// room for that at the start of what [`crate::Env::begin_tx`] gives. `None`: frames with another tag than that of a mere
+    /// priority are dropped.
+    pub vlan: Option<VlanId>,
 
     /// IPv4; `None`: its frames are of a type that nobody takes.
     pub ipv4: Option<Ipv4Config>,
@@ -181,6 +186,7 @@ impl Config {
         Config {
             mac,
             mtu: 1500,
+            vlan: None,
             ipv4: None,
             ipv6: None,
             max_ipv6_pairs: 4096,

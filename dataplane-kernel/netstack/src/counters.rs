@@ -35,10 +35,12 @@ counters! {
     rx_nd,
     /// Messages of DHCP servers.
     rx_dhcp,
-    /// Dropped: shorter than an Ethernet header.
+    /// Dropped: shorter than an Ethernet header, with its tag if it has one.
     rx_ethernet_short,
     /// Dropped: over several buffers, not TCP's, and no large buffer free in which it could be put together.
     rx_parts_no_room,
+    /// Dropped: with the tag of another VLAN than ours, or without one where we are on a VLAN.
+    rx_vlan_not_ours,
     /// Dropped: for another station.
     rx_ethernet_not_ours,
     /// Dropped: of no type that is taken.

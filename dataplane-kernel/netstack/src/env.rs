@@ -52,6 +52,27 @@ pub enum TxOffload {
     },
 }
 
+impl TxOffload {
+    /// The same of a frame that begins `bytes` earlier.
+    #[inline]
+    #[must_use]
+    pub fn behind(self, bytes: u16) -> TxOffload {
+        let later = |place: u16| place.saturating_add(bytes);
+        match self {
+            TxOffload::Complete => self,
+            TxOffload::Partial { start, offset } => TxOffload::Partial {
+                start: later(start),
+                offset,
+            },
+            TxOffload::Segments { ip, start, mss } => TxOffload::Segments {
+                ip: later(ip),
+                start: later(start),
+                mss,
+            },
+        }
+    }
+}
+
 /// Most payload of [`TxOffload::Segments`], in bytes: with headers of the longest kind an IPv4 packet is full.
 pub const MAX_SEGMENTS_BYTES: u32 = 65535 - 20 - 60;
 

@@ -20,6 +20,9 @@ pub mod e1000e;
 
 pub mod steered;
 
+/// A card on a VLAN.
+pub mod vlan;
+
 use crate::mem::mbuf::Pool;
 use ix_abi::host::cmdline::offload;
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
@@ -139,8 +142,9 @@ pub trait Nic {
     /// Gives the receive queue as many empty buffers as it has room for and the pool has left.
     fn refill(&mut self, pool: &mut Pool);
 
-    /// Memory for the headers of the next frame, [`netstack::HEADER_ROOM`] bytes at least; a whole frame of the MTU fits.
-    /// `None` while the queue has no room. Calling it again before [`Nic::commit_tx`] starts over.
+    /// Memory for the headers of the next frame, [`netstack::HEADER_ROOM`] bytes at least; a whole frame of the MTU fits, and
+    /// a tag.
+    /// `None` while the queue has no room. Calling it again before [`Nic::commit_tx`] gives the same, as it is.
     fn begin_tx(&mut self) -> Option<&mut [u8]>;
 
     /// Queues the frame begun: `header_len` bytes of its memory, then `payload`, at most [`netstack::MAX_TX_SPANS`].

@@ -140,6 +140,10 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(68..=9000))]
     pub mtu: Option<u16>,
 
+    /// The 802.1Q VLAN its card is on: it sends and takes only frames with this tag [default: none]
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    pub vlan: Option<u16>,
+
     /// What its card may do for TCP/IP: tso, lro, rxcsum, txcsum [default: on, as far as the card can]
     #[arg(long, value_name = "NAME=on|off,...")]
     pub offload: Option<Offloads>,
@@ -297,6 +301,7 @@ impl Options {
             nic: self.nic.or(file.nic),
             vhost: self.vhost.or(file.vhost),
             mtu: self.mtu.or(file.mtu),
+            vlan: self.vlan.or(file.vlan),
             offload: self.offload.or(file.offload),
             ip: self.ip.or(file.ip),
             gateway: self.gateway.or(file.gateway),

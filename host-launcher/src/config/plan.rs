@@ -98,6 +98,12 @@ pub enum PlanError {
         "--mtu above 1500 needs --net tap:NAME or a card of the host's; user networking carries no longer packets"
     )]
     UserNetMtu,
+    /// A number that no VLAN has; the command line itself refuses these.
+    #[error("{0} is no VLAN's number; these go from 1 to 4094")]
+    Vlan(u16),
+    /// User networking has none.
+    #[error("--vlan needs --net tap:NAME or a card of the host's; user networking takes no tagged frames")]
+    UserNetVlan,
     /// No one backend can do all of it.
     #[error(transparent)]
     Needs(#[from] NeedsError),
@@ -123,6 +129,9 @@ impl Plan {
         check_places(&options.volume)?;
         if matches!(network.link, Link::User(_)) && options.mtu > Some(1500) {
             return Err(PlanError::UserNetMtu);
+        }
+        if let Some(vlan) = options.vlan {
+            check_vlan(vlan, &network.link)?;
         }
         let cores = cores(&options)?;
         let cmdline = kernel_cmdline(&options, cores, &network, &app);
@@ -183,6 +192,14 @@ fn cores(options: &Options) -> Result<u16, PlanError> {
     }
 }
 
+fn check_vlan(vlan: u16, link: &Link) -> Result<(), PlanError> {
+    match (vlan, link) {
+        (1..=4094, Link::User(_)) => Err(PlanError::UserNetVlan),
+        (1..=4094, _) => Ok(()),
+        _ => Err(PlanError::Vlan(vlan)),
+    }
+}
+
 fn check_places(volumes: &[Volume]) -> Result<(), PlanError> {
     let twice =
         |(at, volume): (usize, &Volume)| volumes[..at].iter().any(|other| other.guest == volume.guest);
@@ -214,6 +231,9 @@ fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) 
     }
     if let Some(mtu) = options.mtu {
         setting(cmdline::MTU, &mtu);
+    }
+    if let Some(vlan) = options.vlan {
+        setting(cmdline::VLAN, &vlan);
     }
     if let Some(offload) = &options.offload {
         setting(cmdline::OFFLOAD, offload);
@@ -372,6 +392,26 @@ mod tests {
         };
         assert!(plan("tap:t0").unwrap().cmdline.contains(" mtu=9000 "));
         assert!(matches!(plan("user"), Err(PlanError::UserNetMtu)));
+    }
+
+    #[test]
+    fn a_vlan_has_a_number_and_a_link_that_carries_tags() {
+        let plan = |net: &str, vlan| {
+            Plan::new(Options {
+                net: net.parse().ok(),
+                ip: "10.1.0.3/24".parse().ok(),
+                vlan: Some(vlan),
+                ..options()
+            })
+        };
+        for vlan in [1, 4094] {
+            let cmdline = plan("tap:t0", vlan).unwrap().cmdline;
+            assert!(cmdline.contains(&format!(" vlan={vlan} ")), "{cmdline}");
+        }
+        for vlan in [0, 4095, u16::MAX] {
+            assert!(matches!(plan("tap:t0", vlan), Err(PlanError::Vlan(refused)) if refused == vlan));
+        }
+        assert!(matches!(plan("user", 7), Err(PlanError::UserNetVlan)));
     }
 
     #[test]

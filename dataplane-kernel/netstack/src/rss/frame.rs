@@ -34,7 +34,12 @@ pub fn target(steering: &Steering, frame: &[u8]) -> Target {
     };
     // A group's bit: what many stations get is no flow's.
     let to_group = ether[0] & 1 != 0;
-    match [ether[12], ether[13]] {
+    // Whose VLAN it is does not matter yet: what is not ours is dropped on any core.
+    let (ether_type, packet) = match ([ether[12], ether[13]], packet) {
+        ([0x81, 0x00], [_, _, a, b, packet @ ..]) => ([*a, *b], packet),
+        (ether_type, packet) => (ether_type, packet),
+    };
+    match ether_type {
         [0x08, 0x00] => ipv4(steering, packet, to_group),
         [0x86, 0xdd] => ipv6(steering, packet, to_group),
         [0x08, 0x06] => Target::All,
@@ -147,6 +152,8 @@ mod tests {
             ] {
                 let home = steering.home_of(four(from, port), four(to, 7));
                 assert_eq!(target(&steering, &frame), Target::Core(home));
+                let tagged = [&frame[..12], &[0x81, 0, 0, 7], &frame[12..]].concat();
+                assert_eq!(target(&steering, &tagged), Target::Core(home));
                 met[usize::from(home)] += 1;
             }
         }
@@ -173,6 +180,11 @@ mod tests {
             (ipv6(0, &[58, 0]), Target::All),
             (ipv6(44, &[6, 0]), HOST),
             (frame(0x88b5, &[0; 40]), HOST),
+            (
+                frame(0x8100, &[&[0, 7, 8, 6][..], &[0; 28]].concat()),
+                Target::All,
+            ),
+            (frame(0x8100, &[0, 7, 8]), HOST),
             (frame(0x800, &[0x4f; 21]), HOST),
             (frame(0x86dd, &[0; 39]), HOST),
             (Vec::new(), HOST),

@@ -1,13 +1,13 @@
 //! The IPv4 address: from a server, and what happens when it comes and goes.
 
-use super::{NO_TYPE, Stack};
+use super::{Stack, common_type};
 use crate::dhcp::{Action, Lease};
 use crate::ends::Ends;
 use crate::interface::TTL;
 use crate::neighbor::Lookup;
 use crate::route::{NextHop, Route};
 use crate::wire::dhcp::{CLIENT_PORT, MESSAGE_LEN, Message, Reply, SERVER_PORT};
-use crate::wire::ethernet::{self, EtherType, MacAddr};
+use crate::wire::ethernet::{self, MacAddr};
 use crate::wire::ipv4::Packet;
 use crate::wire::{arp, udp};
 use crate::{Env, Event, Instant, RxChecksum};
@@ -143,11 +143,7 @@ impl Stack {
             return;
         }
         self.shared.neighbors.set_address(route.address());
-        self.common_type = if route.has_address() {
-            u16::from(EtherType::Ipv4).into()
-        } else {
-            NO_TYPE
-        };
+        self.common_type = common_type(&route, self.vlan);
         if before.has_address() {
             self.udp.on_address_lost(before.address());
             self.end_flows_from(env, before.address());

@@ -16,7 +16,7 @@ use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::icmpv4::{self, Message, PORT_UNREACHABLE, PROTOCOL_UNREACHABLE};
 use crate::wire::ipv4::{self, Packet, Protocol};
 use crate::wire::tcp::{self, Flags, Segment};
-use crate::wire::{arp, dhcp, igmp, udp};
+use crate::wire::{arp, dhcp, igmp, udp, vlan};
 use crate::{BufId, Env, Instant, RxChecksum};
 use core::net::Ipv4Addr;
 
@@ -107,22 +107,28 @@ impl Stack {
         let dst = station(ether);
         let is_for_us = dst == self.station || dst == station(&[0xff; ethernet::HEADER_LEN]);
         let ether_type = u16::from_be_bytes([ether[12], ether[13]]);
+        let (mut payload, mut buf, mut offset) = (payload, buf, frame_offset.saturating_add(14));
         if !is_for_us || u32::from(ether_type) != self.common_type {
             let frame = Frame {
                 ether,
                 payload,
                 checksum,
                 buf,
-                offset: frame_offset.saturating_add(14),
+                offset,
             };
-            return self.receive_other_frame(env, now, frame, is_for_us);
+            let Some(left) = self.receive_other_frame(env, now, frame, is_for_us) else {
+                return;
+            };
+            buf = left;
+            payload = payload.get(vlan::TAG_LEN..).unwrap_or_default();
+            offset = later(offset, vlan::TAG_LEN);
         }
         let frame = Frame {
             ether,
             payload,
             checksum,
             buf,
-            offset: frame_offset.saturating_add(14),
+            offset,
         };
         self.receive_frame_v4(env, now, frame, dst);
     }
@@ -188,24 +194,61 @@ impl Stack {
         }
     }
 
-    /// One that is not IPv4's, or not for our station nor for all.
+    /// One that is not IPv4's, or not for our station nor for all, or that has a tag or should have. The buffer it
+    /// gives back is that of an IPv4 frame like any other behind its tag: there is one place for these, where their code is inlined.
     #[inline(never)]
-    fn receive_other_frame<E: Env>(&mut self, env: &mut E, now: Instant, frame: Frame<'_>, is_for_us: bool) {
+    fn receive_other_frame<E: Env>(
+        &mut self,
+        env: &mut E,
+        now: Instant,
+        frame: Frame<'_>,
+        is_for_us: bool,
+    ) -> Option<BufId> {
+        let (ether_type, frame) = self.untagged(env, frame)?;
         let speaks_v4 = self.speaks_v4();
+        let has_address = self.shared.interface.route.has_address();
         let counters = &mut self.shared.counters;
-        match EtherType::from(u16::from_be_bytes([frame.ether[12], frame.ether[13]])) {
+        match ether_type {
             EtherType::Ipv6 if self.shared.ipv6.is_some() && (is_for_us || frame.is_for_group_v6()) => {
-                return self.receive_ipv6(env, now, frame);
+                self.receive_ipv6(env, now, frame);
+                return None;
             }
-            EtherType::Ipv4 if frame.is_for_group_v4() && self.shared.interface.route.has_address() => {
-                return self.receive_group_v4(env, now, frame);
+            EtherType::Ipv4 if frame.is_for_group_v4() && has_address => {
+                self.receive_group_v4(env, now, frame);
+                return None;
             }
             _ if !is_for_us => counters.rx_ethernet_not_ours += 1,
+            EtherType::Ipv4 if has_address => return Some(frame.buf),
             EtherType::Ipv4 => self.receive_without_address(now, frame.payload, frame.checksum),
             EtherType::Arp if speaks_v4 => self.receive_arp(env, now, frame.payload),
             _ => counters.rx_ethernet_unknown_type += 1,
         }
         env.free_rx(frame.buf);
+        None
+    }
+
+    /// The frame without its tag, and what it carries; `None`: it was dropped.
+    #[inline]
+    fn untagged<'a, E: Env>(&mut self, env: &mut E, frame: Frame<'a>) -> Option<(EtherType, Frame<'a>)> {
+        match vlan::untag(self.vlan, frame.ether, frame.payload) {
+            Ok(carried) => {
+                let frame = Frame {
+                    payload: carried.payload,
+                    offset: later(frame.offset, carried.tag_len),
+                    ..frame
+                };
+                Some((carried.ether_type, frame))
+            }
+            Err(refused) => {
+                let counters = &mut self.shared.counters;
+                match refused {
+                    vlan::Refused::Short => counters.rx_ethernet_short += 1,
+                    vlan::Refused::OtherVlan => counters.rx_vlan_not_ours += 1,
+                }
+                env.free_rx(frame.buf);
+                None
+            }
+        }
     }
 
     #[inline]

@@ -70,11 +70,21 @@ use crate::tcp::{Shared, Tuning};
 use crate::timer_wheel::TimerWheel;
 use crate::udp::{Limits, Udp};
 use crate::wire::ethernet::{EtherType, MacAddr};
+use crate::wire::vlan::VlanId;
 use crate::{Config, Counters, Instant, Ipv4Config};
 use calls::AppTimers;
 
 /// No frame is of this type.
 const NO_TYPE: u32 = u32::MAX;
+
+/// What most frames carry that have no tag.
+fn common_type(route: &Route, vlan: Option<VlanId>) -> u32 {
+    if route.has_address() && vlan.is_none() {
+        u16::from(EtherType::Ipv4).into()
+    } else {
+        NO_TYPE
+    }
+}
 
 /// One TCP/IP stack. See the [crate] for how it is driven.
 pub struct Stack {
@@ -91,7 +101,9 @@ pub struct Stack {
     /// Events since timers and UDP were asked first.
     events_in_turn: u8,
     trusts_rx_checksum: bool,
-    /// What most frames carry: IPv4, once we have an address.
+    /// The VLAN that frames must belong to.
+    vlan: Option<VlanId>,
+    /// What most frames carry: IPv4, once we have an address, where they have no tag.
     common_type: u32,
     /// Where our IPv4 address comes from, if it is not fixed.
     dhcp: Option<Client>,
@@ -178,11 +190,8 @@ impl Stack {
             telling: None,
             events_in_turn: 0,
             trusts_rx_checksum: config.rx_checksum,
-            common_type: if route.has_address() {
-                u16::from(EtherType::Ipv4).into()
-            } else {
-                NO_TYPE
-            },
+            vlan: config.vlan,
+            common_type: common_type(&route, config.vlan),
             dhcp,
             link_mtu: config.mtu,
             had_address: route.has_address(),

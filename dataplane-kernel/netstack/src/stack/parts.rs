@@ -11,7 +11,7 @@ use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::{self, EtherType, MacAddr};
 use crate::wire::ipv6_extensions::Content;
 use crate::wire::tcp::{Flags, Segment};
-use crate::wire::{ipv4, ipv6};
+use crate::wire::{ipv4, ipv6, vlan};
 use crate::{BufId, Env, Instant, RxChecksum};
 use alloc::vec::Vec;
 
@@ -93,7 +93,8 @@ impl Stack {
     /// should be.
     fn front_v4<'a>(&self, first: &'a [u8], len: usize) -> Option<Front<'a>> {
         let (ether, rest) = self.split_ether(first, EtherType::Ipv4)?;
-        let (packet, total_len) = ipv4::Packet::parse_front(rest, len - ethernet::HEADER_LEN).ok()?;
+        let link_len = first.len() - rest.len();
+        let (packet, total_len) = ipv4::Packet::parse_front(rest, len - link_len).ok()?;
         let (local, remote) = (packet.dst(), packet.src());
         let for_us = local == self.shared.interface.route.address();
         if !for_us || packet.protocol() != ipv4::Protocol::Tcp || packet.is_fragment() {
@@ -104,7 +105,7 @@ impl Stack {
             ends: Ends::V4 { local, remote },
             ecn: packet.ecn(),
             src_mac: station_from(ether),
-            before: ethernet::HEADER_LEN + packet.header_len(),
+            before: link_len + packet.header_len(),
             tcp_len: total_len - packet.header_len(),
         })
     }
@@ -112,7 +113,8 @@ impl Stack {
     /// The same over IPv6, without extension headers.
     fn front_v6<'a>(&self, first: &'a [u8], len: usize) -> Option<Front<'a>> {
         let (ether, rest) = self.split_ether(first, EtherType::Ipv6)?;
-        let (packet, total_len) = ipv6::Packet::parse_front(rest, len - ethernet::HEADER_LEN)?;
+        let link_len = first.len() - rest.len();
+        let (packet, total_len) = ipv6::Packet::parse_front(rest, len - link_len)?;
         let (local, remote) = (packet.dst(), packet.src());
         let addresses = &self.shared.ipv6.as_ref()?.addresses;
         if !addresses.is_ours(local) || !is_host(remote) || addresses.is_ours(remote) {
@@ -131,20 +133,21 @@ impl Stack {
             ends: Ends::V6 { local, remote },
             ecn: packet.ecn(),
             src_mac: station_from(ether),
-            before: ethernet::HEADER_LEN + ipv6::HEADER_LEN,
+            before: link_len + ipv6::HEADER_LEN,
             tcp_len: total_len - ipv6::HEADER_LEN,
         })
     }
 
-    /// Ethernet header and the rest of a frame of this type to our station.
+    /// Ethernet header and what is behind it and its tag, of a frame that carries this to our station.
     fn split_ether<'a>(
         &self,
         first: &'a [u8],
         ether_type: EtherType,
     ) -> Option<(&'a [u8; ethernet::HEADER_LEN], &'a [u8])> {
         let (ether, rest) = first.split_first_chunk::<{ ethernet::HEADER_LEN }>()?;
-        let is_it = EtherType::from(u16::from_be_bytes([ether[12], ether[13]])) == ether_type;
-        (is_it && station(ether) == self.station).then_some((ether, rest))
+        let carried = vlan::untag(self.vlan, ether, rest).ok()?;
+        let is_it = carried.ether_type == ether_type && station(ether) == self.station;
+        is_it.then_some((ether, carried.payload))
     }
 
     /// A segment of which the front lies in the first part, the rest of the data in the others. Parts that it does not take

@@ -1,4 +1,4 @@
-//! Ethernet II frames, without VLAN tags (a tagged frame is of an [`EtherType`] that nobody takes).
+//! Ethernet II frames; VLAN tags are [`super::vlan`]'s.
 
 use super::{be16, put};
 use core::fmt;

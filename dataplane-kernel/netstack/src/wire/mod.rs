@@ -2,11 +2,13 @@
 //! a header of only legal values that is emitted into an array of its size. Nothing here keeps state, and no input can
 //! make it panic.
 //!
-//! In the order in which a frame is taken apart: `ethernet`; `arp`, or `ipv4` with `icmpv4`, or `ipv6` with its
+//! In the order in which a frame is taken apart: `ethernet`, perhaps with `vlan`; `arp`, or `ipv4` with `icmpv4`, or `ipv6` with its
 //! extensions (both with `ecn`), `icmpv6` and `ndp`; in either of the last two `udp`, perhaps with `dhcp`, or `tcp` with
 //! `tcp_options`.
 
 pub mod ethernet;
+
+pub mod vlan;
 
 pub mod arp;
 

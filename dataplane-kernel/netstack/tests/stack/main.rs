@@ -1,6 +1,6 @@
 //! The stack as a whole, driven as the kernel drives it, in virtual time.
 //!
-//! Packet dialogues (`arp`, `dhcp`, `icmp`, `udp`, `tcp`, `ipv6`, `offload`) read like the examples of the RFCs; `simulation` connects two stacks by
+//! Packet dialogues (`arp`, `dhcp`, `icmp`, `udp`, `tcp`, `ipv6`, `offload`, `vlan`) read like the examples of the RFCs; `simulation` connects two stacks by
 //! a bad link; `hostile` throws rubbish at one, `attacks` know what they want.
 
 mod arp;
@@ -19,3 +19,4 @@ mod simulation;
 mod tcp;
 mod timers;
 mod udp;
+mod vlan;

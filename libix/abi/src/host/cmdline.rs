@@ -11,6 +11,7 @@
 //! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
 //! | `gw6` | IPv6 address | gateway for IPv6 |
 //! | `mtu` | 68..=9000 | largest IP packet of the link (what the card says, at most 1500) |
+//! | `vlan` | 1..=4094 | IEEE 802.1Q VLAN that the card is on (none: frames have no tag) |
 //! | `offload` | `NAME=on\|off`, separated by commas | what the card may do for the stack ([`offload`]; on, where the card can) |
 //! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
 //! | `cores` | 1..=64 | cores to work on, of those the machine has (1) |
@@ -38,6 +39,8 @@ pub const IP6_AUTO: &str = "auto";
 pub const GATEWAY6: &str = "gw6";
 /// Key of the largest IP packet.
 pub const MTU: &str = "mtu";
+/// Key of the VLAN.
+pub const VLAN: &str = "vlan";
 /// Key of what is left to the card.
 pub const OFFLOAD: &str = "offload";
 /// Key of the log level.

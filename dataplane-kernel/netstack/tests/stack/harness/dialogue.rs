@@ -5,6 +5,7 @@ use super::driver::{Driver, FRAME_OFFSET, LARGE};
 use super::segment::{ACK, OUR_PORT, PEER_PORT, SYN, Segment, ack, data, syn, syn_ack};
 use super::{OUR_IP, OUR_MAC, PEER_IP, frames, frames_v6};
 use etherparse::ArpOperation;
+use netstack::wire::vlan::{TAG_LEN, VlanId};
 use netstack::{BufId, Config, Error, Event, Id, Instant, RxChecksum, Stack};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ pub(crate) struct Dialogue {
     pub(crate) hears_reports: bool,
     /// It speaks IPv6.
     speaks_v6: bool,
+    /// The tag of all frames, both ways, which the test does not see.
+    tag: Option<VlanId>,
     numbers: HashMap<(u16, u16), Numbers>,
     frames: VecDeque<Vec<u8>>,
     frames_in: u64,
@@ -58,14 +61,15 @@ impl Dialogue {
         config.udp_sends = 64;
         config.max_send_spans = 1024;
         change(&mut config);
-        let now = Instant(5_000_000_000);
+        let (now, tag) = (Instant(5_000_000_000), config.vlan);
         Dialogue {
-            driver: Driver::new(config.rx_buffers - LARGE, 64),
+            driver: Driver::on_vlan(config.rx_buffers - LARGE, 64, config.vlan),
             stack: Stack::new(config, now),
             now,
             answers_arp: true,
             hears_reports: false,
             speaks_v6: false,
+            tag,
             numbers: HashMap::new(),
             frames: VecDeque::new(),
             frames_in: 0,
@@ -102,12 +106,27 @@ impl Dialogue {
     /// Hands frames to the stack as one batch.
     pub(crate) fn inject_all<'a>(&mut self, frames: impl IntoIterator<Item = &'a [u8]>) {
         for frame in frames {
-            let buf = self.driver.fill(frame).expect("the pool is empty");
-            self.frames_in += 1;
-            let checksum = RxChecksum::Unknown;
-            self.stack
-                .receive(&mut self.driver, self.now, buf, frame, FRAME_OFFSET, checksum);
+            let frame = self.tag.map_or(frame.to_vec(), |tag| tagged(frame, tag));
+            self.receive(&frame);
         }
+        self.receive_whole();
+    }
+
+    /// Hands in a frame as it is, without the tag that others are given.
+    pub(crate) fn inject_untouched(&mut self, frame: &[u8]) {
+        self.receive(frame);
+        self.receive_whole();
+    }
+
+    fn receive(&mut self, frame: &[u8]) {
+        let buf = self.driver.fill(frame).expect("the pool is empty");
+        self.frames_in += 1;
+        let checksum = RxChecksum::Unknown;
+        self.stack
+            .receive(&mut self.driver, self.now, buf, frame, FRAME_OFFSET, checksum);
+    }
+
+    fn receive_whole(&mut self) {
         while let Some(whole) = self.stack.poll_whole() {
             let bytes = self
                 .driver
@@ -137,7 +156,12 @@ impl Dialogue {
 
     /// Takes the frames off the wire.
     pub(crate) fn collect(&mut self) {
-        while let Some(frame) = self.driver.sent.pop_front() {
+        while let Some(mut frame) = self.driver.sent.pop_front() {
+            if let Some(tag) = self.tag {
+                let plain = [&frame[..12], &frame[16..]].concat();
+                assert_eq!(tagged(&plain, tag), frame);
+                frame = plain;
+            }
             if !self.hears_reports && frames_v6::is_report(&frame) {
                 continue;
             }
@@ -516,6 +540,13 @@ impl Dialogue {
         assert_eq!(self.driver.buffers_out(), 0, "buffers are left");
         assert_eq!(self.driver.in_flight(), 0);
     }
+}
+
+/// The frame with a tag.
+pub(crate) fn tagged(frame: &[u8], tag: VlanId) -> Vec<u8> {
+    let mut room = [&[0; TAG_LEN][..], frame].concat();
+    tag.tag(&mut room);
+    room
 }
 
 /// Some bytes that tell their place.

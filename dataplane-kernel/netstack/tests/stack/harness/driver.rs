@@ -1,6 +1,7 @@
 //! A driver made of vectors: a pool of receive buffers, app memory, and a transmit ring whose device reads a payload only
 //! when it is told to, as a real one does.
 
+use netstack::wire::vlan::{TAG_LEN, VlanId};
 use netstack::{BufId, Env, LARGE_BYTES, Span, TxOffload, TxTicket};
 use std::collections::VecDeque;
 
@@ -8,7 +9,7 @@ use std::collections::VecDeque;
 pub(crate) const FRAME_OFFSET: u16 = 12;
 const BUFFER_LEN: usize = 2048;
 /// Bytes of a frame that is composed whole, at most.
-const LONGEST_FRAME: usize = 9014;
+const LONGEST_FRAME: usize = 9018;
 /// Large buffers there are.
 pub(crate) const LARGE: u32 = 8;
 
@@ -39,6 +40,8 @@ pub(crate) struct Driver {
     ring: VecDeque<Posted>,
     pub(crate) ring_len: usize,
     pub(crate) device: Device,
+    /// Whose tag it gives frames.
+    vlan: Option<VlanId>,
     committed: u32,
     read: u32,
     /// Frames on the wire, in order.
@@ -47,6 +50,10 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(buffers: u32, ring_len: usize) -> Self {
+        Self::on_vlan(buffers, ring_len, None)
+    }
+
+    pub(crate) fn on_vlan(buffers: u32, ring_len: usize, vlan: Option<VlanId>) -> Self {
         Driver {
             buffers: vec![vec![0; BUFFER_LEN]; buffers as usize],
             free: (0..buffers).rev().collect(),
@@ -57,6 +64,7 @@ impl Driver {
             ring: VecDeque::new(),
             ring_len,
             device: Device::Prompt,
+            vlan,
             committed: u32::MAX - 5, // tickets wrap in every test
             read: u32::MAX - 5,
             sent: VecDeque::new(),
@@ -212,12 +220,20 @@ impl Env for Driver {
             return None;
         }
         self.begun.fill(0xcc);
-        Some(&mut self.begun)
+        let tag_len = self.vlan.map_or(0, |_| TAG_LEN);
+        Some(&mut self.begun[tag_len..])
     }
 
     fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         assert!(self.ring.len() < self.ring_len, "committed into a full ring");
         assert!(payload.len() <= netstack::MAX_TX_SPANS && payload.iter().all(|span| span.len > 0));
+        let (header_len, offload) = match self.vlan {
+            Some(vlan) => {
+                vlan.tag(&mut self.begun);
+                (header_len + TAG_LEN, offload.behind(4))
+            }
+            None => (header_len, offload),
+        };
         self.ring.push_back(Posted {
             header: self.begun[..header_len].to_vec(),
             payload: payload.to_vec(),

@@ -2,7 +2,9 @@
 
 use super::Bench;
 use crate::hw::dma::testing::memory;
-use crate::nic::Nic;
+use crate::nic::vlan::OnVlan;
+use crate::nic::{Nic, Offloads};
+use netstack::wire::vlan::VlanId;
 use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
 
 /// App memory that holds `byte`, as a span.
@@ -223,4 +225,30 @@ fn frames_used_out_of_order_are_let_go_of_in_order() {
     assert_eq!(finish(&mut bench, &[5, 3]), [true; 6]);
     assert!(bench.nic.tx_idle());
     assert_eq!(bench.counter("nic.tx_bad_descriptor"), 0);
+}
+
+#[test]
+fn on_a_vlan_a_frame_has_a_tag_and_its_checksum_lies_behind_it() {
+    let mut features = super::HOST_TSO.to_vec();
+    features.push(super::CSUM);
+    let Bench { nic, device, .. } = Bench::new(&features);
+    assert!(nic.offloads().contains(Offloads::TSO));
+    let mut nic = OnVlan::new(nic, VlanId::new(7));
+    assert!(!nic.offloads().contains(Offloads::TSO));
+
+    let frame = core::array::from_fn::<u8, 54, _>(|at| at.to_le_bytes()[0]);
+    nic.begin_tx().unwrap()[..54].copy_from_slice(&frame);
+    let offload = TxOffload::Partial {
+        start: 34,
+        offset: 16,
+    };
+    nic.commit_tx(54, &[span(1, 6)], offload);
+    nic.kick();
+
+    let bytes = device.tx(|queue| queue.take()).unwrap().bytes();
+    assert_eq!(bytes[..12], [1, 0, 0, 0, 0, 0, 38, 0, 16, 0, 0, 0]);
+    assert_eq!(bytes[12..24], frame[..12]);
+    assert_eq!(bytes[24..28], [0x81, 0, 0, 7]);
+    assert_eq!(bytes[28..70], frame[12..]);
+    assert_eq!(bytes[70..], [1; 6]);
 }
