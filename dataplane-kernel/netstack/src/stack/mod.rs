@@ -6,6 +6,9 @@ mod look_ahead;
 /// Frames in.
 mod ingress;
 
+/// Their tags.
+mod tags;
+
 /// Frames over several buffers.
 mod parts;
 pub use parts::{Gathered, RxPart};
