@@ -5,9 +5,10 @@ use crate::mem::GuestPhys;
 use crate::nic::{JUMBO_MTU, MIN_MTU, Offloads, Wanted};
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::str::FromStr;
 use core::time::Duration;
+use ix_abi::app::MAX_NAME_SERVERS;
 use ix_abi::host::cmdline;
 use log::LevelFilter;
 use netstack::wire::vlan::VlanId;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub ip6: Option<Ip6>,
     /// The way to other networks in IPv6.
     pub gateway6: Option<Ipv6Addr>,
+    /// Name servers for the app, instead of those a DHCP server tells.
+    pub name_servers: Vec<IpAddr>,
     /// What the card may do for the stack, and how long packets may be.
     pub card: Wanted,
     /// The VLAN it is on.
@@ -98,6 +101,7 @@ impl Default for Settings {
             gateway: None,
             ip6: None,
             gateway6: None,
+            name_servers: Vec::new(),
             card: Wanted::default(),
             vlan: None,
             log: LevelFilter::Info,
@@ -188,6 +192,13 @@ impl Settings {
                 self.ip6 = Some(ip6(value).ok_or("auto, or an IPv6 address and prefix, as fd00::2/64")?);
             }
             cmdline::GATEWAY6 => self.gateway6 = Some(value.parse().map_err(|_| "an IPv6 address")?),
+            cmdline::DNS => {
+                let server = value.parse().map_err(|_| "an IP address")?;
+                if self.name_servers.len() == MAX_NAME_SERVERS {
+                    return Err("at most three name servers");
+                }
+                self.name_servers.push(server);
+            }
             cmdline::MTU => {
                 let most = u32::from(MIN_MTU)..=JUMBO_MTU.into();
                 self.card.mtu = within(value, most).and_then(|mtu| mtu.try_into().ok());
@@ -292,7 +303,7 @@ mod tests {
     use super::{Ip4, Ip6, SelfTest, Settings, early_host, early_log_level};
     use crate::mem::GuestPhys;
     use crate::nic::Offloads;
-    use core::net::{Ipv4Addr, Ipv6Addr};
+    use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use core::time::Duration;
     use log::LevelFilter;
     use std::format;
@@ -319,6 +330,15 @@ mod tests {
         assert_eq!(settings.ip6, Some(Ip6::Fixed(address, 64)));
         assert_eq!(settings.gateway6, "fe80::1".parse().ok());
         assert_eq!(Settings::parse("ip6=auto").unwrap().ip6, Some(Ip6::Auto));
+    }
+
+    #[test]
+    fn name_servers_are_of_both_families_and_at_most_three() {
+        let servers = Settings::parse("dns=10.0.0.3 dns=fd00::3").unwrap().name_servers;
+        let wanted: [IpAddr; 2] = ["10.0.0.3", "fd00::3"].map(|ip| ip.parse().unwrap());
+        assert_eq!(servers, wanted);
+        assert!(Settings::parse("dns=1.1.1.1 dns=1.1.1.2 dns=1.1.1.3").is_ok());
+        assert!(Settings::parse("dns=1.1.1.1 dns=1.1.1.2 dns=1.1.1.3 dns=1.1.1.4").is_err());
     }
 
     #[test]
@@ -367,6 +387,7 @@ mod tests {
             "ip6=fd00::2",
             "ip6=fd00::2/129",
             "gw6=10.0.0.1",
+            "dns=server.test",
             "log=loud",
             "batch=0",
             "batch=1025",

@@ -4,6 +4,7 @@
 mod cores;
 
 use crate::boot_info::BootInfo;
+use crate::dataplane::name_servers;
 use crate::hw::pci::config::Ports;
 use crate::hw::pci::scan::scan;
 use crate::mem::UserVirt;
@@ -267,6 +268,7 @@ fn io_area(
         rx_window_len: region.bytes_total(),
         core,
         cores: u16::try_from(settings.cores).unwrap_or(u16::MAX),
+        name_servers: name_servers(settings.name_servers.iter().copied()),
         ..IoInfo::default()
     };
     IoArea::new(frames, settings.batch, info).ok_or(StartError::NoMemory)

@@ -17,6 +17,8 @@ use std::time::Instant;
 /// The command array of this thread, and what the kernel said of the rest.
 pub(crate) struct Arrays {
     info: IoInfo,
+    /// Where the kernel keeps it up to date.
+    page: Option<NonNull<IoInfo>>,
     commands: NonNull<Command>,
     /// Who carries the batches out where the kernel underneath is not ours. Under Ixion there is none, and the test for
     /// it is all that the other worlds cost.
@@ -72,7 +74,9 @@ impl Arrays {
         take(address)?;
         let info = NonNull::new(address as *mut IoInfo).ok_or(Error::Status(Status::Fault))?;
         // SAFETY: the kernel answered io_setup with the address of an `IoInfo` mapped for as long as the program runs.
-        Self::new(unsafe { info.read() }, None)
+        let (mut arrays, events) = Self::new(unsafe { info.read() }, None)?;
+        arrays.page = Some(info);
+        Ok((arrays, events))
     }
 
     /// Those of `stand_in`.
@@ -89,6 +93,7 @@ impl Arrays {
         };
         let arrays = Arrays {
             info,
+            page: None,
             commands,
             stand_in,
         };
@@ -136,7 +141,12 @@ impl Arrays {
         &self.info
     }
 
+    /// The dataplane's own address is another one, and with it what came from the same server.
     pub(crate) fn set_local(&mut self, local: Endpoint) {
+        if let Some(page) = self.page {
+            // SAFETY: as in `set_up`; only this core's kernel writes there, and that is not running.
+            self.info = unsafe { page.read_volatile() };
+        }
         self.info.local = local;
     }
 

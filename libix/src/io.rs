@@ -13,7 +13,7 @@ use crate::flow::{FlowState, Output};
 use crate::recv_buf::{Returned, Returns};
 use crate::slab::Slab;
 use crate::{Datagram, Flow, SendBuf, UdpPort};
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use ix_abi::app::{Handle, Status};
 use std::rc::Rc;
 use std::time::Duration;
@@ -89,6 +89,12 @@ impl Io {
     #[must_use]
     pub fn local_ip(&self) -> Option<IpAddr> {
         self.batch.info().local.ip()
+    }
+
+    /// Where names are resolved, in the order to ask: those of `ix run --dns`, or of the DHCP lease that the address comes
+    /// from; in hosted mode, those of `/etc/resolv.conf` when the loop was made. [`crate::dns`] asks them.
+    pub fn name_servers(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.batch.info().name_servers()
     }
 
     /// Index of the core this loop runs on, from 0.

@@ -67,6 +67,8 @@ pub use io::Io;
 
 pub mod task;
 
+pub mod dns;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -1,6 +1,7 @@
 //! Stack to event array. Events are pulled, so what finds no room stays in the stack and holds its peer's window.
 
 use super::Core;
+use super::lease::servers_of;
 use super::transmit::Wire;
 use crate::host;
 use crate::mem::mbuf::Region;
@@ -23,6 +24,9 @@ impl<N: Nic> Core<N> {
             let Some(event) = stack.poll_event(&mut wire, time) else {
                 break;
             };
+            if let Event::Address { .. } = event {
+                io.lease_name_servers(servers_of(stack.lease()));
+            }
             write(event, io.event(count), region);
             count += 1;
         }

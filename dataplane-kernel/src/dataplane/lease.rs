@@ -1,12 +1,18 @@
-//! Before the app starts: the address that a DHCP server gives. Later ones are told as events.
+//! What a DHCP server gives, told to the app: its first address before it starts (later ones are events), and its name
+//! servers.
 
 use super::{Core, now};
 use crate::host;
 use crate::nic::Nic;
 use crate::user::Seat;
+use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
-use ix_abi::app::Endpoint;
+use ix_abi::app::{Endpoint, MAX_NAME_SERVERS};
+use netstack::Lease;
+
+/// Where name servers answer (RFC 1035 section 4.2).
+const DNS_PORT: u16 = 53;
 
 /// How waiting for an address ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +39,7 @@ impl<N: Nic> Core<N> {
                     lease.server
                 );
                 self.io.set_local(Endpoint::v4(lease.address, 0));
+                self.io.lease_name_servers(servers_of(Some(lease)));
                 return Wait::Over;
             }
             if host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) != 0) {
@@ -44,4 +51,19 @@ impl<N: Nic> Core<N> {
             self.pause(seat, now());
         }
     }
+}
+
+/// The name servers of a lease, none without one.
+pub(super) fn servers_of(lease: Option<&Lease>) -> [Endpoint; MAX_NAME_SERVERS] {
+    let told = lease.into_iter().flat_map(|lease| lease.name_servers);
+    name_servers(told.flatten().map(IpAddr::V4))
+}
+
+/// The first of these, as the app is told.
+pub fn name_servers(ips: impl Iterator<Item = IpAddr>) -> [Endpoint; MAX_NAME_SERVERS] {
+    let mut servers = [Endpoint::UNSPECIFIED; MAX_NAME_SERVERS];
+    for (place, ip) in servers.iter_mut().zip(ips) {
+        *place = SocketAddr::new(ip, DNS_PORT).into();
+    }
+    servers
 }

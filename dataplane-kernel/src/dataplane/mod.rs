@@ -23,7 +23,7 @@ mod idle;
 
 /// Before the app starts.
 mod lease;
-pub use lease::Wait;
+pub use lease::{Wait, name_servers};
 
 /// What ring 3 wants besides `run_io`: the life of its process.
 mod serve;

@@ -4,7 +4,7 @@
 use super::frames::Frames;
 use super::paging::{self, Flags};
 use super::{GuestPhys, UserVirt, direct};
-use ix_abi::app::{Command, Endpoint, Event, Handle, IoInfo, Status, layout};
+use ix_abi::app::{Command, Endpoint, Event, Handle, IoInfo, MAX_NAME_SERVERS, Status, layout};
 
 /// Entries of both arrays per packet of a batch: one message makes up to two events (received, sent) and two commands
 /// (received-done, send), and connections coming and going a few more.
@@ -36,6 +36,8 @@ pub struct IoArea {
     commands: *mut Command,
     events: *mut Event,
     capacity: u32,
+    /// Which were there from the start, and stay.
+    has_own_name_servers: bool,
 }
 
 // SAFETY: memory that is mapped on all cores and this area's alone.
@@ -65,6 +67,7 @@ impl IoArea {
             commands: direct(commands_phys).cast(),
             events: direct(events_phys).cast(),
             capacity,
+            has_own_name_servers: info.name_servers != [Endpoint::UNSPECIFIED; MAX_NAME_SERVERS],
         };
         let info = IoInfo {
             size: IoInfo::SIZE,
@@ -84,6 +87,15 @@ impl IoArea {
     pub fn set_local(&mut self, local: Endpoint) {
         // SAFETY: the page of `new`, which only this core's kernel writes. Volatile: ring 3 may read it at any time.
         unsafe { (&raw mut (*self.info).local).write_volatile(local) };
+    }
+
+    /// From now on these are the name servers, for those who ask, unless [`IoArea::new`] was given others.
+    pub fn lease_name_servers(&mut self, servers: [Endpoint; MAX_NAME_SERVERS]) {
+        if self.has_own_name_servers {
+            return;
+        }
+        // SAFETY: as in `set_local`.
+        unsafe { (&raw mut (*self.info).name_servers).write_volatile(servers) };
     }
 
     /// Where ring 3 finds its [`IoInfo`].

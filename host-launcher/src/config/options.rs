@@ -3,7 +3,7 @@
 use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Offloads, Volume};
 use serde::Deserialize;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -165,6 +165,10 @@ pub struct Options {
     #[arg(long, value_name = "IP6")]
     pub gateway6: Option<Ipv6Addr>,
 
+    /// A name server for the app, at most three (repeatable) [default with --ip dhcp: those the server tells]
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<IpAddr>,
+
     /// Guest memory [default: 256M]
     #[arg(long, value_name = "SIZE")]
     pub mem: Option<MemSize>,
@@ -307,6 +311,7 @@ impl Options {
             gateway: self.gateway.or(file.gateway),
             ip6: self.ip6.or(file.ip6),
             gateway6: self.gateway6.or(file.gateway6),
+            dns: list(self.dns, file.dns),
             mem: self.mem.or(file.mem),
             forward: list(self.forward, file.forward),
             volume: list(self.volume, file.volume),

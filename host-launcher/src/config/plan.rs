@@ -6,8 +6,10 @@ use super::{
     Backend, CpuList, EnvVar, Link, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel,
     Options, Vhost, Volume,
 };
+use ix_abi::app::MAX_NAME_SERVERS;
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -90,6 +92,12 @@ pub enum PlanError {
     /// Two volumes in one place.
     #[error("two volumes are at {0}; give each a place of its own")]
     SamePlace(String),
+    /// More name servers than an app is told of.
+    #[error("--dns names {0} servers; an app is told of {MAX_NAME_SERVERS} at most")]
+    NameServers(usize),
+    /// One that no datagram can be sent to.
+    #[error("{0} is no single host's address; give --dns a name server's")]
+    NameServer(IpAddr),
     /// The network's settings are at odds.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -127,6 +135,7 @@ impl Plan {
         let network = network.with_ipv6(options.ip6, options.gateway6)?;
         let needs = Needs::of(&options, &network, nic)?;
         check_places(&options.volume)?;
+        check_name_servers(&options.dns)?;
         if matches!(network.link, Link::User(_)) && options.mtu > Some(1500) {
             return Err(PlanError::UserNetMtu);
         }
@@ -209,6 +218,17 @@ fn check_places(volumes: &[Volume]) -> Result<(), PlanError> {
     }
 }
 
+fn check_name_servers(servers: &[IpAddr]) -> Result<(), PlanError> {
+    if servers.len() > MAX_NAME_SERVERS {
+        return Err(PlanError::NameServers(servers.len()));
+    }
+    let is_host = |ip: &IpAddr| !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast());
+    match servers.iter().find(|ip| !is_host(ip)) {
+        Some(ip) => Err(PlanError::NameServer(*ip)),
+        None => Ok(()),
+    }
+}
+
 fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) -> String {
     let mut line = format!("{}={:#x}", cmdline::HOST, area::HOST_AREA_GPA);
     let mut setting = |key, value: &dyn std::fmt::Display| {
@@ -225,6 +245,9 @@ fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) 
     }
     if let Some(gateway) = network.gateway6 {
         setting(cmdline::GATEWAY6, &gateway);
+    }
+    for server in &options.dns {
+        setting(cmdline::DNS, server);
     }
     if cores > 1 {
         setting(cmdline::CORES, &cores);
@@ -311,6 +334,22 @@ mod tests {
         let expected = "mtu=1400 offload=tso=off,lro=off log=warn batch=8 watchdog=5 watchdogkill=9 key=1 \
                         env=B=x%20y%25 env=A=2 -- dir/my%20app --port 7 %";
         assert!(plan.unwrap().cmdline.ends_with(expected));
+    }
+
+    #[test]
+    fn name_servers_are_hosts_and_at_most_three() {
+        let plan = |servers: &[&str]| {
+            Plan::new(Options {
+                dns: servers.iter().map(|ip| ip.parse().unwrap()).collect(),
+                ..options()
+            })
+        };
+        let two = plan(&["10.0.2.3", "fd00::3"]).unwrap().cmdline;
+        assert!(two.contains(" gw=10.0.2.2 dns=10.0.2.3 dns=fd00::3 "), "{two}");
+        assert!(matches!(plan(&["10.0.2.3"; 4]), Err(PlanError::NameServers(4))));
+        for bad in ["0.0.0.0", "127.0.0.53", "::1", "ff02::fb"] {
+            assert!(matches!(plan(&[bad]), Err(PlanError::NameServer(_))), "{bad}");
+        }
     }
 
     #[test]

@@ -34,6 +34,9 @@ mod pool;
 /// What is due when.
 mod deadlines;
 
+/// Where names are resolved.
+mod name_servers;
+
 /// Signals that ask to finish.
 mod stop;
 
@@ -157,6 +160,7 @@ impl StandIn for Hosted {
     fn info(&self) -> IoInfo {
         IoInfo {
             batch: 64,
+            name_servers: name_servers::of_the_system(),
             ..self.memory.info()
         }
     }

@@ -41,7 +41,7 @@ mod waker;
 
 /// The event loop's side of a task that is being polled.
 #[allow(unsafe_code, reason = "a borrow that cannot be handed through `Future::poll`")]
-mod scope;
+pub(crate) mod scope;
 
 /// What tasks wait for.
 mod reactor;

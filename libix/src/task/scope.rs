@@ -55,7 +55,7 @@ pub(super) fn try_with_io<R>(use_it: impl FnOnce(&mut Io) -> R) -> Option<R> {
 ///
 /// # Panics
 /// Outside of a task.
-pub(super) fn with_io<R>(use_it: impl FnOnce(&mut Io) -> R) -> R {
+pub(crate) fn with_io<R>(use_it: impl FnOnce(&mut Io) -> R) -> R {
     try_with_io(use_it).expect("called outside of a task")
 }
 

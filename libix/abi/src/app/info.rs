@@ -1,4 +1,8 @@
 use super::Endpoint;
+use core::net::SocketAddr;
+
+/// Most name servers that are told.
+pub const MAX_NAME_SERVERS: usize = 3;
 
 /// What a dataplane thread is told once, at `io_setup`; read-only to ring 3.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,11 +34,21 @@ pub struct IoInfo {
     pub core: u16,
     /// How many cores the dataplane has.
     pub cores: u16,
+    /// Where names are resolved, in the order to ask; behind the last, unspecified. Those of a DHCP lease change with its
+    /// address, before `EventKind::Address` tells.
+    pub name_servers: [Endpoint; MAX_NAME_SERVERS],
 }
 
 impl IoInfo {
     /// Size of the struct as this crate knows it, in bytes.
-    pub const SIZE: u32 = 128;
+    pub const SIZE: u32 = 192;
+
+    /// The name servers that are told. None if the kernel is older than this field.
+    pub fn name_servers(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let is_told = self.size >= Self::SIZE;
+        let told = self.name_servers.iter().filter(move |_| is_told);
+        told.filter_map(Endpoint::socket_address)
+    }
 }
 
 const _: () = assert!(size_of::<IoInfo>() == IoInfo::SIZE as usize);

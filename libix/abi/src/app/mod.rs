@@ -24,6 +24,6 @@ mod status;
 pub use status::Status;
 
 mod info;
-pub use info::IoInfo;
+pub use info::{IoInfo, MAX_NAME_SERVERS};
 
 pub mod layout;

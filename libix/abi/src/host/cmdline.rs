@@ -10,6 +10,7 @@
 //! | `gw` | IPv4 address | gateway |
 //! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
 //! | `gw6` | IPv6 address | gateway for IPv6 |
+//! | `dns` | IP address | a name server, instead of those a DHCP server tells; may stand three times |
 //! | `mtu` | 68..=9000 | largest IP packet of the link (what the card says, at most 1500) |
 //! | `vlan` | 1..=4094 | IEEE 802.1Q VLAN that the card is on (none: frames have no tag) |
 //! | `offload` | `NAME=on\|off`, separated by commas | what the card may do for the stack ([`offload`]; on, where the card can) |
@@ -37,6 +38,8 @@ pub const IP6: &str = "ip6";
 pub const IP6_AUTO: &str = "auto";
 /// Key of the gateway for IPv6.
 pub const GATEWAY6: &str = "gw6";
+/// Key of a name server.
+pub const DNS: &str = "dns";
 /// Key of the largest IP packet.
 pub const MTU: &str = "mtu";
 /// Key of the VLAN.
