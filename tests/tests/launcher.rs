@@ -4,10 +4,10 @@ use ixion_tests::artifacts::{self, Build, guest};
 use ixion_tests::{Ended, Folder, Namespace, Runner, peer};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::Read;
-use std::net::{TcpListener, UdpSocket};
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A port that is free now.
@@ -190,10 +190,19 @@ fn an_app_that_cannot_listen_says_so() {
 }
 
 #[test]
-fn an_app_on_plain_linux_says_how_to_start_it() {
-    let output = Command::new(artifacts::echo()).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("ix run"));
+fn an_app_started_without_ix_serves_on_linux() {
+    let namespace = Namespace::without_tap().unwrap();
+    let mut app = namespace
+        .command(artifacts::echo().to_str().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(app.stdout.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    let stream = peer::connect(&namespace, (Ipv4Addr::LOCALHOST, 7).into());
+    peer::exchange_and_finish(stream, &peer::pattern(1, 1 << 16));
+    kill(Pid::from_raw(app.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(app.wait().unwrap().code(), Some(0));
 }
 
 #[test]
