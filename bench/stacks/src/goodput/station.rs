@@ -16,7 +16,8 @@ pub(super) struct Station {
     stack: Stack,
     port: Port,
     epoch: Instant,
-    sending: Vec<Id>,
+    /// The flows that send all the time, and how much of each is under way.
+    sending: HashMap<Id, u32>,
     received: HashMap<Id, u64>,
 }
 
@@ -34,7 +35,7 @@ impl Station {
             stack: Stack::new(config, netstack::Instant(0)),
             port: Port::new(WRITE as usize),
             epoch: Instant::now(),
-            sending: Vec::new(),
+            sending: HashMap::new(),
             received: HashMap::new(),
         }
     }
@@ -80,8 +81,13 @@ impl Station {
             address: APP,
             len: WRITE,
         };
-        for flow in &self.sending {
-            while self.stack.tcp_send(&mut self.port, now, *flow, &[span]) == Ok(WRITE) {}
+        for (flow, under_way) in &mut self.sending {
+            // Whole writes only: small ones would use up the spans that all flows share.
+            while *under_way + WRITE <= SEND_QUEUE {
+                let accepted = self.stack.tcp_send(&mut self.port, now, *flow, &[span]);
+                assert_eq!(accepted, Ok(WRITE), "there is room");
+                *under_way += WRITE;
+            }
         }
         self.stack.flush(&mut self.port, now);
         let mut frames = self.port.take_out();
@@ -101,13 +107,13 @@ impl Station {
             }
             Event::Connected { flow, result, .. } => {
                 result.expect("connected");
-                self.sending.push(flow);
+                self.sending.insert(flow, 0);
             }
             Event::Recv { flow, buf, len, .. } => {
                 *self.received.entry(flow).or_default() += u64::from(len);
                 self.stack.rx_done(&mut self.port, now, buf.0).expect("lent");
             }
-            Event::Sent { .. } => {}
+            Event::Sent { flow, len, .. } => *self.sending.entry(flow).or_default() -= len,
             event => panic!("{event:?}"),
         }
     }
