@@ -155,7 +155,8 @@ fn datagrams_pings_and_ipv6_are_served_beside() {
         .ip(&format!("-6 address add fd77::1/64 dev {} nodad", Namespace::TAP))
         .unwrap();
     let run = echo(&namespace, &["--ip6", "fd77::2/64"]);
-    for number in 0..24u64 {
+    // Of random ports: so many that no core is left out by chance.
+    for number in 0..200u64 {
         let socket = peer::udp(&namespace, peer::guest(7));
         let datagram = peer::pattern(number, 700);
         socket.send(&datagram).unwrap();
