@@ -150,7 +150,7 @@ fn the_network_answers_while_the_app_loops() {
     // The handshake is ring 0's; nobody accepts, but nobody is left without an answer either.
     let stream = peer::connect(&namespace, peer::guest(7));
     let until = Instant::now() + Duration::from_secs(10);
-    while !run.log().contains("ring 3 has computed") {
+    while !run.log().contains("ring 3 on core 0 has computed") {
         assert!(Instant::now() < until, "the watchdog is silent: {}", run.log());
         std::thread::sleep(Duration::from_millis(50));
     }
