@@ -18,6 +18,10 @@ pub mod virtio_net;
 /// Intel's 82574L and 82540EM.
 pub mod e1000e;
 
+/// A wrapper's methods that are those of the card in it.
+mod forward;
+
+/// A card whose frames are for several cores.
 pub mod steered;
 
 /// A card on a VLAN.
@@ -25,6 +29,7 @@ pub mod vlan;
 
 use crate::mem::mbuf::Pool;
 use ix_abi::host::cmdline::offload;
+use netstack::rss::Table;
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
 
 /// A received frame, or a part of one that did not fit a buffer: `len` bytes at `offset` of a buffer that now belongs to
@@ -166,6 +171,13 @@ pub trait Nic {
     /// Reads the state of device and link from its registers, which is slow: a few times a second will do. News is
     /// logged and counted.
     fn check(&mut self) -> Health;
+
+    /// Has the device hand what it receives for a group of flows to the queue of the core that `table` names for it, by the hash
+    /// and the key it was started with. `false`: it does not, and the cores hand on what is not for them ([`steered`]), as they do
+    /// with what was under way. Asked of core 0's queue only, which may wait for the device.
+    fn set_table(&mut self, _table: &Table) -> bool {
+        false
+    }
 
     /// Stops the device: it touches no memory any more.
     fn stop(&mut self);

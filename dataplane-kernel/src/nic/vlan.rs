@@ -1,8 +1,8 @@
 //! A card on a VLAN: what it transmits is tagged here, in the memory of the headers, whatever the card. Tags of received frames
 //! are looked at by the stack.
 
-use super::{Health, Nic, Offloads, RxFrame};
-use crate::mem::mbuf::Pool;
+use super::forward::forward;
+use super::{Nic, Offloads};
 use netstack::wire::vlan::{TAG_LEN, VlanId};
 use netstack::{Span, TxOffload, TxTicket};
 
@@ -24,13 +24,9 @@ impl<N: Nic> OnVlan<N> {
 }
 
 impl<N: Nic> Nic for OnVlan<N> {
-    fn mac(&self) -> [u8; 6] {
-        self.nic.mac()
-    }
-
-    fn mtu(&self) -> u16 {
-        self.nic.mtu()
-    }
+    forward!(
+        device, poll_rx, refill, transmit, reclaim_tx, check, stop, counters
+    );
 
     /// Cards are not asked to cut tagged segments: what they need to know of a tag differs from card to card.
     fn offloads(&self) -> Offloads {
@@ -39,20 +35,6 @@ impl<N: Nic> Nic for OnVlan<N> {
             Some(_) => all - Offloads::TSO,
             None => all,
         }
-    }
-
-    fn link_up(&self) -> bool {
-        self.nic.link_up()
-    }
-
-    #[inline]
-    fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
-        self.nic.poll_rx(budget, sink)
-    }
-
-    #[inline]
-    fn refill(&mut self, pool: &mut Pool) {
-        self.nic.refill(pool);
     }
 
     #[inline]
@@ -74,36 +56,5 @@ impl<N: Nic> Nic for OnVlan<N> {
         }
         let header_len = header_len.saturating_add(TAG_LEN);
         self.nic.commit_tx(header_len, payload, offload.behind(TAG_BYTES))
-    }
-
-    #[inline]
-    fn tx_done(&self, ticket: TxTicket) -> bool {
-        self.nic.tx_done(ticket)
-    }
-
-    fn tx_idle(&self) -> bool {
-        self.nic.tx_idle()
-    }
-
-    #[inline]
-    fn reclaim_tx(&mut self) {
-        self.nic.reclaim_tx();
-    }
-
-    #[inline]
-    fn kick(&mut self) {
-        self.nic.kick();
-    }
-
-    fn check(&mut self) -> Health {
-        self.nic.check()
-    }
-
-    fn stop(&mut self) {
-        self.nic.stop();
-    }
-
-    fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.nic.counters()
     }
 }

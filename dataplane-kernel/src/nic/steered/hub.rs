@@ -2,14 +2,15 @@
 
 use super::{Card, Line, RX_SHARE, Remote, TxFrame, line};
 use crate::mem::mbuf::{Pool, Region};
-use crate::nic::{Health, MAX_PARTS, Nic, Offloads, RxFrame};
+use crate::nic::forward::forward;
+use crate::nic::{Health, MAX_PARTS, Nic, RxFrame};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use netstack::rss::{Steering, Target, target};
-use netstack::{BufId, Span, TxOffload, TxTicket};
+use netstack::{BufId, TxTicket};
 
 /// Frames of other cores that are taken from each line in a cycle, at most.
 const RELAY: usize = 64;
@@ -18,6 +19,8 @@ const RELAY: usize = 64;
 pub struct Steered<N> {
     pub(super) nic: N,
     steering: Arc<Steering>,
+    /// [`Steering::changes`] when the card was given the table last.
+    table_seen: u32,
     /// Where the received bytes are.
     region: Region,
     /// To core 1, core 2, ...
@@ -46,6 +49,8 @@ struct Counters {
     copies_dropped: u64,
     /// Frames of other cores given to the card.
     relayed: u64,
+    /// 1: the card goes by the table.
+    by_card: u64,
 }
 
 impl<N: Nic> Steered<N> {
@@ -66,6 +71,7 @@ impl<N: Nic> Steered<N> {
         let (lines, remotes) = (1..cores).map(|_| line(card, health, rx_slots)).unzip();
         let steered = Steered {
             nic,
+            table_seen: steering.changes().wrapping_sub(1),
             steering,
             region,
             lines,
@@ -107,6 +113,14 @@ impl<N: Nic> Steered<N> {
                 line.told.done.fetch_add(1, Ordering::Release);
             }
         }
+    }
+
+    /// Gives the card the table as it is now.
+    #[cold]
+    fn follow_table(&mut self) {
+        let (table, changes) = self.steering.table();
+        self.table_seen = changes;
+        self.counters.by_card = self.nic.set_table(&table).into();
     }
 
     /// Copies what is for all cores.
@@ -188,21 +202,7 @@ fn copy(pool: &mut Pool, region: Region, frame: &RxFrame) -> Option<RxFrame> {
 }
 
 impl<N: Nic> Nic for Steered<N> {
-    fn mac(&self) -> [u8; 6] {
-        self.nic.mac()
-    }
-
-    fn mtu(&self) -> u16 {
-        self.nic.mtu()
-    }
-
-    fn offloads(&self) -> Offloads {
-        self.nic.offloads()
-    }
-
-    fn link_up(&self) -> bool {
-        self.nic.link_up()
-    }
+    forward!(device, offloads, begin_tx, commit_tx, transmit);
 
     /// The count is of all frames that moved, other cores' included: there was something to do.
     #[inline]
@@ -254,37 +254,16 @@ impl<N: Nic> Nic for Steered<N> {
         if !self.for_all.is_empty() {
             self.copy_for_all(pool);
         }
+        if self.steering.changes() != self.table_seen {
+            self.follow_table();
+        }
         self.nic.refill(pool);
-    }
-
-    #[inline]
-    fn begin_tx(&mut self) -> Option<&mut [u8]> {
-        self.nic.begin_tx()
-    }
-
-    #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
-        self.nic.commit_tx(header_len, payload, offload)
-    }
-
-    #[inline]
-    fn tx_done(&self, ticket: TxTicket) -> bool {
-        self.nic.tx_done(ticket)
-    }
-
-    fn tx_idle(&self) -> bool {
-        self.nic.tx_idle()
     }
 
     #[inline]
     fn reclaim_tx(&mut self) {
         self.nic.reclaim_tx();
         self.tell_done();
-    }
-
-    #[inline]
-    fn kick(&mut self) {
-        self.nic.kick();
     }
 
     fn check(&mut self) -> Health {
@@ -303,6 +282,7 @@ impl<N: Nic> Nic for Steered<N> {
     /// - `steer.dropped`: frames dropped because their core had not taken those before.
     /// - `steer.copies`, `steer.copies_dropped`: copies of frames that concern all cores, and those not made.
     /// - `steer.relayed`: frames of other cores given to the card.
+    /// - `steer.by_card`: 1 if the card hands flows to their cores' queues by itself, 0 if they come to this core.
     fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counters = &self.counters;
         let own = [
@@ -311,6 +291,7 @@ impl<N: Nic> Nic for Steered<N> {
             ("steer.copies", counters.copies),
             ("steer.copies_dropped", counters.copies_dropped),
             ("steer.relayed", counters.relayed),
+            ("steer.by_card", counters.by_card),
         ];
         self.nic.counters().chain(own)
     }

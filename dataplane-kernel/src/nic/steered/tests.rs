@@ -4,7 +4,7 @@ use super::{Remote, Steered};
 use crate::mem::mbuf::{Pool, testing::pool};
 use crate::nic::{Health, Nic, Offloads, RxFrame};
 use alloc::sync::Arc;
-use netstack::rss::Steering;
+use netstack::rss::{Steering, Table};
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -22,6 +22,8 @@ struct Wires {
     health: Option<Health>,
     /// The next frame received is only the first part of one.
     next_continues: bool,
+    /// The tables it was given.
+    tables: Vec<Table>,
 }
 
 impl Nic for Wires {
@@ -95,6 +97,11 @@ impl Nic for Wires {
 
     fn check(&mut self) -> Health {
         self.health.unwrap_or(Health::LinkUp)
+    }
+
+    fn set_table(&mut self, table: &Table) -> bool {
+        self.tables.push(*table);
+        true
     }
 
     fn stop(&mut self) {}
@@ -318,4 +325,21 @@ fn news_of_the_link_reach_all() {
         (world.remotes[0].mac(), world.remotes[0].mtu()),
         ([2, 0, 0, 0, 0, 1], 1400)
     );
+}
+
+#[test]
+fn the_card_is_given_the_table_once_after_each_change() {
+    let mut world = world();
+    world.receive([]);
+    world.receive([]);
+    world.steering.set_group(3, 2);
+    world.receive([]);
+    world.receive([]);
+    let [before, after] = world.hub.nic.tables[..] else {
+        panic!("{:?}", world.hub.nic.tables)
+    };
+    assert_eq!(before.map(usize::from), core::array::from_fn(|group| group % 3));
+    assert_eq!((after[3], after[4]), (2, before[4]));
+    let by_card = world.hub.counters().find(|(name, _)| *name == "steer.by_card");
+    assert_eq!(by_card, Some(("steer.by_card", 1)));
 }

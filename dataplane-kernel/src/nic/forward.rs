@@ -1,0 +1,102 @@
+//! What wraps a card is one itself, and most of what it does is what the card does.
+
+/// Methods of [`super::Nic`], for a wrapper whose card is its field `nic`: those named, or all that are said of the device as a
+/// whole and of its state (`device`), or of frames on their way out (`transmit`).
+macro_rules! forward {
+    ($($method:ident),+) => { $(forward!(@ $method);)+ };
+    (@ device) => { forward!(mac, mtu, link_up, set_table); };
+    (@ transmit) => { forward!(tx_done, tx_idle, kick); };
+    (@ mac) => {
+        fn mac(&self) -> [u8; 6] {
+            self.nic.mac()
+        }
+    };
+    (@ mtu) => {
+        fn mtu(&self) -> u16 {
+            self.nic.mtu()
+        }
+    };
+    (@ offloads) => {
+        fn offloads(&self) -> $crate::nic::Offloads {
+            self.nic.offloads()
+        }
+    };
+    (@ link_up) => {
+        fn link_up(&self) -> bool {
+            self.nic.link_up()
+        }
+    };
+    (@ set_table) => {
+        fn set_table(&mut self, table: &netstack::rss::Table) -> bool {
+            self.nic.set_table(table)
+        }
+    };
+    (@ poll_rx) => {
+        #[inline]
+        fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut($crate::nic::RxFrame)) -> usize {
+            self.nic.poll_rx(budget, sink)
+        }
+    };
+    (@ refill) => {
+        #[inline]
+        fn refill(&mut self, pool: &mut $crate::mem::mbuf::Pool) {
+            self.nic.refill(pool);
+        }
+    };
+    (@ begin_tx) => {
+        #[inline]
+        fn begin_tx(&mut self) -> Option<&mut [u8]> {
+            self.nic.begin_tx()
+        }
+    };
+    (@ commit_tx) => {
+        #[inline]
+        fn commit_tx(
+            &mut self,
+            header_len: usize,
+            payload: &[netstack::Span],
+            offload: netstack::TxOffload,
+        ) -> netstack::TxTicket {
+            self.nic.commit_tx(header_len, payload, offload)
+        }
+    };
+    (@ tx_done) => {
+        #[inline]
+        fn tx_done(&self, ticket: netstack::TxTicket) -> bool {
+            self.nic.tx_done(ticket)
+        }
+    };
+    (@ tx_idle) => {
+        fn tx_idle(&self) -> bool {
+            self.nic.tx_idle()
+        }
+    };
+    (@ reclaim_tx) => {
+        #[inline]
+        fn reclaim_tx(&mut self) {
+            self.nic.reclaim_tx();
+        }
+    };
+    (@ kick) => {
+        #[inline]
+        fn kick(&mut self) {
+            self.nic.kick();
+        }
+    };
+    (@ check) => {
+        fn check(&mut self) -> $crate::nic::Health {
+            self.nic.check()
+        }
+    };
+    (@ stop) => {
+        fn stop(&mut self) {
+            self.nic.stop();
+        }
+    };
+    (@ counters) => {
+        fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+            self.nic.counters()
+        }
+    };
+}
+pub(super) use forward;
