@@ -125,7 +125,11 @@ pub fn payload(seq: u32, len: u32) -> Vec<u8> {
 
 impl Stations {
     fn packet(&self, protocol: IpNumber, content: &[u8], envelope: &Envelope) -> Vec<u8> {
-        let ip = self.ip_header(protocol, content.len(), envelope);
+        let (at, more, content) = envelope.part.map_or((0, false, content), |part| part.of(content));
+        let mut ip = self.ip_header(protocol, content.len(), envelope);
+        ip.fragment_offset = at.try_into().expect("13 bits");
+        ip.more_fragments |= more;
+        ip.header_checksum = ip.calc_header_checksum();
         let mut packet = Vec::new();
         ip.write(&mut packet).expect("into a vector");
         packet.extend_from_slice(content);
@@ -144,9 +148,9 @@ impl Stations {
         let (src, dst) = (host(self.peer_ip, envelope.from), host(self.our_ip, envelope.to));
         let mut ip = Ipv4Header::new(len, 64, protocol, src, dst).expect("short");
         ip.more_fragments = envelope.fragment;
-        ip.dont_fragment = !envelope.fragment;
+        ip.dont_fragment = !envelope.fragment && envelope.part.is_none();
+        ip.identification = envelope.id;
         ip.ecn = IpEcn::try_new(envelope.ecn & 3).expect("two bits");
-        ip.header_checksum = ip.calc_header_checksum();
         ip
     }
 
@@ -358,6 +362,12 @@ pub fn read(frame: &[u8]) -> Result<Read, String> {
             Icmpv4Type::DestinationUnreachable(unreachable) => Read::Other(Other::Error {
                 kind: 3,
                 code: unreachable.code_u8(),
+                mtu: 0,
+                seq: None,
+            }),
+            Icmpv4Type::TimeExceeded(code) => Read::Other(Other::Error {
+                kind: 11,
+                code: code.code_u8(),
                 mtu: 0,
                 seq: None,
             }),

@@ -10,6 +10,7 @@
 //! | `peer udp FROM > TO +LEN`, `peer icmp echo ID SEQ +LEN`, `peer arp request`, `peer arp reply`, `peer frame HEX` | ... or something else |
 //! | `peer icmp unreachable CODE [mtu N] [seq N]`, `peer icmp error TYPE CODE ...` | an error about our last segment |
 //! | `peer v6 ...`, `us v6 ...` | IPv6; see [`crate::v6`] |
+//! | `... part=FROM..TO id=N` | of that packet only the fragment with these bytes of its payload, `FROM..` to its end; of packet N |
 //! | `us SEGMENT` | we send this next, and nothing before it |
 //! | `us udp FROM > TO +LEN`, `us icmp reply ID SEQ +LEN`, `us icmp unreachable CODE`, `us arp request`, `us arp reply` | ... or this |
 //! | `us nothing` | nothing was sent |
@@ -79,10 +80,42 @@ pub struct Envelope {
     pub ecn: u8,
     /// "More fragments" is set.
     pub fragment: bool,
+    /// Only this part of the packet, as a fragment.
+    pub part: Option<Part>,
+    /// What the fragments of one packet have in common.
+    pub id: u16,
     /// The last bytes are missing.
     pub cut: usize,
     /// IPv6's hop limit.
     pub hop: Option<u8>,
+}
+
+/// The bytes of a packet's payload that a fragment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    from: u16,
+    /// To the end if there is none.
+    to: Option<u16>,
+}
+
+impl Part {
+    fn read(word: &str) -> Result<Self, String> {
+        let (from, to) = word.split_once("..").ok_or("a part is FROM..TO")?;
+        Ok(Part {
+            from: number_of(from)?,
+            to: (!to.is_empty()).then(|| number_of(to)).transpose()?,
+        })
+    }
+
+    /// Where it begins, in units of 8 bytes; whether more follow; the bytes.
+    pub(crate) fn of(self, payload: &[u8]) -> (u16, bool, &[u8]) {
+        let to = self.to.map_or(payload.len(), usize::from);
+        (
+            self.from / 8,
+            to < payload.len(),
+            &payload[usize::from(self.from)..to],
+        )
+    }
 }
 
 impl Script {
@@ -174,6 +207,8 @@ fn is_modifier(word: &str) -> bool {
         "from",
         "to",
         "fragment",
+        "part",
+        "id",
         "cut",
         "hop",
     ]
@@ -191,6 +226,8 @@ fn envelope(words: &[&str]) -> Result<Envelope, String> {
             None if *word == "fragment" => envelope.fragment = true,
             Some(("from", host)) => envelope.from = Some(number_of(host)?),
             Some(("to", host)) => envelope.to = Some(number_of(host)?),
+            Some(("part", part)) => envelope.part = Some(Part::read(part)?),
+            Some(("id", id)) => envelope.id = number_of(id)?,
             Some(("cut", bytes)) => envelope.cut = number_of(bytes)?,
             Some(("hop", limit)) => envelope.hop = Some(number_of(limit)?),
             _ => return Err(format!("{word} is no modifier")),

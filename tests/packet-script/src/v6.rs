@@ -8,7 +8,7 @@
 //! | `advertise TARGET`, `announce TARGET` | I have it: asked for, or to all (section 4.4) |
 //! | `routers`, `router SECONDS [PREFIX VALID PREFERRED]` | which routers are there; I am one (sections 4.1 and 4.2) |
 //! | `echo ID SEQ +LEN`, `reply ID SEQ +LEN` | RFC 4443 section 4 |
-//! | `unreachable CODE`, `problem CODE POINTER` | section 3 |
+//! | `unreachable CODE`, `problem CODE POINTER`, `exceeded CODE` | section 3 |
 //! | `udp FROM > TO +LEN [behind HEADER,...]` | a datagram; headers as [`Header`] has them |
 
 use crate::frame::{Stations, payload};
@@ -26,6 +26,8 @@ const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 
 const ICMPV6: u8 = 58;
 const UDP: u8 = 17;
+/// RFC 8200 section 4.5.
+const FRAGMENT: u8 = 44;
 /// Where the IPv6 packet begins, and its payload.
 const IP: usize = 14;
 const BODY: usize = IP + 40;
@@ -55,6 +57,7 @@ pub enum Said {
         code: u8,
         pointer: u32,
     },
+    Exceeded(u8),
     Udp {
         from: u16,
         to: u16,
@@ -159,6 +162,7 @@ impl Said {
                 code: number_of(code)?,
                 pointer: number_of(pointer)?,
             },
+            ["exceeded", code] => Said::Exceeded(number_of(code)?),
             ["udp", from, ">", to, len, ref rest @ ..] => Said::Udp {
                 from: number_of(from)?,
                 to: number_of(to)?,
@@ -222,6 +226,7 @@ impl Said {
                 body.extend_from_slice(&pointer.to_be_bytes());
                 (PEER, US, body)
             }
+            Said::Exceeded(code) => (PEER, US, vec![3, *code, 0, 0, 0, 0, 0, 0]),
             Said::Udp { from, to, len, .. } => {
                 let mut body = [from.to_be_bytes(), to.to_be_bytes()].concat();
                 let total = u16::try_from(8 + len).expect("short");
@@ -256,8 +261,16 @@ impl Said {
             .iter()
             .zip(numbers)
             .flat_map(|(header, next)| header.bytes(next));
-        let packet: Vec<u8> = headers.chain(body).collect();
+        let mut packet: Vec<u8> = headers.chain(body).collect();
         let is_discovery = protocol == ICMPV6 && (133..=136).contains(&packet[0]);
+        let mut next = first;
+        if let Some(part) = envelope.part {
+            let (at, more, bytes) = part.of(&packet);
+            let place = at << 3 | u16::from(more || envelope.fragment);
+            let header = [u16::from_be_bytes([first, 0]), place, 0, envelope.id];
+            packet = [&header.map(u16::to_be_bytes).concat(), bytes].concat();
+            next = FRAGMENT;
+        }
         let hops = envelope.hop.unwrap_or(if is_discovery { 255 } else { 64 });
         let len = u16::try_from(packet.len()).expect("short");
 
@@ -265,7 +278,7 @@ impl Said {
         frame.extend_from_slice(&stations.peer_mac);
         frame.extend_from_slice(&[0x86, 0xdd, 0x60, 0, 0, 0]);
         frame.extend_from_slice(&len.to_be_bytes());
-        frame.extend_from_slice(&[first, hops]);
+        frame.extend_from_slice(&[next, hops]);
         frame.extend_from_slice(&src.octets());
         frame.extend_from_slice(&dst.octets());
         frame.extend_from_slice(&packet);
@@ -300,6 +313,7 @@ impl Said {
         let target = || address(BODY + 8);
         Ok(Some(match body[0] {
             1 => Said::Unreachable(body[1]),
+            3 => Said::Exceeded(body[1]),
             4 => Said::Problem {
                 code: body[1],
                 pointer: u32::from(half(4)) << 16 | u32::from(half(6)),

@@ -1,7 +1,7 @@
 //! The crate as the subject of a script.
 
 use crate::app;
-use crate::harness::driver::{Driver, FRAME_OFFSET};
+use crate::harness::driver::{Driver, FRAME_OFFSET, LARGE};
 use crate::harness::{OUR_IP, OUR_MAC, PEER_IP, PEER_MAC};
 use netstack::{Config, EcnPolicy, Event, Id, Instant, Ipv6Config, RxChecksum, Stack};
 use packet_script::frame::Stations;
@@ -52,7 +52,7 @@ impl Crate {
     pub(crate) fn new(settings: &[(String, String)]) -> Result<Self, String> {
         let mut config = Config::new(OUR_MAC.0, OUR_IP, 24);
         config.max_flows = 64;
-        config.rx_buffers = 512;
+        config.rx_buffers = 512 + LARGE;
         config.rx_reserve = 32;
         config.udp_held_buffers = 64;
         config.udp_sends = 64;
@@ -62,7 +62,7 @@ impl Crate {
         }
         let now = Instant(5_000_000_000);
         Ok(Crate {
-            driver: Driver::new(config.rx_buffers, 256),
+            driver: Driver::new(config.rx_buffers - LARGE, 256),
             stack: Stack::new(config, now),
             now,
             events: VecDeque::new(),
@@ -127,6 +127,7 @@ impl Subject for Crate {
         self.frames_in += 1;
         let (stack, driver) = (&mut self.stack, &mut self.driver);
         stack.receive(driver, self.now, buf, frame, FRAME_OFFSET, RxChecksum::Unknown);
+        driver.receive_whole(stack, self.now);
         self.turn();
     }
 

@@ -127,14 +127,7 @@ impl Dialogue {
     }
 
     fn receive_whole(&mut self) {
-        while let Some(whole) = self.stack.poll_whole() {
-            let bytes = self
-                .driver
-                .view(whole.buf(), whole.offset(), whole.len())
-                .to_vec();
-            self.stack
-                .receive_whole(&mut self.driver, self.now, whole, &bytes);
-        }
+        self.driver.receive_whole(&mut self.stack, self.now);
         self.turn();
     }
 

@@ -2,7 +2,7 @@
 //! when it is told to, as a real one does.
 
 use netstack::wire::vlan::{TAG_LEN, VlanId};
-use netstack::{BufId, Env, LARGE_BYTES, Span, TxOffload, TxTicket};
+use netstack::{BufId, Env, Instant, LARGE_BYTES, Span, Stack, TxOffload, TxTicket};
 use std::collections::VecDeque;
 
 /// Where a frame begins in its buffer.
@@ -106,6 +106,14 @@ impl Driver {
             .get(number)
             .unwrap_or_else(|| &self.large[number - self.buffers.len()]);
         &buffer[usize::from(offset)..][..usize::from(len)]
+    }
+
+    /// Hands packets that were put together of fragments to the stack, as a driver does after each batch.
+    pub(crate) fn receive_whole(&mut self, stack: &mut Stack, now: Instant) {
+        while let Some(whole) = stack.poll_whole() {
+            let bytes = self.view(whole.buf(), whole.offset(), whole.len()).to_vec();
+            stack.receive_whole(self, now, whole, &bytes);
+        }
     }
 
     /// Copies bytes into fresh app memory.
