@@ -68,8 +68,8 @@ impl Host {
             return;
         };
         self.frames_in += 1;
-        let (driver, now) = (&mut self.driver, self.now);
-        self.stack.receive(driver, now, buf, frame, 12, RxChecksum::Good);
+        self.driver
+            .receive(&mut self.stack, self.now, buf, frame, RxChecksum::Good);
     }
 
     fn wait_ms(&mut self, ms: u64) {
@@ -108,6 +108,9 @@ impl Host {
     }
 
     fn end(mut self) {
+        self.turn();
+        // A bent frame may be a fragment, whose time ends.
+        self.wait_ms(61_000);
         self.turn();
         let counters = self.stack.counters();
         let counted: u64 = counters

@@ -1,6 +1,8 @@
 //! A driver of vectors. A payload it is asked for is all zeros: spans may be as wrong as an app can make them.
 
-use netstack::{BufId, Env, LARGE_BYTES, MAX_TX_SPANS, Span, TxOffload, TxTicket, WholePacket};
+use netstack::{
+    BufId, Env, Instant, LARGE_BYTES, MAX_TX_SPANS, RxChecksum, Span, Stack, TxOffload, TxTicket,
+};
 
 pub(crate) const BUFFERS: u32 = 64;
 /// Large buffers, whose numbers follow.
@@ -44,10 +46,21 @@ impl Driver {
         Some(BufId(free))
     }
 
-    /// What was put together of fragments.
-    pub(crate) fn whole(&self, whole: &WholePacket) -> Vec<u8> {
-        let buffer = &self.large[(whole.buf().0 - BUFFERS) as usize];
-        buffer[usize::from(whole.offset())..][..usize::from(whole.len())].to_vec()
+    /// A frame in a buffer of ours, and what was put together of it and earlier fragments.
+    pub(crate) fn receive(
+        &mut self,
+        stack: &mut Stack,
+        now: Instant,
+        buf: BufId,
+        frame: &[u8],
+        checksum: RxChecksum,
+    ) {
+        stack.receive(self, now, buf, frame, 12, checksum);
+        while let Some(whole) = stack.poll_whole() {
+            let buffer = &self.large[(whole.buf().0 - BUFFERS) as usize];
+            let bytes = buffer[usize::from(whole.offset())..][..usize::from(whole.len())].to_vec();
+            stack.receive_whole(self, now, whole, &bytes);
+        }
     }
 
     /// The device lets go of so many frames.

@@ -81,13 +81,8 @@ impl World {
             return;
         };
         self.frames_in += 1;
-        self.stack
-            .receive(&mut self.driver, self.now, buf, frame, 12, checksum);
-        while let Some(whole) = self.stack.poll_whole() {
-            let bytes = self.driver.whole(&whole);
-            self.stack
-                .receive_whole(&mut self.driver, self.now, whole, &bytes);
-        }
+        self.driver
+            .receive(&mut self.stack, self.now, buf, frame, checksum);
     }
 
     /// One frame: an opening, an answer that is right or nearly so, or anything else; bent or not.
