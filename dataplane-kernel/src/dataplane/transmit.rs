@@ -65,7 +65,7 @@ impl<N: Nic> Env for Wire<'_, N> {
         reason = "for NICs that leave checksums to software, and for fragments"
     )]
     fn bytes(&self, span: Span) -> &[u8] {
-        // SAFETY: the stack asks only for parts of the spans it was given to send, and `commands::span`, which makes
+        // SAFETY: the stack asks only for parts of the spans it was given to send, and `commands::Memory::span`, which makes
         // them, makes no others.
         unsafe { io_area::span_bytes(GuestPhys(span.address), span.len) }
     }

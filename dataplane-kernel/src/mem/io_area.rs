@@ -5,6 +5,7 @@ use super::frames::Frames;
 use super::paging::{self, Flags};
 use super::{GuestPhys, UserVirt, direct};
 use ix_abi::app::{Command, Endpoint, Event, Handle, IoInfo, MAX_NAME_SERVERS, Status, layout};
+use run_io::Request;
 
 /// Entries of both arrays per packet of a batch: one message makes up to two events (received, sent) and two commands
 /// (received-done, send), and connections coming and going a few more.
@@ -14,20 +15,6 @@ const PAGE: u64 = 4096;
 
 /// Address space for the arrays of a core.
 const PER_CORE_BYTES: u64 = 2 << 20;
-
-/// A [`Command`] as it was read, without its endpoint. Fields as there.
-#[derive(Clone, Copy, Debug)]
-#[allow(missing_docs, reason = "as in Command")]
-pub struct Request {
-    /// Where in the array it stands.
-    pub index: u32,
-    pub opcode: u16,
-    pub flags: u16,
-    pub handle: Handle,
-    pub cookie: u64,
-    pub address: u64,
-    pub len: u64,
-}
 
 /// The arrays of one core.
 pub struct IoArea {

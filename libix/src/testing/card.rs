@@ -61,11 +61,11 @@ impl Card {
         self.memory
             .window_address(buf.0 as usize * BUFFER_BYTES + usize::from(offset))
     }
+}
 
-    /// The buffer that `address` is in.
-    pub(super) fn buffer_at(&self, address: u64) -> Option<u32> {
-        u32::try_from(self.memory.window_offset(address)? / BUFFER_BYTES).ok()
-    }
+/// The buffer that `address` is in.
+pub(super) fn buffer_at(memory: &SharedMemory, address: u64) -> Option<u32> {
+    u32::try_from(memory.window_offset(address)? / BUFFER_BYTES).ok()
 }
 
 fn as_uninit(bytes: &[u8]) -> &[MaybeUninit<u8>] {

@@ -2,7 +2,6 @@
 //! waits.
 
 use super::card::{BUFFERS, Card, WINDOW_BYTES};
-use super::events;
 use super::wire::{self, Wire};
 use crate::arrays::Interrupt;
 use crate::stand_in::{SharedMemory, StandIn};
@@ -104,9 +103,12 @@ impl SimulatedHost {
             let Some(event) = self.stack.poll_event(&mut self.card, now) else {
                 break;
             };
-            let event = events::translate(&event, &self.card);
+            let mut entry = Event::default();
+            run_io::write(event, &mut entry, |buf, offset| {
+                self.card.address_of(&buf, offset)
+            });
             // SAFETY: as above.
-            unsafe { self.memory.write_event(count, event) };
+            unsafe { self.memory.write_event(count, entry) };
             count += 1;
         }
         count

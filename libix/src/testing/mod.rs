@@ -69,8 +69,5 @@ mod host;
 #[allow(unsafe_code, reason = "app memory is named by address")]
 mod commands;
 
-/// Its stack's events.
-mod events;
-
 mod network;
 pub use network::{Host, Network};
