@@ -36,6 +36,7 @@ bench:
 	@scripts/deps build run lab bench stacks
 	bench/stacks/run
 	bench/stacks/run goodput
+	bench/run report
 	bench/run
 	bench/run lab
 

@@ -1,11 +1,12 @@
 //! All guests under all loads, in turns, so that what the machine does besides falls on all alike.
 
 use crate::guest::{Guest, Images};
-use crate::load::{Kind, float, seconds};
-use crate::measure::{Case, Measured};
+use crate::load::{Kind, seconds};
+use crate::measure::{Case, Instructions, Measured};
 use crate::netns::Namespace;
+use crate::server::{Server, Service};
 use anyhow::Result;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,17 +36,6 @@ pub(crate) struct Options {
     /// Put the tables into this file, between its markers.
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
-}
-
-/// Instructions per request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Instructions {
-    /// Ring 0, working.
-    pub(crate) kernel: f64,
-    /// Ring 3.
-    pub(crate) app: f64,
-    /// Looking for work.
-    pub(crate) idle: f64,
 }
 
 /// What was found.
@@ -128,43 +118,48 @@ pub(crate) fn run(options: &Options) -> Result<Results> {
 
 impl Results {
     fn measure(&mut self, guest: Guest, options: &Options, namespace: &Namespace) -> Result<()> {
-        let running = options.images.boot(guest, namespace, None)?;
-        for case in self.cases.clone() {
-            match case.measure(&running, namespace, self.window) {
-                Ok(measured) => {
-                    eprintln!("  {case}: {:.0}/s, p50 {:.0} us", measured.rate, measured.p50_us);
-                    self.measured.entry((guest, case)).or_default().push(measured);
+        for service in self.services() {
+            let server = Server { guest, service };
+            let running = options.images.boot(&[server], namespace, None)?;
+            for case in self.cases_of(service) {
+                match case.measure(server.address(), &running, namespace, self.window) {
+                    Ok(measured) => {
+                        eprintln!("  {case}: {:.0}/s, p50 {:.0} us", measured.rate, measured.p50_us);
+                        self.measured.entry((guest, case)).or_default().push(measured);
+                    }
+                    // A hole in the table says it; the other figures are still of use.
+                    Err(error) => eprintln!("  {case}: {error:#}"),
                 }
-                // A hole in the table says it; the other figures are still of use.
-                Err(error) => eprintln!("  {case}: {error:#}"),
             }
         }
         Ok(())
     }
 
+    /// Those that the cases need.
+    fn services(&self) -> BTreeSet<Service> {
+        self.cases.iter().map(|case| case.service()).collect()
+    }
+
+    fn cases_of(&self, service: Service) -> Vec<Case> {
+        let cases = self.cases.iter().copied();
+        cases.filter(|case| case.service() == service).collect()
+    }
+
     /// Rates under the plugin mean nothing, instructions per request do: at 16 connections, one case of each kind.
     fn count(&mut self, guest: Guest, options: &Options, namespace: &Namespace) -> Result<()> {
         let file = options.images.images.join("counts");
-        let _running = options.images.boot(guest, namespace, Some(&file))?;
-        for case in self
-            .cases
-            .clone()
-            .into_iter()
-            .filter(|case| case.connections == 16)
-        {
-            let (ran, requests) = case.count(namespace, &file, self.window)?;
-            let split = ran.split();
-            let each = |count| float(count) / float(requests);
-            let found = Instructions {
-                kernel: each(split.kernel),
-                app: each(split.app),
-                idle: each(split.idle),
-            };
-            eprintln!(
-                "  {case}: kernel {:.0}, app {:.0}, idle {:.0}",
-                found.kernel, found.app, found.idle
-            );
-            self.instructions.insert((guest, case), found);
+        for service in self.services() {
+            let server = Server { guest, service };
+            let _running = options.images.boot(&[server], namespace, Some(&file))?;
+            for case in self.cases_of(service) {
+                if case.connections != 16 {
+                    continue;
+                }
+                let (ran, requests) = case.count(server.address(), namespace, &file, self.window)?;
+                let found = Instructions::of_each(&ran, requests);
+                eprintln!("  {case}: {found}");
+                self.instructions.insert((guest, case), found);
+            }
         }
         Ok(())
     }

@@ -1,21 +1,23 @@
-//! CPU time of QEMU's threads: the main loop, which carries packets between tap and guest memory, and the virtual CPU.
+//! CPU time of QEMU's threads: the main loop, which carries packets between tap and guest memory, and the virtual CPU; and
+//! of the client.
 
 use anyhow::{Context, Result};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::fs;
 use std::time::Duration;
 
-/// CPU time since the process began.
+/// QEMU's CPU time since it began.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CpuTime {
+struct CpuTime {
     /// The thread that is the process' first.
-    pub(crate) main_loop: Duration,
+    main_loop: Duration,
     /// All others: the virtual CPU, and helpers that hardly run.
-    pub(crate) vcpu: Duration,
+    vcpu: Duration,
 }
 
 impl CpuTime {
     /// Of the process `pid`, from `/proc/PID/task/*/schedstat`.
-    pub(crate) fn of(pid: u32) -> Result<Self> {
+    fn of(pid: u32) -> Result<Self> {
         let mut time = Self::default();
         for task in
             fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid} is gone"))?
@@ -40,11 +42,49 @@ impl CpuTime {
     }
 
     /// What was used since `before`.
-    pub(crate) fn since(&self, before: &Self) -> Self {
+    fn since(&self, before: &Self) -> Self {
         let main_loop = self.main_loop.saturating_sub(before.main_loop);
         Self {
             main_loop,
             vcpu: self.vcpu.saturating_sub(before.vcpu),
         }
+    }
+}
+
+/// What everybody has used so far; the calling thread is the client.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocks {
+    qemu: CpuTime,
+    client: Timespec,
+}
+
+/// CPU time between two looks at the clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// QEMU's main loop.
+    pub(crate) main_loop: Duration,
+    /// The virtual CPU.
+    pub(crate) vcpu: Duration,
+    /// The client.
+    pub(crate) client: Duration,
+}
+
+impl Clocks {
+    /// Looks at them; QEMU is the process `qemu`.
+    pub(crate) fn read(qemu: u32) -> Result<Self> {
+        Ok(Self {
+            qemu: CpuTime::of(qemu)?,
+            client: clock_gettime(ClockId::ThreadCPUTime),
+        })
+    }
+
+    /// What was used since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Result<Used> {
+        let CpuTime { main_loop, vcpu } = self.qemu.since(&before.qemu);
+        Ok(Used {
+            main_loop,
+            vcpu,
+            client: Duration::try_from(self.client - before.client)?,
+        })
     }
 }

@@ -2,17 +2,17 @@
 
 use crate::netns::{CLIENT, GUEST, Namespace, TAP};
 use crate::pin;
+use crate::server::{Server, Service};
 use crate::symbols::Symbols;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The echo server's port, TCP and UDP.
-pub(crate) const PORT: u16 = 7;
 /// Parts of the names of functions in which our kernel idles.
 const IDLE: &[&str] = &["dataplane::idle::"];
 /// And of those that run when there is a frame.
@@ -25,7 +25,8 @@ const BOOT_TIME: Duration = Duration::from_secs(90);
 const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// Who serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Guest {
     /// Linux without mitigations and hardening, on a CPU model that lets it copy with plain moves.
     LinuxTuned,
@@ -33,10 +34,10 @@ pub(crate) enum Guest {
     LinuxDefault,
     /// The tuned one; its server never sleeps.
     LinuxSpin,
+    /// The tuned one with our apps over its sockets.
+    LinuxHosted,
     /// Ours.
     Ixion,
-    /// Ours, with kv instead of echo.
-    IxionKv,
     /// A stateless reflector: what QEMU, tap and client can carry.
     Reflector,
 }
@@ -48,35 +49,22 @@ impl Guest {
             Self::LinuxTuned => "Linux, tuned",
             Self::LinuxDefault => "Linux, default",
             Self::LinuxSpin => "Linux, tuned, spinning",
+            Self::LinuxHosted => "Ixion's apps on Linux",
             Self::Ixion => "Ixion",
-            Self::IxionKv => "Ixion, kv",
             Self::Reflector => "reflector",
-        }
-    }
-
-    /// Whether it is our kernel that runs.
-    fn is_ours(self) -> bool {
-        matches!(self, Self::Ixion | Self::IxionKv)
-    }
-
-    /// Our app, and the option that tells it its port.
-    fn app(self) -> (&'static str, &'static str) {
-        match self {
-            Self::IxionKv => ("kv", "-p"),
-            _ => ("echo", "--port"),
         }
     }
 
     /// Instructions of it that spins outside our idle function cannot be told from work.
     pub(crate) fn is_countable(self) -> bool {
-        matches!(self, Self::LinuxTuned | Self::LinuxDefault) || self.is_ours()
+        !matches!(self, Self::LinuxSpin | Self::Reflector)
     }
 }
 
 /// What was built, by `bench/run`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Images {
-    /// Folder with vmlinuz, linux.cpio.gz, reflector and insncount.so.
+    /// Folder with vmlinuz, linux.cpio.gz, reflector, insncount.so, and root/srv to be served.
     #[arg(long, default_value = "target/bench")]
     pub(crate) images: PathBuf,
     /// Folder with ix, ixion-kernel and the apps.
@@ -101,21 +89,28 @@ pub(crate) struct Running {
 }
 
 impl Images {
-    /// Boots `guest` and waits until it accepts connections. Its output goes to a file in the images' folder. With
-    /// `counts`, the plugin counts its instructions there.
-    pub(crate) fn boot(&self, guest: Guest, namespace: &Namespace, counts: Option<&Path>) -> Result<Running> {
-        let log = self.log(guest);
+    /// Boots the machine of these servers and waits until all of them accept connections: of Linux' they may be several,
+    /// of Ixion's and the reflector's one. Its output goes to a file in the images' folder. With `counts`, the plugin
+    /// counts its instructions there.
+    pub(crate) fn boot(
+        &self,
+        servers: &[Server],
+        namespace: &Namespace,
+        counts: Option<&Path>,
+    ) -> Result<Running> {
+        let first = *servers.first().context("nothing to serve")?;
+        let log = self.log(first);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut extra = self.qemu_arg.clone();
-        if guest == Guest::Reflector {
+        if first.guest == Guest::Reflector {
             extra.extend(BARRIERS.map(str::to_owned));
         }
         if let Some(counts) = counts {
-            extra.extend(["-plugin".to_owned(), self.plugin(guest, counts)?]);
+            extra.extend(["-plugin".to_owned(), self.plugin(first.guest, counts)?]);
         }
-        let mut command = match guest {
-            Guest::Ixion | Guest::IxionKv => self.ixion(guest, namespace, &extra),
-            _ => self.qemu(guest, namespace, &extra),
+        let mut command = match first.guest {
+            Guest::Ixion => self.ixion(first, namespace, &extra),
+            _ => self.qemu(servers, namespace, &extra),
         };
         command
             .stdin(Stdio::null())
@@ -126,12 +121,14 @@ impl Images {
             qemu: child.id(),
             child,
         };
-        let answered = namespace.run(|| running.wait_until_it_answers());
-        answered.with_context(|| format!("{} does not answer, see {}", guest.title(), log.display()))?;
+        let answered = namespace.run(|| running.wait_until_they_answer(servers));
+        answered
+            .with_context(|| format!("{} does not answer, see {}", first.guest.title(), log.display()))?;
         Ok(running)
     }
 
-    fn qemu(&self, guest: Guest, namespace: &Namespace, extra: &[String]) -> Command {
+    fn qemu(&self, servers: &[Server], namespace: &Namespace, extra: &[String]) -> Command {
+        let guest = servers[0].guest;
         let mut command = namespace.command("qemu-system-x86_64".as_ref());
         command.args([
             "-machine",
@@ -163,15 +160,12 @@ impl Images {
             command.arg("-kernel").arg(self.images.join("reflector"));
             command.args(["-append", &self.reflector_words]);
         } else {
-            let server = if guest == Guest::LinuxSpin {
-                "echosrv,-b"
-            } else {
-                "echosrv"
-            };
             let tuning = "possible_cpus=1 mitigations=off init_on_alloc=0 hardened_usercopy=off";
             let tuning = if guest == Guest::LinuxDefault { "" } else { tuning };
-            let words =
-                format!("console=ttyS0 quiet panic=-1 {tuning} addr={GUEST}/24 srv={server},-p,{PORT}");
+            let mut words = format!("console=ttyS0 quiet panic=-1 {tuning} addr={GUEST}/24");
+            for server in servers {
+                words += &format!(" srv={}", server.linux_words().join(","));
+            }
             command.arg("-kernel").arg(self.images.join("vmlinuz"));
             command.arg("-initrd").arg(self.images.join("linux.cpio.gz"));
             command.args(["-append", &words]);
@@ -180,7 +174,7 @@ impl Images {
         command
     }
 
-    fn ixion(&self, guest: Guest, namespace: &Namespace, extra: &[String]) -> Command {
+    fn ixion(&self, server: Server, namespace: &Namespace, extra: &[String]) -> Command {
         let mut command = namespace.command(self.release.join("ix").as_os_str());
         command.args([
             "run",
@@ -198,11 +192,15 @@ impl Images {
             &namespace.name,
         ]);
         command.args(extra.iter().map(|word| format!("--qemu-arg={word}")));
-        let (app, port) = guest.app();
-        command
-            .args(&self.ix_arg)
-            .arg(self.release.join(app))
-            .args(["--", port, &PORT.to_string()]);
+        if server.service == Service::Http {
+            let files = self.images.join("root/srv");
+            command
+                .arg("--volume")
+                .arg(format!("{}:/srv:ro", files.display()));
+        }
+        let (app, arguments) = server.service.app();
+        command.args(&self.ix_arg).arg(self.release.join(app)).arg("--");
+        command.args(arguments).arg(server.service.port().to_string());
         command
     }
 
@@ -213,7 +211,7 @@ impl Images {
             self.images.join("insncount.so").display(),
             counts.display()
         );
-        if guest.is_ours() {
+        if guest == Guest::Ixion {
             let mut kernel = Symbols::default();
             kernel.add(&self.release.join("ixion-kernel"), 0)?;
             for (argument, parts) in [("idle", IDLE), ("work", WORK)] {
@@ -229,23 +227,24 @@ impl Images {
     }
 
     /// Functions of a guest that has been booted, as far as we have them.
-    pub(crate) fn symbols(&self, guest: Guest) -> Result<Symbols> {
+    pub(crate) fn symbols(&self, server: Server) -> Result<Symbols> {
         let mut symbols = Symbols::default();
-        if guest.is_ours() {
+        if server.guest == Guest::Ixion {
             symbols.add(&self.release.join("ixion-kernel"), 0)?;
-            if let Some(base) = fs::read_to_string(self.log(guest))
+            if let Some(base) = fs::read_to_string(self.log(server))
                 .ok()
                 .as_deref()
                 .and_then(image_base)
             {
-                symbols.add(&self.release.join(guest.app().0), base)?;
+                symbols.add(&self.release.join(server.service.app().0), base)?;
             }
         }
         Ok(symbols)
     }
 
-    fn log(&self, guest: Guest) -> PathBuf {
-        self.images.join(format!("{guest:?}.log"))
+    fn log(&self, server: Server) -> PathBuf {
+        self.images
+            .join(format!("{:?}-{:?}.log", server.guest, server.service))
     }
 }
 
@@ -257,17 +256,19 @@ fn image_base(log: &str) -> Option<u64> {
 }
 
 impl Running {
-    fn wait_until_it_answers(&mut self) -> Result<()> {
+    fn wait_until_they_answer(&mut self, servers: &[Server]) -> Result<()> {
         let patience = Instant::now() + BOOT_TIME;
-        let to = SocketAddr::V4(SocketAddrV4::new(GUEST, PORT));
-        while TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_err() {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("it ended: {status}");
+        for server in servers {
+            let to = SocketAddr::V4(server.address());
+            while TcpStream::connect_timeout(&to, Duration::from_secs(1)).is_err() {
+                if let Some(status) = self.child.try_wait()? {
+                    bail!("it ended: {status}");
+                }
+                if Instant::now() > patience {
+                    bail!("no connection to {to} within {} s", BOOT_TIME.as_secs());
+                }
+                std::thread::sleep(Duration::from_millis(100));
             }
-            if Instant::now() > patience {
-                bail!("no connection within {} s", BOOT_TIME.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(100));
         }
         // What boots late (a console, a random generator) shall not fall into the first measurement.
         std::thread::sleep(Duration::from_millis(700));

@@ -1,8 +1,9 @@
 //! `ix-bench`: how fast is Ixion, beside Linux, on the same emulated machine?
 //!
-//! [`load`] is the load generator. [`compare`] runs it against each [`guest`], in a [`netns`] of its own, and
+//! [`load`] is the load generator. [`compare`] runs it against each [`guest`]'s [`server`], in a [`netns`] of its own, and
 //! [`report`] makes tables of what [`measure`] finds with [`cpu`] and [`counts`]. [`profile`] shows where a guest's
-//! instructions go, [`lab`] compares on cards passed through. `bench/run` builds all that this needs.
+//! instructions go, [`lab`] compares on cards passed through, [`evaluation`] draws the curves of all services. `bench/run`
+//! builds all that this needs.
 #![forbid(unsafe_code)]
 
 mod load;
@@ -10,6 +11,8 @@ mod load;
 mod netns;
 
 mod guest;
+
+mod server;
 
 mod pin;
 
@@ -23,11 +26,15 @@ mod measure;
 
 mod compare;
 
+mod machine;
+
 mod report;
 
 mod profile;
 
 mod lab;
+
+mod evaluation;
 
 use anyhow::Result;
 use clap::Parser;
@@ -39,6 +46,8 @@ enum Command {
     Compare(compare::Options),
     /// Instructions per request of a guest, by function
     Profile(profile::Options),
+    /// The comparison with its curves: echo, memcached, HTTP and NetPIPE on Linux, on Ixion, and on Linux by Ixion's apps
+    Report(evaluation::Options),
     /// Ixion beside Linux in the lab: under KVM, with cards passed through
     Lab(lab::Options),
     /// One load on any server, from where this is called
@@ -49,6 +58,7 @@ fn main() -> Result<()> {
     match Command::parse() {
         Command::Compare(options) => report::publish(&compare::run(&options)?, options.write.as_deref()),
         Command::Profile(options) => profile::run(&options),
+        Command::Report(options) => evaluation::run(&options),
         Command::Lab(options) => lab::run(&options),
         Command::Load(load) => {
             let (outcome, ..) = load::run(&load, || Ok(()))?;

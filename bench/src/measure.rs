@@ -1,14 +1,16 @@
 //! One load on one guest: rate, latency, CPU time, instructions.
 
 use crate::counts::Counts;
-use crate::cpu::CpuTime;
-use crate::guest::{PORT, Running};
+use crate::cpu::Clocks;
+use crate::guest::Running;
 use crate::load::{self, Kind, Load, float};
-use crate::netns::{GUEST, Namespace};
+use crate::netns::Namespace;
 use crate::pin;
+use crate::server::Service;
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ impl fmt::Display for Case {
             Kind::Udp => "UDP echo",
             Kind::Connect => "connect + echo + reset",
             Kind::Get => "memcached get",
+            Kind::Http => "HTTP GET",
         };
         write!(f, "{what}, {}", self.connections)
     }
@@ -38,7 +41,7 @@ impl std::str::FromStr for Case {
 
     /// `tcp:16`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text} is no case; write tcp:16, udp:16, connect:16 or get:16");
+        let wrong = || format!("{text} is no case; write tcp:16, udp:16, connect:16, get:16 or http:16");
         let (kind, connections) = text.split_once(':').ok_or_else(wrong)?;
         let kind = clap::ValueEnum::from_str(kind, false).map_err(|_| wrong())?;
         Ok(Self {
@@ -67,14 +70,54 @@ pub(crate) struct Measured {
     pub(crate) client_us: f64,
 }
 
+/// Instructions per request.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Instructions {
+    /// Ring 0, working.
+    pub(crate) kernel: f64,
+    /// Ring 3.
+    pub(crate) app: f64,
+    /// Looking for work.
+    pub(crate) idle: f64,
+}
+
+impl fmt::Display for Instructions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kernel, app, idle } = self;
+        write!(f, "kernel {kernel:.0}, app {app:.0}, idle {idle:.0}")
+    }
+}
+
+impl Instructions {
+    /// Those of `requests` requests together, for each.
+    pub(crate) fn of_each(ran: &Counts, requests: u64) -> Self {
+        let split = ran.split();
+        let each = |count| float(count) / float(requests);
+        Self {
+            kernel: each(split.kernel),
+            app: each(split.app),
+            idle: each(split.idle),
+        }
+    }
+}
+
 impl Case {
+    /// What must be served for it.
+    pub(crate) fn service(self) -> Service {
+        match self.kind {
+            Kind::Tcp | Kind::Udp | Kind::Connect => Service::Echo,
+            Kind::Get => Service::Memcached,
+            Kind::Http => Service::Http,
+        }
+    }
+
     /// The load to apply to whoever serves there.
-    pub(crate) fn load(self, to: Ipv4Addr, window: Duration) -> Load {
-        let to = SocketAddrV4::new(to, PORT);
+    pub(crate) fn load(self, to: SocketAddrV4, window: Duration) -> Load {
         Load {
             kind: self.kind,
             to,
             connections: self.connections,
+            busy: None,
             size: 64,
             depth: 1,
             window,
@@ -83,43 +126,47 @@ impl Case {
     }
 
     /// Applies the load for `window` and reads the clocks around it.
-    pub(crate) fn measure(self, on: &Running, namespace: &Namespace, window: Duration) -> Result<Measured> {
-        let load = self.load(GUEST, window);
-        let clocks = || {
-            Ok((
-                CpuTime::of(on.qemu)?,
-                rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime),
-            ))
-        };
-        let (outcome, before, after) = namespace.run(|| {
-            pin::client()?;
-            load::run(&load, clocks)
-        })?;
-        let qemu = after.0.since(&before.0);
-        let client = Duration::try_from(after.1 - before.1)?;
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / float(outcome.answered.max(1));
-        Ok(Measured {
-            rate: outcome.rate(),
-            p50_us: outcome.latency_us(0.5),
-            p99_us: outcome.latency_us(0.99),
-            failures: outcome.errors + outcome.lost,
-            vcpu_us: each(qemu.vcpu),
-            main_loop_us: each(qemu.main_loop),
-            client_us: each(client),
-        })
+    pub(crate) fn measure(
+        self,
+        to: SocketAddrV4,
+        on: &Running,
+        namespace: &Namespace,
+        window: Duration,
+    ) -> Result<Measured> {
+        measure(&self.load(to, window), on, namespace)
     }
 
     /// Applies the load for `window`; what ran meanwhile, and for how many requests.
     pub(crate) fn count(
         self,
+        to: SocketAddrV4,
         namespace: &Namespace,
         counts: &Path,
         window: Duration,
     ) -> Result<(Counts, u64)> {
-        let load = self.load(GUEST, window);
+        let load = self.load(to, window);
         let (outcome, before, after) = namespace.run(|| load::run(&load, || Counts::read(counts)))?;
         Ok((after.since(&before), outcome.answered.max(1)))
     }
+}
+
+/// Applies the load and reads the clocks around its window.
+pub(crate) fn measure(load: &Load, on: &Running, namespace: &Namespace) -> Result<Measured> {
+    let (outcome, before, after) = namespace.run(|| {
+        pin::client()?;
+        load::run(load, || Clocks::read(on.qemu))
+    })?;
+    let used = after.since(&before)?;
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / float(outcome.answered.max(1));
+    Ok(Measured {
+        rate: outcome.rate(),
+        p50_us: outcome.latency_us(0.5),
+        p99_us: outcome.latency_us(0.99),
+        failures: outcome.errors + outcome.lost,
+        vcpu_us: each(used.vcpu),
+        main_loop_us: each(used.main_loop),
+        client_us: each(used.client),
+    })
 }
 
 /// What a guest without load runs for a while.

@@ -2,8 +2,9 @@
 
 use crate::guest::{Guest, Images};
 use crate::load::{float, seconds};
-use crate::measure::{Case, idle};
+use crate::measure::{Case, Instructions, idle};
 use crate::netns::Namespace;
+use crate::server::Server;
 use anyhow::Result;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,22 +33,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let namespace = Namespace::create()?;
     let images = &options.images;
     let file = images.images.join("counts");
-    let _running = images.boot(options.guest, &namespace, Some(&file))?;
-    let symbols = images.symbols(options.guest)?;
+    let server = Server {
+        guest: options.guest,
+        service: options.case.service(),
+    };
+    let _running = images.boot(&[server], &namespace, Some(&file))?;
+    let symbols = images.symbols(server)?;
     let at_rest = idle(&file)?;
-    let (ran, requests) = options.case.count(&namespace, &file, options.window)?;
-    let split = ran.split();
+    let (ran, requests) = options
+        .case
+        .count(server.address(), &namespace, &file, options.window)?;
     let each = |count| float(count) / float(requests);
     println!(
-        "{}, {}: {requests} requests; instructions of each: kernel {:.0}, app {:.0}, idle {:.0}",
+        "{}, {}: {requests} requests; instructions of each: {}",
         options.guest.title(),
         options.case,
-        each(split.kernel),
-        each(split.app),
-        each(split.idle),
+        Instructions::of_each(&ran, requests),
     );
     // How the idle ones spread over functions is seen at rest.
-    let scale = float(split.idle) / float(at_rest.split().idle.max(1));
+    let scale = float(ran.split().idle) / float(at_rest.split().idle.max(1));
     let mut by_function: HashMap<&str, (f64, f64)> = HashMap::new();
     for (pc, instructions) in ran.instructions() {
         by_function.entry(symbols.name(pc)).or_default().0 += each(instructions);

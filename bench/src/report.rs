@@ -2,11 +2,11 @@
 
 use crate::compare::Results;
 use crate::guest::Guest;
+use crate::machine::Machine;
 use crate::measure::{Case, Measured};
 use anyhow::{Context, Result};
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 const OPPONENT: Guest = Guest::LinuxTuned;
@@ -125,45 +125,12 @@ fn table(
 
 /// Where, when and how it was measured.
 pub(crate) fn conditions(rounds: usize, window: Duration) -> String {
-    let output = |program: &str, args: &[&str]| {
-        let output = Command::new(program).args(args).output().ok();
-        let text = output
-            .and_then(|output| String::from_utf8(output.stdout).ok())
-            .unwrap_or_default();
-        text.lines().next().unwrap_or_default().trim().to_owned()
-    };
-    let proc = |file: &str, key: &str| {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(key))
-            .unwrap_or_default();
-        line.split_once(':')
-            .map_or("?", |(_, value)| value.trim())
-            .to_owned()
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let machine = Machine::here();
     format!(
-        "{date}, commit {commit}; {cpu}, {cores} cores, host Linux {host} (load {load} at the end); {qemu}.\n\
-         64-byte requests, closed loop; medians of {rounds} rounds of {window} s, guests in turns. `{command}`\n\n",
-        date = output("date", &["+%Y-%m-%d %H:%M"]),
-        commit = output("git", &["describe", "--always", "--dirty"]),
-        cpu = proc("/proc/cpuinfo", "model name"),
-        host = output("uname", &["-r"]),
-        load = load.split(' ').next().unwrap_or("?"),
-        qemu = output("qemu-system-x86_64", &["--version"]),
-        window = window.as_secs_f64(),
-        command = command(),
+        "{machine}\n64-byte requests, closed loop; medians of {rounds} rounds of {} s, guests in turns. `{}`\n\n",
+        window.as_secs_f64(),
+        machine.command,
     )
-}
-
-/// What the person who measures has called: `bench/run` names itself, since it adds folders.
-fn command() -> String {
-    std::env::var("BENCH_COMMAND").unwrap_or_else(|_| {
-        let words = std::env::args().skip(1);
-        words.fold("ix-bench".to_owned(), |all, word| all + " " + &word)
-    })
 }
 
 /// A whole number with groups of three digits; small ones with a decimal.

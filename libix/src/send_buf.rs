@@ -104,6 +104,13 @@ fn checked(bytes: &[u8], range: Range<usize>) -> (u32, u32) {
     (start, end - start)
 }
 
+impl AsRef<[u8]> for SendBuf {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
 impl fmt::Debug for SendBuf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.bytes(), f)

@@ -12,6 +12,7 @@ use ixion_tests::lab::{self, Lab, NICS, Nic};
 use server::{Running, Server};
 use std::collections::HashMap;
 use std::fs;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ fn prepare_client(lab: &Lab, nic: &Nic) -> Result<()> {
 }
 
 fn measure(case: Case, on: &Running<'_>, window: Duration) -> Result<Measured> {
-    let load = case.load(on.nic.own, window);
+    let load = case.load(SocketAddrV4::new(on.nic.own, case.service().port()), window);
     let (outcome, before, after) = on.lab.namespace().enter(|| load::run(&load, || Ok(on.exits())))?;
     let exits = before
         .zip(after)

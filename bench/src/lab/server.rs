@@ -1,6 +1,6 @@
 //! Who serves on a card: the lab's Linux, or a dataplane that has the card for itself.
 
-use crate::guest::PORT;
+use crate::server::Service;
 use anyhow::{Context, Result, bail};
 use ixion_tests::lab::{Lab, Nic, Process};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Server {
     /// Starts it on a card.
     pub(super) fn start<'a>(self, lab: &'a Lab, nic: &'a Nic, images: &Path) -> Result<Running<'a>> {
         let address = format!("{}/24", nic.own);
-        let port = PORT.to_string();
+        let port = Service::Echo.port().to_string();
         let (started, process) = match self {
             Server::Linux => {
                 let program = std::fs::read(images.join("echosrv")).context("bench/run builds echosrv")?;
@@ -96,7 +96,7 @@ impl Running<'_> {
     pub(super) fn wait_until_it_answers(&self) -> Result<Duration> {
         self.lab.namespace().enter(|| {
             let socket = UdpSocket::bind((self.nic.client, 0))?;
-            socket.connect((self.nic.own, PORT))?;
+            socket.connect((self.nic.own, Service::Echo.port()))?;
             socket.set_read_timeout(Some(Duration::from_millis(2)))?;
             while self.started.elapsed() < PATIENCE {
                 // Refused while nobody listens.

@@ -2,6 +2,8 @@ use super::connection::{Connection, Received};
 use super::{Kind, Load, Outcome};
 use anyhow::{Result, ensure};
 use hdrhistogram::Histogram;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use std::os::fd::OwnedFd;
@@ -30,6 +32,9 @@ pub(super) struct Client<'a> {
     message: Vec<u8>,
     /// Bytes of an answer.
     answer_len: usize,
+    /// Connections without a request, where not all are to have one.
+    resting: Vec<usize>,
+    random: SmallRng,
     buffer: Vec<u8>,
     answered: u64,
     errors: u64,
@@ -39,14 +44,16 @@ pub(super) struct Client<'a> {
 
 impl<'a> Client<'a> {
     /// Opens all connections and sends their first requests.
-    pub(super) fn open(load: &'a Load) -> Result<Self> {
+    pub(super) fn open(load: &'a Load, answer_len: usize) -> Result<Self> {
         let mut client = Self {
             load,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             connections: Vec::with_capacity(load.connections),
             events: Vec::with_capacity(EVENTS),
             established: 0,
-            answer_len: load.answer_len(),
+            answer_len,
+            resting: Vec::new(),
+            random: SmallRng::seed_from_u64(1),
             started: !load.kind.stays(),
             message: load.message(),
             buffer: vec![0; 1 << 16],
@@ -79,7 +86,9 @@ impl<'a> Client<'a> {
         }
         if !client.started {
             client.started = true;
-            for index in 0..load.connections {
+            let busy = load.busy.unwrap_or(load.connections).min(load.connections);
+            client.resting = (busy..load.connections).collect();
+            for index in 0..busy {
                 client.send_all(index);
             }
         }
@@ -187,8 +196,18 @@ impl<'a> Client<'a> {
         if self.load.kind == Kind::Connect {
             return self.open_again(index);
         }
-        self.send(index);
+        let next = self.next_after(index);
+        self.send(next);
         Ok(())
+    }
+
+    /// Who sends when `index` has its answer.
+    fn next_after(&mut self, index: usize) -> usize {
+        if self.resting.is_empty() {
+            return index;
+        }
+        let place = self.random.random_range(0..self.resting.len());
+        std::mem::replace(&mut self.resting[place], index)
     }
 
     /// The old socket closes, and with that leaves the epoll set.
