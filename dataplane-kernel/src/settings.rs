@@ -220,6 +220,7 @@ impl Settings {
             cmdline::CORES => {
                 let cores = value.parse().ok().filter(|cores| (1..=MAX_CORES).contains(cores));
                 self.cores = cores.ok_or("1 to 64")?;
+                self.card.queues = u16::try_from(self.cores).unwrap_or(1);
             }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),

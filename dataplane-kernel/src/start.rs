@@ -134,11 +134,11 @@ fn run(boot: BootInfo) -> Result<Outcome, StartError> {
             let entropy = u64::from_le_bytes(entropy);
             virtio_net::pci::open(&mut config, &all, at, frames, (region, entropy), &wanted)
                 .map_err(StartError::VirtioNet)
-                .and_then(|nic| serve(nic, parts))
+                .and_then(|queues| serve(queues, parts))
         }
         Card::E1000e(model) => e1000e::pci::open(&mut config, &all, (at, model), frames, region, &wanted)
             .map_err(StartError::E1000e)
-            .and_then(|nic| serve(nic, parts)),
+            .and_then(|queues| serve(queues, parts)),
     }
 }
 
@@ -158,23 +158,27 @@ fn parts(boot: BootInfo) -> Result<Parts, StartError> {
     })
 }
 
-/// Puts the rest on top of the NIC and runs it until the app ends.
-fn serve<N: Nic + 'static>(nic: N, parts: Parts) -> Result<Outcome, StartError> {
+/// Puts the rest on top of the NIC's queues and runs it until the app ends.
+fn serve<N: Nic + Send + 'static>(queues: Vec<N>, parts: Parts) -> Result<Outcome, StartError> {
+    let mut queues = queues.into_iter();
+    let first = queues.next().ok_or(StartError::NoNic)?;
     if let Some(SelfTest::ForeignDma(at)) = parts.settings.self_test {
-        self_test::foreign_dma(nic, parts.pool, at);
+        self_test::foreign_dma(first, parts.pool, at);
     }
-    let (wanted, most) = (parts.settings.card.mtu.unwrap_or(0), nic.mtu());
+    let (wanted, most) = (parts.settings.card.mtu.unwrap_or(0), first.mtu());
     if most < wanted {
         return Err(StartError::Mtu { wanted, most });
     }
     if parts.settings.cores > 1 && parts.settings.ip == Some(Ip4::Dhcp) {
         return Err(StartError::LeaseForCores);
     }
-    let nic = OnVlan::new(nic, parts.settings.vlan);
-    match parts.settings.cores {
-        1 => cores::alone(nic, parts),
-        _ => cores::sharing(nic, parts),
+    let vlan = parts.settings.vlan;
+    let first = OnVlan::new(first, vlan);
+    if parts.settings.cores == 1 {
+        return cores::alone(first, parts);
     }
+    let others = queues.map(|nic| OnVlan::new(nic, vlan));
+    cores::sharing([first].into_iter().chain(others).collect(), parts)
 }
 
 fn pool(frames: &mut Frames) -> Result<Pool, StartError> {

@@ -2,7 +2,7 @@
 //! address, and the host removes it when the machine, its last user, is gone.
 
 use crate::config::{Ip4, Network};
-use crate::sys::attach_tap;
+use crate::sys::{TapKind, attach_tap};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use std::os::fd::OwnedFd;
@@ -28,7 +28,7 @@ pub enum TapError {
     /// Another program has it open.
     #[error("tap {0} is in use by another program; stop that one, or choose another name")]
     Busy(String),
-    /// There is such an interface, but it is no tap (or one with several queues).
+    /// There is such an interface, but it is no tap.
     #[error(
         "{0} is no plain tap interface; choose another name, or make it with: ip tuntap add dev {0} mode tap"
     )]
@@ -44,10 +44,12 @@ pub enum TapError {
     Configure(String, String, String),
 }
 
-/// Opens the tap `name`, for the machine to inherit, and lets it carry IP packets of up to `mtu` bytes if that is said.
-pub fn open(name: &str, network: &Network, mtu: Option<u16>) -> Result<OwnedFd, TapError> {
+/// Opens the tap `name`, for the machine to inherit, and lets it carry IP packets of up to `mtu` bytes if that is said. There is
+/// a descriptor for each of its queues: as many as are wanted if it may have several (`ip tuntap add ... multi_queue`, or made
+/// here), otherwise one.
+pub fn open(name: &str, network: &Network, mtu: Option<u16>, queues: u16) -> Result<Vec<OwnedFd>, TapError> {
     let existed = if_nametoindex(name).is_ok();
-    let tap = attach_tap(name).map_err(|errno| {
+    let taps = attach(name, queues).map_err(|errno| {
         let name = name.to_owned();
         match errno {
             Errno::EPERM => TapError::NoRight(name, errno),
@@ -64,7 +66,24 @@ pub fn open(name: &str, network: &Network, mtu: Option<u16>) -> Result<OwnedFd, 
     if !existed {
         configure(name, network)?;
     }
-    Ok(tap)
+    Ok(taps)
+}
+
+fn attach(name: &str, queues: u16) -> nix::Result<Vec<OwnedFd>> {
+    let (first, other) = match queues {
+        0 | 1 => (TapKind::OneQueue, TapKind::ManyQueues),
+        _ => (TapKind::ManyQueues, TapKind::OneQueue),
+    };
+    let (tap, kind) = match attach_tap(name, first) {
+        Err(Errno::EINVAL) => (attach_tap(name, other)?, other),
+        tap => (tap?, first),
+    };
+    let more = match kind {
+        TapKind::OneQueue => 0,
+        TapKind::ManyQueues => queues.saturating_sub(1),
+    };
+    let others = (0..more).map(|_| attach_tap(name, kind));
+    std::iter::once(Ok(tap)).chain(others).collect()
 }
 
 /// Whether the tap is known to be down. (A network namespace without a /sys of its own knows nothing.)

@@ -39,6 +39,16 @@ impl Namespace {
         Ok(namespace)
     }
 
+    /// The same, but with a tap that can have a queue for each core.
+    ///
+    /// # Errors
+    /// As [`Namespace::new`].
+    pub fn of_queues() -> Result<Self> {
+        let namespace = Self::without_tap()?;
+        namespace.add(Self::TAP, HOST, " multi_queue")?;
+        Ok(namespace)
+    }
+
     /// Makes one with nothing in it but loopback.
     ///
     /// # Errors
@@ -67,7 +77,11 @@ impl Namespace {
     /// # Errors
     /// Where there is no tun driver, or a tap of that name already.
     pub fn add_tap(&self, name: &str, address: Ipv4Addr) -> Result<()> {
-        self.ip(&format!("tuntap add dev {name} mode tap vnet_hdr"))?;
+        self.add(name, address, "")
+    }
+
+    fn add(&self, name: &str, address: Ipv4Addr, queues: &str) -> Result<()> {
+        self.ip(&format!("tuntap add dev {name} mode tap vnet_hdr{queues}"))?;
         self.ip(&format!("address add {address}/{SUBNET} dev {name}"))?;
         self.ip(&format!("link set {name} up"))?;
         Ok(())

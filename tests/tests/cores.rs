@@ -4,6 +4,7 @@ use ixion_tests::artifacts::{self, Build, guest};
 use ixion_tests::{Ended, GUEST, HOST, Namespace, Run, Runner, peer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -109,6 +110,11 @@ fn echo(namespace: &Namespace, options: &[&str]) -> Run {
     run
 }
 
+/// Whether the card hands flows to their cores' queues by itself.
+fn is_steered_by_card(stats: &BTreeMap<String, u64>) -> bool {
+    stats.get("steer.by_card") == Some(&1)
+}
+
 /// Waits until no connection and no buffer is held any more: but for those the card has, all are in their pools.
 fn wait_until_home(run: &Run, free: u64) {
     run.wait_for_stats(
@@ -122,11 +128,19 @@ fn wait_until_home(run: &Run, free: u64) {
 
 #[test]
 fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes() {
-    let namespace = Namespace::new().unwrap();
-    let run = echo(&namespace, &[]);
+    connections(&Namespace::new().unwrap());
+}
+
+#[test]
+fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes_with_a_queue_each() {
+    connections(&Namespace::of_queues().unwrap());
+}
+
+fn connections(namespace: &Namespace) {
+    let run = echo(namespace, &[]);
     let free = run.stat("pool.free");
     let streams: Vec<_> = (0..48)
-        .map(|_| peer::connect(&namespace, peer::guest(7)))
+        .map(|_| peer::connect(namespace, peer::guest(7)))
         .collect();
     for round in 0..3 {
         for (number, stream) in (0..).zip(&streams) {
@@ -140,7 +154,7 @@ fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes() {
     assert_eq!(stats["flows"], 48);
     // One of another size, to its end.
     peer::exchange_and_finish(
-        peer::connect(&namespace, peer::guest(7)),
+        peer::connect(namespace, peer::guest(7)),
         &peer::pattern(9, 400_000),
     );
     drop(streams);
@@ -150,14 +164,22 @@ fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes() {
 
 #[test]
 fn datagrams_pings_and_ipv6_are_served_beside() {
-    let namespace = Namespace::new().unwrap();
+    datagrams_pings_and_ipv6(&Namespace::new().unwrap());
+}
+
+#[test]
+fn datagrams_pings_and_ipv6_are_served_beside_with_a_queue_each() {
+    datagrams_pings_and_ipv6(&Namespace::of_queues().unwrap());
+}
+
+fn datagrams_pings_and_ipv6(namespace: &Namespace) {
     namespace
         .ip(&format!("-6 address add fd77::1/64 dev {} nodad", Namespace::TAP))
         .unwrap();
-    let run = echo(&namespace, &["--ip6", "fd77::2/64"]);
+    let run = echo(namespace, &["--ip6", "fd77::2/64"]);
     // Of random ports: so many that no core is left out by chance.
     for number in 0..200u64 {
-        let socket = peer::udp(&namespace, peer::guest(7));
+        let socket = peer::udp(namespace, peer::guest(7));
         let datagram = peer::pattern(number, 700);
         socket.send(&datagram).unwrap();
         let mut answer = [0; 2048];
@@ -195,7 +217,7 @@ fn datagrams_pings_and_ipv6_are_served_beside() {
     assert!((0..20).any(|_| ping6()));
     let address = "[fd77::2]:7".parse().unwrap();
     for number in 0..16 {
-        let stream = peer::connect(&namespace, address);
+        let stream = peer::connect(namespace, address);
         peer::exchange(&stream, &peer::pattern(number, 5_000));
     }
     run.stop().assert_code(0);
@@ -203,8 +225,16 @@ fn datagrams_pings_and_ipv6_are_served_beside() {
 
 #[test]
 fn a_thousand_connections_live_on_four_cores() {
-    let namespace = Namespace::new().unwrap();
-    let run = echo(&namespace, &[]);
+    a_thousand_connections(&Namespace::new().unwrap());
+}
+
+#[test]
+fn a_thousand_connections_live_on_four_cores_with_a_queue_each() {
+    a_thousand_connections(&Namespace::of_queues().unwrap());
+}
+
+fn a_thousand_connections(namespace: &Namespace) {
+    let run = echo(namespace, &[]);
     let free = run.stat("pool.free");
     namespace.enter(|| {
         let streams: Vec<TcpStream> = (0..1000).map(|_| peer::open(peer::guest(7))).collect();
@@ -227,8 +257,16 @@ fn a_thousand_connections_live_on_four_cores() {
 
 #[test]
 fn a_client_that_is_killed_leaves_nothing_on_any_core() {
-    let namespace = Namespace::new().unwrap();
-    let run = echo(&namespace, &[]);
+    a_client_that_is_killed(&Namespace::new().unwrap());
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_on_any_core_with_a_queue_each() {
+    a_client_that_is_killed(&Namespace::of_queues().unwrap());
+}
+
+fn a_client_that_is_killed(namespace: &Namespace) {
+    let run = echo(namespace, &[]);
     let free = run.stat("pool.free");
     for _ in 0..4 {
         let script = format!("exec 3<>/dev/tcp/{GUEST}/7; cat <&3 >/dev/null & exec cat /dev/zero >&3");
@@ -249,7 +287,15 @@ fn a_client_that_is_killed_leaves_nothing_on_any_core() {
 
 #[test]
 fn what_a_core_opens_comes_back_to_it() {
-    let namespace = Namespace::new().unwrap();
+    what_a_core_opens(&Namespace::new().unwrap());
+}
+
+#[test]
+fn what_a_core_opens_comes_back_to_it_with_a_queue_each() {
+    what_a_core_opens(&Namespace::of_queues().unwrap());
+}
+
+fn what_a_core_opens(namespace: &Namespace) {
     let listener = namespace.enter(|| TcpListener::bind("0.0.0.0:0").unwrap());
     let port = listener.local_addr().unwrap().port();
     // Detached: it serves as long as the test runs.
@@ -259,7 +305,7 @@ fn what_a_core_opens_comes_back_to_it() {
         }
     });
     let ended = Runner::new(&guest("core_dial", Build::Plain))
-        .on(&namespace)
+        .on(namespace)
         .options(&["--cores", "4"])
         .args(&[&format!("{}:{port}", HOST)])
         .finish();
@@ -268,4 +314,78 @@ fn what_a_core_opens_comes_back_to_it() {
         ended.assert_said(&format!("core {core} was answered"));
     }
     ended.assert_said("all were answered");
+}
+
+#[test]
+fn with_a_queue_each_the_card_brings_flows_to_their_cores_and_cores_hand_on_nothing() {
+    let namespace = Namespace::of_queues().unwrap();
+    let run = echo(&namespace, &["--log", "info"]);
+    let streams: Vec<_> = (0..32)
+        .map(|_| peer::connect(&namespace, peer::guest(7)))
+        .collect();
+    let exchange = |round: u64| {
+        for (number, stream) in (0..).zip(&streams) {
+            peer::exchange(stream, &peer::pattern(round << 32 | number, 40_000));
+        }
+    };
+    exchange(0);
+    let before = run.stats();
+    assert!(is_steered_by_card(&before), "{before:#?}");
+    exchange(1);
+    let stats = run.stats();
+    let of = |core: u64, name: &str| {
+        let name = format!("core{core}.{name}");
+        stats[&name] - before[&name]
+    };
+    let received: u64 = (0..4).map(|core| of(core, "nic.rx_frames")).sum();
+    for core in 0..4 {
+        assert!(
+            of(core, "nic.rx_frames") > 50 && of(core, "nic.tx_frames") > 50,
+            "{stats:#?}"
+        );
+        assert_eq!(
+            of(core, "nic.rx_frames"),
+            of(core, "rx_tcp") + of(core, "steer.handed")
+        );
+    }
+    // What is for no flow, such as the neighbour's questions, is core 0's to hand on.
+    let handed: u64 = (0..4).map(|core| of(core, "steer.handed")).sum();
+    assert!(handed * 100 < received, "{handed} of {received}");
+    run.stop().assert_code(0).assert_logged("4 of each");
+}
+
+#[test]
+fn with_one_queue_the_log_says_who_steers() {
+    let namespace = Namespace::new().unwrap();
+    let run = echo(&namespace, &[]);
+    assert!(!is_steered_by_card(&run.stats()));
+    run.stop()
+        .assert_code(0)
+        .assert_logged("1 of 4 cores have a queue of the network card");
+}
+
+#[test]
+fn where_the_card_does_not_choose_frames_come_home_over_other_cores() {
+    let namespace = Namespace::of_queues().unwrap();
+    let run = echo(&namespace, &["--offload", "rss=off"]);
+    let free = run.stat("pool.free");
+    let streams: Vec<_> = (0..32)
+        .map(|_| peer::connect(&namespace, peer::guest(7)))
+        .collect();
+    for (number, stream) in (0..).zip(&streams) {
+        peer::exchange(stream, &peer::pattern(number, 20_000));
+    }
+    let stats = run.stats();
+    assert!(!is_steered_by_card(&stats), "{stats:#?}");
+    assert!(
+        (0..4).all(|core| stats[&format!("core{core}.nic.tx_frames")] > 0),
+        "{stats:#?}"
+    );
+    assert!(
+        stats["steer.handed"] > 100 && stats["steer.dropped"] == 0,
+        "{stats:#?}"
+    );
+    drop(streams);
+    wait_until_home(&run, free);
+    run.stop().assert_code(0);
 }

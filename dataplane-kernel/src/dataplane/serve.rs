@@ -36,12 +36,10 @@ impl<N: Nic> Core<N> {
         }
         self.run(seat, watchdog);
         self.linger(seat);
-        if self.number == 0 {
-            self.wait_for_others(seat);
-        }
+        self.wait_for_others(seat);
         self.nic.stop();
         self.publish_counters(seat);
-        self.team.finish();
+        self.team.finish(self.number);
     }
 
     fn run(&mut self, seat: &mut Seat, watchdog: Watchdog) {
@@ -99,10 +97,10 @@ impl<N: Nic> Core<N> {
         }
     }
 
-    /// Other cores' last frames leave through this core.
+    /// Other cores' last frames may leave through this core, and core 0 stops the card.
     fn wait_for_others(&mut self, seat: &Seat) {
         let until = Duration::from_nanos(now().0) + LINGER * 3;
-        while !self.team.others_have_finished() && Duration::from_nanos(now().0) < until {
+        while !self.team.later_have_finished(self.number) && Duration::from_nanos(now().0) < until {
             self.attend();
             self.pause(seat, now());
         }

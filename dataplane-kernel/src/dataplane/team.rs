@@ -5,7 +5,7 @@ use crate::host;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ix_abi::host::Counters;
 use spin::Once;
 
@@ -16,7 +16,8 @@ pub(super) type Counter = (&'static str, u64);
 #[derive(Debug)]
 pub struct Team {
     cores: usize,
-    finished: AtomicUsize,
+    /// A bit for each core whose connections are at their end.
+    finished: AtomicU64,
     board: Once<Board>,
 }
 
@@ -37,19 +38,20 @@ impl Team {
     pub fn new(cores: usize) -> Self {
         Team {
             cores,
-            finished: AtomicUsize::new(0),
+            finished: AtomicU64::new(0),
             board: Once::new(),
         }
     }
 
-    /// A core's connections are at their end.
-    pub(super) fn finish(&self) {
-        self.finished.fetch_add(1, Ordering::AcqRel);
+    /// A core's connections are at their end, and so is the core.
+    pub(super) fn finish(&self, core: usize) {
+        self.finished.fetch_or(1 << core, Ordering::AcqRel);
     }
 
-    /// Those of all other cores are.
-    pub(super) fn others_have_finished(&self) -> bool {
-        self.finished.load(Ordering::Acquire) + 1 >= self.cores
+    /// All cores that may send through this one have: those with higher numbers.
+    pub(super) fn later_have_finished(&self, core: usize) -> bool {
+        let finished = self.finished.load(Ordering::Acquire);
+        (core + 1..self.cores).all(|later| finished & 1 << later != 0)
     }
 
     /// Once, before the cores begin: the names of their counters, core by core, and of the app's.

@@ -24,6 +24,10 @@ unsafe impl Plain for [u64; 2] {}
 #[derive(Debug)]
 pub struct Cell<T>(NonNull<T>);
 
+// SAFETY: a place that is valid for as long as the cell exists is so on every core, and volatile accesses of several are those of
+// several bus masters, which registers and shared memory are made for.
+unsafe impl<T: Plain> Send for Cell<T> {}
+
 impl<T: Plain> Cell<T> {
     /// # Safety
     /// `place` must be aligned, and valid for reads and writes for as long as the cell exists; nothing in the kernel
@@ -53,6 +57,9 @@ pub struct Ring<T> {
     first: NonNull<T>,
     mask: u16,
 }
+
+// SAFETY: as for `Cell`.
+unsafe impl<T: Plain> Send for Ring<T> {}
 
 impl<T: Plain> Ring<T> {
     /// # Safety

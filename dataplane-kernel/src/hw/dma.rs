@@ -13,6 +13,9 @@ pub struct DmaMemory {
     len: usize,
 }
 
+// SAFETY: the memory is its own, and mapped for all cores.
+unsafe impl Send for DmaMemory {}
+
 impl DmaMemory {
     /// Takes zeroed memory; `None` when there is none left.
     pub fn alloc(frames: &mut Frames, bytes: usize, align: usize) -> Option<Self> {
@@ -79,6 +82,9 @@ pub struct DmaBuffers {
     phys: GuestPhys,
     mask: u16,
 }
+
+// SAFETY: as for `DmaMemory`, whose memory it is.
+unsafe impl Send for DmaBuffers {}
 
 impl DmaBuffers {
     /// Bytes of each.

@@ -11,6 +11,9 @@ pub struct Mmio {
     len: usize,
 }
 
+// SAFETY: registers are mapped for all cores, for ever.
+unsafe impl Send for Mmio {}
+
 impl Mmio {
     /// Maps registers; `None` if that is not possible, or they are mapped already.
     pub fn map(frames: &mut Frames, phys: GuestPhys, bytes: u64) -> Option<Self> {

@@ -134,7 +134,7 @@ impl Region {
 /// The free buffers of one core. Taking and giving back are a push and a pop; the buffer used last is the next to be
 /// used, while it is still in the cache.
 ///
-/// Where cores share a card, core 0's buffers come to other cores, whose pools send them home.
+/// Where cores share a card, a core's buffers may come to other cores, whose pools send them home.
 #[derive(Debug)]
 pub struct Pool {
     region: Region,
@@ -147,10 +147,38 @@ pub struct Pool {
     /// Per buffer: somebody has it.
     taken: Box<[bool]>,
     bad_frees: u64,
-    /// Where buffers of core 0's are sent.
-    home: Option<Producer<u32>>,
+    /// Where other cores' buffers are sent, in their order.
+    homes: Vec<WayHome>,
     /// Buffers that come back from other cores.
     returning: Vec<Consumer<u32>>,
+}
+
+/// To the pool of another core, which has the buffers up to `end` that those before it have not.
+#[derive(Debug)]
+struct WayHome {
+    end: u32,
+    /// `None`: they are this pool's own.
+    ring: Option<Producer<u32>>,
+}
+
+/// Makes ways from each pool to those of the cores that receive.
+fn ways_home(pools: &mut [Pool], receivers: usize) {
+    for owner in 0..receivers {
+        let Some(Range { start, end }) = pools.get(owner).map(|pool| pool.own.clone()) else {
+            return;
+        };
+        let mut returning = Vec::new();
+        for (core, pool) in pools.iter_mut().enumerate() {
+            // There is room for all of its buffers.
+            let way = (core != owner).then(|| spsc::queue(end - start, || 0));
+            let (ring, from) = way.unzip();
+            returning.extend(from);
+            pool.homes.push(WayHome { end, ring });
+        }
+        if let Some(pool) = pools.get_mut(owner) {
+            pool.returning = returning;
+        }
+    }
 }
 
 impl Pool {
@@ -171,28 +199,31 @@ impl Pool {
         Self::with_large(region, 0..region.count, large)
     }
 
-    /// The same, and pools for so many other cores, which get a few large buffers each.
-    pub fn shared(self, others: usize) -> (Self, Vec<Self>) {
-        let (region, mut end) = (self.region, self.region.count);
-        let (mut pools, mut returning) = (Vec::new(), Vec::new());
-        let each = u32::try_from(others).unwrap_or(u32::MAX).max(1);
-        let large = (region.count / 8 / each / LARGE_RUN).min(LARGE_ELSEWHERE);
-        for _ in 0..others {
-            let own = end - large * LARGE_RUN..end;
-            end = own.start;
-            let (home, from) = spsc::queue(region.count, || 0);
-            returning.push(from);
-            pools.push(Pool {
-                home: Some(home),
-                ..Self::with_large(region, own, large)
-            });
-        }
-        let large = (end / 8 / LARGE_RUN).min(MAX_LARGE);
-        let first = Pool {
-            returning,
-            ..Self::with_large(region, 0..end, large)
-        };
-        (first, pools)
+    /// The same buffers for several cores. The first `receivers` of them have a queue of the card's, and get equal shares; the
+    /// others get a few large buffers each, for what they put together.
+    pub fn shared(self, receivers: usize, cores: usize) -> Vec<Self> {
+        let (region, mut end, cores) = (self.region, self.region.count, cores.max(1));
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let receivers = receivers.clamp(1, cores);
+        let others = number(cores - receivers);
+        let large = (region.count / 8 / others.max(1) / LARGE_RUN).min(LARGE_ELSEWHERE);
+        let mut pools: Vec<Pool> = (0..others)
+            .map(|_| {
+                let own = end - large * LARGE_RUN..end;
+                end = own.start;
+                Self::with_large(region, own, large)
+            })
+            .collect();
+        let share = end / number(receivers);
+        pools.extend((0..number(receivers)).map(|place| {
+            let own = place * share..(place + 1) * share;
+            let large = (share / 8 / LARGE_RUN).min(MAX_LARGE);
+            Self::with_large(region, own, large)
+        }));
+        // In the order of the cores.
+        pools.rotate_left(cores - receivers);
+        ways_home(&mut pools, receivers);
+        pools
     }
 
     /// A pool of these buffers with so many large ones among them.
@@ -208,7 +239,7 @@ impl Pool {
             taken: vec![false; own.len()].into(),
             own,
             bad_frees: 0,
-            home: None,
+            homes: Vec::new(),
             returning: Vec::new(),
         }
     }
@@ -251,18 +282,19 @@ impl Pool {
     /// A buffer of another pool's.
     #[inline(never)]
     fn send_home(&mut self, index: u32) {
-        let home = self.home.as_mut().filter(|_| index < self.region.count);
-        // There is room for all buffers there are.
-        let sent = home.is_some_and(|home| home.push(index).is_ok());
+        let home = self.homes.iter_mut().find(|home| index < home.end);
+        let ring = home.and_then(|home| home.ring.as_mut());
+        let sent = ring.is_some_and(|ring| ring.push(index).is_ok());
         self.bad_frees += u64::from(!sent);
     }
 
-    /// Lets core 0 see the buffers that were sent home.
+    /// Lets other cores see the buffers that were sent home.
     #[inline]
     pub fn publish(&mut self) {
-        if let Some(home) = &mut self.home {
-            home.publish();
-        }
+        self.homes
+            .iter_mut()
+            .filter_map(|home| home.ring.as_mut())
+            .for_each(Producer::publish);
     }
 
     /// Takes in the buffers that other cores have sent home.
@@ -410,7 +442,8 @@ mod tests {
 
     #[test]
     fn buffers_of_core_0_come_home_from_other_cores() {
-        let (mut first, mut others) = pool(1024).shared(2);
+        let mut others = pool(1024).shared(1, 3);
+        let mut first = others.remove(0);
         let all = first.available();
         assert_eq!(all + first.in_large() + 2 * others[0].count(), 1024);
         let (one, two) = (first.alloc().unwrap(), first.alloc().unwrap());
@@ -432,6 +465,33 @@ mod tests {
                 .counters()
                 .any(|counter| counter == ("pool.bad_frees", 1))
         );
+    }
+
+    #[test]
+    fn each_receiver_has_an_equal_share_that_comes_home_from_all() {
+        let mut pools = pool(4096).shared(2, 3);
+        let [one, two, other] = &mut pools[..] else {
+            panic!("{pools:?}")
+        };
+        assert_eq!(one.count(), two.count());
+        let all = one.count() + two.count() + other.count();
+        assert!((4095..=4096).contains(&all), "none but the remainder is nobody's");
+        assert!(other.available() == 0 && other.in_large() > 0);
+        let all = one.available();
+        for _ in 0..all {
+            let (first, second) = (one.alloc().unwrap(), two.alloc().unwrap());
+            two.free(first);
+            other.free(second);
+        }
+        assert!(one.alloc().is_none());
+        [two, other].into_iter().for_each(super::Pool::publish);
+        let [one, two, _] = &mut pools[..] else {
+            unreachable!()
+        };
+        one.collect();
+        two.collect();
+        assert_eq!([one.available(), two.available()], [all; 2]);
+        assert!(pools.iter().all(|pool| pool.bad_frees == 0));
     }
 
     #[test]

@@ -27,8 +27,8 @@ macro_rules! forward {
         }
     };
     (@ set_table) => {
-        fn set_table(&mut self, table: &netstack::rss::Table) -> bool {
-            self.nic.set_table(table)
+        fn set_table(&mut self, key: &netstack::rss::Key, table: &netstack::rss::Table) -> bool {
+            self.nic.set_table(key, table)
         }
     };
     (@ poll_rx) => {

@@ -12,6 +12,9 @@ pub mod card;
 /// Frames over several buffers.
 mod parts;
 
+/// What queue pairs of one card tell each other.
+mod pairs;
+
 /// Modern virtio network devices on PCI.
 pub mod virtio_net;
 
@@ -29,7 +32,7 @@ pub mod vlan;
 
 use crate::mem::mbuf::Pool;
 use ix_abi::host::cmdline::offload;
-use netstack::rss::Table;
+use netstack::rss::{Key, Table};
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
 
 /// A received frame, or a part of one that did not fit a buffer: `len` bytes at `offset` of a buffer that now belongs to
@@ -63,16 +66,19 @@ bitflags::bitflags! {
         const TSO = 1 << 2;
         /// It merges received TCP segments into longer ones.
         const LRO = 1 << 3;
+        /// It hands what it receives to queues by [`Nic::set_table`].
+        const RSS = 1 << 4;
     }
 }
 
 impl Offloads {
     /// What the command line calls them.
-    pub const NAMES: [(&str, Offloads); 4] = [
+    pub const NAMES: [(&str, Offloads); 5] = [
         (offload::RX_CHECKSUM, Offloads::RX_CHECKSUM),
         (offload::TX_CHECKSUM, Offloads::TX_CHECKSUM),
         (offload::TSO, Offloads::TSO),
         (offload::LRO, Offloads::LRO),
+        (offload::RSS, Offloads::RSS),
     ];
 
     /// As counters: 1 for each that is used, 0 for each that is not.
@@ -82,6 +88,7 @@ impl Offloads {
             ("nic.offload_txcsum", Offloads::TX_CHECKSUM),
             ("nic.offload_tso", Offloads::TSO),
             ("nic.offload_lro", Offloads::LRO),
+            ("nic.offload_rss", Offloads::RSS),
         ]
         .into_iter()
         .map(move |(name, offload)| (name, u64::from(self.contains(offload))))
@@ -95,6 +102,8 @@ pub struct Wanted {
     pub offloads: Offloads,
     /// Largest IP packet of the link, in bytes; `None`: what the device says, up to that of an ordinary Ethernet.
     pub mtu: Option<u16>,
+    /// Queues of each direction, one for each core; fewer if it has fewer.
+    pub queues: u16,
 }
 
 impl Default for Wanted {
@@ -102,6 +111,7 @@ impl Default for Wanted {
         Wanted {
             offloads: Offloads::all(),
             mtu: None,
+            queues: 1,
         }
     }
 }
@@ -172,10 +182,10 @@ pub trait Nic {
     /// logged and counted.
     fn check(&mut self) -> Health;
 
-    /// Has the device hand what it receives for a group of flows to the queue of the core that `table` names for it, by the hash
-    /// and the key it was started with. `false`: it does not, and the cores hand on what is not for them ([`steered`]), as they do
-    /// with what was under way. Asked of core 0's queue only, which may wait for the device.
-    fn set_table(&mut self, _table: &Table) -> bool {
+    /// Has the device hand what it receives of a group of flows to the queue that `table` names for it, by the hash with this
+    /// key. `false`: it does not, and the cores hand on what is not for them ([`steered`]), as they do with what was under way.
+    /// Asked of the first queue only, which may wait for the device.
+    fn set_table(&mut self, _key: &Key, _table: &Table) -> bool {
         false
     }
 

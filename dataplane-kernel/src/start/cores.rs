@@ -8,7 +8,7 @@ use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
 use crate::mem::mbuf::Pool;
 use crate::nic::Nic;
-use crate::nic::steered::{Remote, Steered};
+use crate::nic::steered::{self, Remote};
 use crate::settings::{Ip4, Settings};
 use crate::user::random::Random;
 use alloc::sync::Arc;
@@ -18,30 +18,45 @@ use ix_abi::host::area::Outcome;
 use netstack::rss::{Home, KEY_BYTES, Steering};
 
 /// One core has the card to itself.
-pub(super) fn alone<N: Nic>(nic: N, parts: Parts) -> Result<Outcome, StartError> {
+pub(super) fn alone<N: Nic + Send + 'static>(nic: N, parts: Parts) -> Result<Outcome, StartError> {
     let (mut yard, pool) = Yard::new(parts);
     let core = yard.core(nic, pool, None)?;
-    yard.run(core, Vec::new())
+    yard.run(core, Vec::new(), Vec::new())
 }
 
-/// Several share it: core 0 has the card, the others what it hands on.
-pub(super) fn sharing<N: Nic>(nic: N, parts: Parts) -> Result<Outcome, StartError> {
+/// Several share it: those with a queue of the card's, and those that get what these hand on.
+pub(super) fn sharing<N: Nic + Send + 'static>(queues: Vec<N>, parts: Parts) -> Result<Outcome, StartError> {
     let (mut yard, pool) = Yard::new(parts);
     let mut key = [0; KEY_BYTES];
     yard.random.fill(&mut key);
     let steering = Arc::new(Steering::new(&key));
     let cores = yard.settings.cores;
-    let (nic, shares) = Steered::share(nic, Arc::clone(&steering), pool.region(), cores);
-    let (pool, pools) = pool.shared(cores - 1);
-    let home = |core| {
+    if queues.len() < cores {
+        let with = queues.len();
+        log::warn!(
+            "{with} of {cores} cores have a queue of the network card; the others get what these hand on"
+        );
+    }
+    let (hubs, remotes) = steered::share(queues, &steering, pool.region(), cores);
+    let mut pools = (0..).zip(pool.shared(hubs.len(), cores));
+    let mut place = || {
+        let (core, pool) = pools.next().ok_or(StartError::NoMemory)?;
         let steering = Arc::clone(&steering);
-        Some(Home { steering, core })
+        Ok::<_, StartError>((pool, Some(Home { steering, core })))
     };
-    let first = yard.core(nic, pool, home(0))?;
-    let others = (1..).zip(shares.into_iter().zip(pools));
-    let others = others.map(|(core, (share, pool))| yard.core(share, pool, home(core)));
-    let others = others.collect::<Result<_, _>>()?;
-    yard.run(first, others)
+    let mut with_queues = Vec::new();
+    for nic in hubs {
+        let (pool, home) = place()?;
+        with_queues.push(yard.core(nic, pool, home)?);
+    }
+    let mut without = Vec::new();
+    for nic in remotes {
+        let (pool, home) = place()?;
+        without.push(yard.core(nic, pool, home)?);
+    }
+    let mut hubs = with_queues.into_iter();
+    let first = hubs.next().ok_or(StartError::NoNic)?;
+    yard.run(first, hubs, without)
 }
 
 /// What cores are made from, and what is known of those made.
@@ -100,7 +115,12 @@ impl Yard {
     }
 
     /// Loads the app and has all cores run it, to its end.
-    fn run<N: Nic>(mut self, mut first: Core<N>, others: Vec<Core<Remote>>) -> Result<Outcome, StartError> {
+    fn run<N: Nic + Send + 'static>(
+        mut self,
+        mut first: Core<N>,
+        hubs: impl IntoIterator<Item = Core<N>>,
+        remotes: Vec<Core<Remote>>,
+    ) -> Result<Outcome, StartError> {
         // The app comes last: what is left of memory is its own.
         let app = app(&mut self.frames, self.file, &self.settings, self.io_areas)?;
         let names: Vec<_> = app.counters().map(|(name, _)| name).collect();
@@ -120,9 +140,14 @@ impl Yard {
                 Wait::Stopped => return Ok(Outcome::Exited(0)),
             }
         }
-        for (core, mut other) in (1..).zip(others) {
+        let mut numbers = 1..;
+        for (mut hub, core) in hubs.into_iter().zip(numbers.by_ref()) {
             let mut seat = app.seat(core);
-            smp::run_on(core, move || other.serve(&mut seat, watchdog));
+            smp::run_on(core, move || hub.serve(&mut seat, watchdog));
+        }
+        for (mut remote, core) in remotes.into_iter().zip(numbers) {
+            let mut seat = app.seat(core);
+            smp::run_on(core, move || remote.serve(&mut seat, watchdog));
         }
         first.serve(&mut seat, watchdog);
         Ok(app.outcome().unwrap_or(Outcome::Running))

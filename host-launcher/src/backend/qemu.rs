@@ -37,21 +37,21 @@ pub fn find() -> Result<PathBuf, QemuMissing> {
 
 /// Descriptors the machine inherits.
 #[derive(Clone, Copy, Debug)]
-pub struct Wires {
+pub struct Wires<'a> {
     /// The memory file.
     pub ram: RawFd,
     /// Socket of COM1, the kernel's log.
     pub log: RawFd,
     /// Socket of COM2, the doorbell.
     pub doorbell: RawFd,
-    /// The tap, if there is one.
-    pub tap: Option<RawFd>,
+    /// The tap's queues, if there is one.
+    pub taps: &'a [RawFd],
 }
 
 /// QEMU's arguments for this plan. The machine has its cores, memory we share, two serial lines, one NIC, a way to
 /// exit, and nothing else.
 #[must_use]
-pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
+pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires<'_>) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     let mut option = |name: &str, value: OsString| args.extend([format!("-{name}").into(), value]);
     option("machine", "q35,accel=tcg,memory-backend=ram".into());
@@ -82,7 +82,7 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
         "device",
         format!("isa-debug-exit,iobase={:#x},iosize=1", exit::PORT).into(),
     );
-    option("netdev", netdev(plan, wires.tap).into());
+    option("netdev", netdev(plan, wires.taps).into());
     let card = match plan.nic {
         NicChoice::Model(NicModel::E1000e) => "e1000e",
         NicChoice::Model(NicModel::E1000) => "e1000",
@@ -93,18 +93,25 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires) -> Vec<OsString> {
     let mac = plan.network.mac();
     let mtu = plan.mtu.filter(|_| card.starts_with("virtio"));
     let mtu = mtu.map_or_else(String::new, |mtu| format!(",host_mtu={mtu}"));
+    // Several queues, and the guest's own choice among them.
+    let queues = if wires.taps.len() > 1 { ",mq=on,rss=on" } else { "" };
     option(
         "device",
-        format!("{card},netdev=net0,mac={mac},romfile={mtu}").into(),
+        format!("{card},netdev=net0,mac={mac},romfile={mtu}{queues}").into(),
     );
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
     args.extend(plan.qemu_args.iter().map(OsString::from));
     args
 }
 
-fn netdev(plan: &Plan, tap: Option<RawFd>) -> String {
-    if let Some(fd) = tap {
-        return format!("tap,id=net0,fd={fd}");
+fn netdev(plan: &Plan, taps: &[RawFd]) -> String {
+    match taps {
+        [] => {}
+        [fd] => return format!("tap,id=net0,fd={fd}"),
+        [first, others @ ..] => {
+            let others: String = others.iter().map(|fd| format!(":{fd}")).collect();
+            return format!("tap,id=net0,fds={first}{others}");
+        }
     }
     let network = &plan.network;
     let forwards = match &network.link {
@@ -188,7 +195,7 @@ mod tests {
     use crate::config::{NicChoice, NicModel, Options, Plan};
     use std::path::Path;
 
-    fn command(options: Options, tap: Option<i32>) -> String {
+    fn command(options: Options, taps: &[i32]) -> String {
         let plan = Plan::new(Options {
             app: Some("echo".into()),
             ..options
@@ -198,7 +205,7 @@ mod tests {
             ram: 5,
             log: 6,
             doorbell: 7,
-            tap,
+            taps,
         };
         let words = arguments(&plan, Path::new("/k"), wires);
         words
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_machine_is_what_the_kernel_expects() {
-        let line = command(Options::default(), None);
+        let line = command(Options::default(), &[]);
         for part in [
             "-machine q35,accel=tcg,memory-backend=ram -cpu max -smp 1,maxcpus=2 -m 256M",
             "memory-backend-file,id=ram,size=256M,mem-path=/proc/self/fd/5,share=on",
@@ -232,7 +239,7 @@ mod tests {
                 cores: Some(4),
                 ..Options::default()
             },
-            None,
+            &[],
         );
         assert!(line.contains(" -smp 4 ") && line.contains(" cores=4 "), "{line}");
     }
@@ -244,7 +251,7 @@ mod tests {
                 nic: Some(NicChoice::Model(nic)),
                 ..Options::default()
             };
-            let line = command(options, None);
+            let line = command(options, &[]);
             assert!(
                 line.contains(&format!("-device {device},netdev=net0,mac=02:")),
                 "{line}"
@@ -263,7 +270,7 @@ mod tests {
                 forward,
                 ..Options::default()
             },
-            None,
+            &[],
         );
         assert!(
             line.contains(",hostfwd=tcp:127.0.0.1:8080-10.0.2.15:80,hostfwd=udp:0.0.0.0:53-10.0.2.15:5353 ")
@@ -276,9 +283,23 @@ mod tests {
                 ip,
                 ..Options::default()
             },
-            Some(9),
+            &[9],
         );
         assert!(line.contains("-netdev tap,id=net0,fd=9 "), "{line}");
+        assert!(!line.contains("mq=on"), "{line}");
+    }
+
+    #[test]
+    fn a_tap_of_several_queues_is_a_card_of_several() {
+        let options = Options {
+            net: "tap:t0".parse().ok(),
+            ip: "10.1.0.2/24".parse().ok(),
+            cores: Some(3),
+            ..Options::default()
+        };
+        let line = command(options, &[9, 11, 12]);
+        assert!(line.contains("-netdev tap,id=net0,fds=9:11:12 "), "{line}");
+        assert!(line.contains(",mq=on,rss=on "), "{line}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::streams::Wire;
 use crate::backend::qemu::{self, QemuMissing};
 use crate::backend::{Kind, kvm};
-use crate::config::{Link, Plan};
+use crate::config::{Link, NicChoice, NicModel, Plan};
 use crate::memory;
 use crate::sys::{GuestRam, MachineArea, PageKind, spawn_tied};
 use crate::tap::{self, TapError};
@@ -64,7 +64,8 @@ pub(super) struct Machine {
 
 /// The machine's ends of the wires, to be inherited by its process.
 struct Ends {
-    tap: Option<OwnedFd>,
+    /// A tap's, one for each queue.
+    taps: Vec<OwnedFd>,
     log: UnixStream,
     doorbell: UnixStream,
     complaints: PipeWriter,
@@ -73,9 +74,9 @@ struct Ends {
 impl Machine {
     /// Starts the machine of `plan`.
     pub(super) fn start(plan: &Plan, kernel: &Path, kind: Kind) -> Result<Self, MachineError> {
-        let tap = match &plan.network.link {
-            Link::Tap(name) => Some(tap::open(name, &plan.network, plan.mtu)?),
-            Link::User(_) | Link::Cable(_) => None,
+        let taps = match &plan.network.link {
+            Link::Tap(name) => tap::open(name, &plan.network, plan.mtu, queues(plan, kind))?,
+            Link::User(_) | Link::Cable(_) => Vec::new(),
         };
         let (ram, pages) = match kind {
             Kind::Qemu => memory::small(plan.mem).map(|ram| (ram, PageKind::Transparent)),
@@ -87,12 +88,12 @@ impl Machine {
         let (doorbell, doorbell_end) = wire().map_err(MachineError::Wires)?;
         let (complaints, complaints_end) = complaints().map_err(MachineError::Wires)?;
         let ends = Ends {
-            tap,
+            taps,
             log: log_end,
             doorbell: doorbell_end,
             complaints: complaints_end,
         };
-        let data_plane = (kind == Kind::Kvm && ends.tap.is_some()).then(|| kvm::data_plane(plan));
+        let data_plane = (kind == Kind::Kvm && !ends.taps.is_empty()).then(|| kvm::data_plane(plan));
         let (child, area) = match kind {
             Kind::Qemu => (start_qemu(plan, kernel, &ram, ends)?, None),
             Kind::Kvm => start_kvm(plan, kernel, (&ram, pages), data_plane, ends)
@@ -112,13 +113,22 @@ impl Machine {
     }
 }
 
+/// Queues of the plan's tap: one for each core, where the card has so many.
+fn queues(plan: &Plan, kind: Kind) -> u16 {
+    match (kind, plan.nic) {
+        (Kind::Qemu, NicChoice::Model(NicModel::VirtioNet)) => plan.cores,
+        _ => 1,
+    }
+}
+
 fn start_qemu(plan: &Plan, kernel: &Path, ram: &GuestRam, ends: Ends) -> Result<Child, MachineError> {
     let program = qemu::find()?;
+    let taps: Vec<_> = ends.taps.iter().map(AsRawFd::as_raw_fd).collect();
     let wires = qemu::Wires {
         ram: ram.as_fd().as_raw_fd(),
         log: ends.log.as_raw_fd(),
         doorbell: ends.doorbell.as_raw_fd(),
-        tap: ends.tap.as_ref().map(AsRawFd::as_raw_fd),
+        taps: &taps,
     };
     let mut command = Command::new(&program);
     command
@@ -146,7 +156,7 @@ fn start_kvm(
         doorbell: ends.doorbell.as_raw_fd(),
         area: area.as_fd().as_raw_fd(),
     };
-    let tap = ends.tap.as_ref().map(AsRawFd::as_raw_fd).zip(data_plane);
+    let tap = ends.taps.first().map(AsRawFd::as_raw_fd).zip(data_plane);
     let blueprint = kvm::blueprint(plan, kernel, memory, wires, tap);
     let blueprint = serde_json::to_vec(&blueprint).map_err(|error| MachineError::Wires(error.into()))?;
     let mut command = Command::new(kvm::PROGRAM);
@@ -167,7 +177,7 @@ fn spawn(
 ) -> Result<Child, MachineError> {
     let mut shared = vec![ends.log.as_fd(), ends.doorbell.as_fd()];
     shared.extend(memory);
-    shared.extend(ends.tap.as_ref().map(AsFd::as_fd));
+    shared.extend(ends.taps.iter().map(AsFd::as_fd));
     command.stdout(ends.complaints.try_clone().map_err(MachineError::Wires)?);
     command.stderr(ends.complaints);
     spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(program.to_owned(), error))

@@ -1,5 +1,5 @@
 use nix::fcntl::{OFlag, open};
-use nix::libc::{IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int, c_short, c_uint, ifreq};
+use nix::libc::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int, c_short, c_uint, ifreq};
 use nix::sys::stat::Mode;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -22,9 +22,19 @@ mod call {
     }
 }
 
+/// How many descriptors a tap may have at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapKind {
+    /// One.
+    OneQueue,
+    /// Any number, each with a queue of its own.
+    ManyQueues,
+}
+
 /// Attaches to the tap interface `name`, which is made if there is none; one that was made goes with the last
-/// descriptor to it. Frames carry a virtio-net header, so that checksums can be left to the other side.
-pub fn attach_tap(name: &str) -> nix::Result<OwnedFd> {
+/// descriptor to it. Frames carry a virtio-net header, so that checksums can be left to the other side. `EINVAL`: the interface
+/// is of another kind.
+pub fn attach_tap(name: &str, kind: TapKind) -> nix::Result<OwnedFd> {
     let device = open(
         "/dev/net/tun",
         OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK,
@@ -37,7 +47,12 @@ pub fn attach_tap(name: &str) -> nix::Result<OwnedFd> {
     for (place, byte) in room.zip(name.bytes()) {
         *place = c_char::from_ne_bytes([byte]);
     }
-    request.ifr_ifru.ifru_flags = c_short::try_from(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR).unwrap_or_default();
+    let queues = match kind {
+        TapKind::OneQueue => 0,
+        TapKind::ManyQueues => IFF_MULTI_QUEUE,
+    };
+    let flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | queues;
+    request.ifr_ifru.ifru_flags = c_short::try_from(flags).unwrap_or_default();
     // SAFETY: TUNSETIFF reads and writes one `ifreq`, which lives through the call.
     unsafe { call::set_interface(device.as_raw_fd(), &raw const request) }?;
     Ok(device)

@@ -6,7 +6,7 @@
 //! each change.
 
 mod toeplitz;
-pub use toeplitz::{KEY_BYTES, Toeplitz};
+pub use toeplitz::{KEY_BYTES, Key, Toeplitz};
 
 mod frame;
 pub use frame::{Target, target};
@@ -26,7 +26,7 @@ pub type Table = [u8; ENTRIES];
 /// The hash and the table, as all cores of an interface share them. Only read, but when cores come and go.
 #[derive(Debug)]
 pub struct Steering {
-    key: [u8; KEY_BYTES],
+    key: Key,
     hash: Toeplitz,
     entries: [AtomicU8; ENTRIES],
     /// Changes made to the entries; wraps.
@@ -40,7 +40,7 @@ pub struct Steering {
 impl Steering {
     /// Everything goes to core 0.
     #[must_use]
-    pub fn new(key: &[u8; KEY_BYTES]) -> Self {
+    pub fn new(key: &Key) -> Self {
         Steering {
             key: *key,
             hash: Toeplitz::new(key),
@@ -108,7 +108,7 @@ impl Steering {
 
     /// The key of the hash.
     #[must_use]
-    pub fn key(&self) -> &[u8; KEY_BYTES] {
+    pub fn key(&self) -> &Key {
         &self.key
     }
 

@@ -6,6 +6,9 @@ use alloc::boxed::Box;
 /// Bytes of a key: for the longest input, and 32 bits more.
 pub const KEY_BYTES: usize = 40;
 
+/// What makes the hash one that nobody outside can foresee.
+pub type Key = [u8; KEY_BYTES];
+
 /// Longest input: two IPv6 addresses and two ports.
 const MAX_INPUT: usize = 36;
 
@@ -18,7 +21,7 @@ pub struct Toeplitz {
 impl Toeplitz {
     /// For this key.
     #[must_use]
-    pub fn new(key: &[u8; KEY_BYTES]) -> Self {
+    pub fn new(key: &Key) -> Self {
         let bit = |place: usize| u32::from(key[place / 8] >> (7 - place % 8) & 1);
         let window = |place: usize| (place..place + 32).fold(0, |bits, place| bits << 1 | bit(place));
         let contributions = |byte: usize| {

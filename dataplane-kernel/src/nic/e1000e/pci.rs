@@ -10,6 +10,8 @@ use crate::hw::pci::config::{Address, Command, ConfigSpace};
 use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
 use crate::nic::Wanted;
+use alloc::vec;
+use alloc::vec::Vec;
 
 const VENDOR: u16 = 0x8086;
 
@@ -36,7 +38,7 @@ pub fn open(
     frames: &mut Frames,
     region: Region,
     wanted: &Wanted,
-) -> Result<PciE1000e, InitError> {
+) -> Result<Vec<PciE1000e>, InitError> {
     let registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
     // Whatever somebody left it doing, it does not go on with it into our memory.
     init::reset(&registers)?;
@@ -44,7 +46,7 @@ pub fn open(
     let memory = |bytes, align| DmaMemory::alloc(frames, bytes, align);
     let nic = E1000e::new(registers, model, region, memory, wanted)?;
     log::info!("network card at {at}: {nic}");
-    Ok(nic)
+    Ok(vec![nic])
 }
 
 /// Switches the function's memory on, keeps it from ours, and finds its registers; `map` makes memory of the device

@@ -1,18 +1,20 @@
-//! What a core other than 0 has instead of a card.
+//! What a core without a queue has instead.
 
-use super::{Card, Told, TxFrame};
+use super::inbound::Inbound;
+use super::{BUFFER_BYTES, Card, ETHERNET_HEADER, Served, TX_SLOTS, Told, TxFrame};
 use crate::mem::mbuf::Pool;
-use crate::mem::spsc::{Consumer, Producer};
+use crate::mem::spsc::{self, Producer};
+use crate::nic::pairs::SharedHealth;
 use crate::nic::{Health, Nic, Offloads, RxFrame};
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
 
-/// A core's share of core 0's card.
+/// A core's share of a card that others have the queues of.
 #[derive(Debug)]
 pub struct Remote {
     card: Card,
-    rx: Consumer<Option<RxFrame>>,
+    inbound: Inbound,
     tx: Producer<TxFrame>,
     told: Arc<Told>,
     /// [`Told::done`] as last seen.
@@ -24,31 +26,42 @@ pub struct Remote {
 /// What is counted.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
-    rx_frames: u64,
-    rx_bytes: u64,
     tx_frames: u64,
     tx_bytes: u64,
     tx_ring_full: u64,
 }
 
-impl Remote {
-    pub(super) fn new(
-        card: Card,
-        rx: Consumer<Option<RxFrame>>,
-        tx: Producer<TxFrame>,
-        told: Arc<Told>,
-    ) -> Self {
-        Remote {
-            card,
-            rx,
-            tx,
-            done: 0,
-            health: told.health(),
-            told,
-            counters: Counters::default(),
-        }
-    }
+/// A core that receives `inbound` and sends through the hub that has `nic`; and the hub's end of it.
+pub(super) fn through(nic: &impl Nic, inbound: Inbound) -> (Served, Remote) {
+    let card = Card::of(nic);
+    let health = if nic.link_up() {
+        Health::LinkUp
+    } else {
+        Health::LinkDown
+    };
+    let header_bytes = BUFFER_BYTES.max(usize::from(card.mtu) + ETHERNET_HEADER);
+    let (tx, end) = spsc::queue(TX_SLOTS, || TxFrame::new(header_bytes));
+    let told = Arc::new(Told {
+        done: AtomicU32::new(0),
+        health: SharedHealth::new(health),
+    });
+    let served = Served {
+        tx: end,
+        told: Arc::clone(&told),
+    };
+    let remote = Remote {
+        card,
+        inbound,
+        tx,
+        told,
+        done: 0,
+        health,
+        counters: Counters::default(),
+    };
+    (served, remote)
+}
 
+impl Remote {
     /// Frames queued so far, modulo 2^32: the next one's ticket.
     #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
     fn next_ticket(&self) -> u32 {
@@ -75,24 +88,10 @@ impl Nic for Remote {
 
     #[inline]
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
-        let (mut buffers, mut continues) = (0, false);
-        while (buffers < budget || continues)
-            && let Some(slot) = self.rx.front()
-        {
-            if let Some(frame) = slot.take() {
-                self.counters.rx_bytes += u64::from(frame.len);
-                self.counters.rx_frames += u64::from(!frame.continues);
-                continues = frame.continues;
-                buffers += 1;
-                sink(frame);
-            }
-            self.rx.empty();
-        }
-        self.rx.publish();
-        buffers
+        self.inbound.poll(budget, sink)
     }
 
-    /// Buffers to receive into are core 0's business, which gets them back.
+    /// Buffers to receive into are the hubs' business, who get theirs back.
     #[inline]
     fn refill(&mut self, pool: &mut Pool) {
         pool.publish();
@@ -148,21 +147,21 @@ impl Nic for Remote {
     }
 
     fn check(&mut self) -> Health {
-        self.health = self.told.health();
+        self.health = self.told.health.get();
         self.health
     }
 
     /// Core 0 stops the card.
     fn stop(&mut self) {}
 
-    /// - `share.rx_frames`, `share.rx_bytes`: received from core 0, and bytes of those.
-    /// - `share.tx_frames`, `share.tx_bytes`: handed to core 0, and bytes of those.
+    /// - `share.rx_frames`, `share.rx_bytes`: received from hubs, and bytes of those.
+    /// - `share.tx_frames`, `share.tx_bytes`: handed to the hub, and bytes of those.
     /// - `share.tx_ring_full`: times a frame found no room.
     fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counters = &self.counters;
         [
-            ("share.rx_frames", counters.rx_frames),
-            ("share.rx_bytes", counters.rx_bytes),
+            ("share.rx_frames", self.inbound.frames),
+            ("share.rx_bytes", self.inbound.bytes),
             ("share.tx_frames", counters.tx_frames),
             ("share.tx_bytes", counters.tx_bytes),
             ("share.tx_ring_full", counters.tx_ring_full),

@@ -1,10 +1,13 @@
 //! Core 0 and two others share a card that only the tests look into.
 
-use super::{Remote, Steered};
+/// Several queues.
+mod mesh;
+
+use super::{Remote, Steered, share};
 use crate::mem::mbuf::{Pool, testing::pool};
 use crate::nic::{Health, Nic, Offloads, RxFrame};
 use alloc::sync::Arc;
-use netstack::rss::{Steering, Table};
+use netstack::rss::{Key, Steering, Table};
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
 use std::collections::VecDeque;
 use std::vec::Vec;
@@ -99,7 +102,8 @@ impl Nic for Wires {
         self.health.unwrap_or(Health::LinkUp)
     }
 
-    fn set_table(&mut self, table: &Table) -> bool {
+    fn set_table(&mut self, key: &Key, table: &Table) -> bool {
+        assert_ne!(key, &[0; 40]);
         self.tables.push(*table);
         true
     }
@@ -126,10 +130,11 @@ fn world() -> World {
     (0..3).for_each(|core| steering.offer(core));
     steering.settle();
     let pool = pool(1024);
-    let (hub, remotes) = Steered::share(Wires::default(), Arc::clone(&steering), pool.region(), 3);
-    let (pool, pools) = pool.shared(2);
+    let (mut hubs, remotes) = share(std::vec![Wires::default()], &steering, pool.region(), 3);
+    let mut pools = pool.shared(1, 3);
+    let pool = pools.remove(0);
     World {
-        hub,
+        hub: hubs.remove(0),
         remotes,
         pool,
         pools,
@@ -325,21 +330,4 @@ fn news_of_the_link_reach_all() {
         (world.remotes[0].mac(), world.remotes[0].mtu()),
         ([2, 0, 0, 0, 0, 1], 1400)
     );
-}
-
-#[test]
-fn the_card_is_given_the_table_once_after_each_change() {
-    let mut world = world();
-    world.receive([]);
-    world.receive([]);
-    world.steering.set_group(3, 2);
-    world.receive([]);
-    world.receive([]);
-    let [before, after] = world.hub.nic.tables[..] else {
-        panic!("{:?}", world.hub.nic.tables)
-    };
-    assert_eq!(before.map(usize::from), core::array::from_fn(|group| group % 3));
-    assert_eq!((after[3], after[4]), (2, before[4]));
-    let by_card = world.hub.counters().find(|(name, _)| *name == "steer.by_card");
-    assert_eq!(by_card, Some(("steer.by_card", 1)));
 }

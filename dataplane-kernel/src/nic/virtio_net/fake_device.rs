@@ -1,7 +1,7 @@
 //! A device for tests: registers without hardware behind them, and the device's half of the rings, which it reads and
 //! writes at the addresses it was told, like hardware. It behaves, or lies as a test tells it to.
 
-use super::regs::{Registers, status};
+use super::regs::{Doorbell, Registers, status};
 use super::ring::Addresses;
 use crate::hw::dma::testing::{device_read, device_write};
 use std::cell::RefCell;
@@ -20,13 +20,26 @@ pub(super) struct State {
     pub(super) accepted: u64,
     pub(super) status: u8,
     pub(super) stuck: bool,
+    /// Of receive queues, of transmit queues.
     pub(super) queue_sizes: [u16; 2],
-    pub(super) config: [u8; 12],
+    /// Pairs it has.
+    pub(super) pairs: u16,
+    pub(super) config: [u8; 24],
     pub(super) generation: u8,
     pub(super) queues: HashMap<u16, DeviceQueue>,
+    /// Rung, of all receive queues, of all transmit queues.
     pub(super) rx_doorbells: u32,
     pub(super) tx_doorbells: u32,
+    /// What it answers to a command; `None`: nothing.
+    pub(super) answer: Option<u8>,
+    /// Commands given: class, command, data.
+    pub(super) commands: Vec<Vec<u8>>,
 }
+
+/// MAC, link up, 8 pairs, MTU 1500, no speed and duplex, keys of 40 bytes, 128 entries, all hashes.
+const CONFIG: [u8; 24] = [
+    0x52, 0x54, 0, 1, 2, 3, 1, 0, 8, 0, 0xdc, 5, 0, 0, 0, 0, 0, 40, 128, 0, 0x3f, 0, 0, 0,
+];
 
 impl Default for State {
     fn default() -> Self {
@@ -37,12 +50,49 @@ impl Default for State {
             status: 0xff,
             stuck: false,
             queue_sizes: [32, 64],
-            config: [0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 5],
+            pairs: 8,
+            config: CONFIG,
             generation: 0,
             queues: HashMap::new(),
             rx_doorbells: 0,
             tx_doorbells: 0,
+            answer: Some(0),
+            commands: Vec::new(),
         }
+    }
+}
+
+impl State {
+    /// Takes what is in the queue for commands, and answers.
+    fn obey(&mut self) {
+        let Some(queue) = self.queues.get_mut(&(2 * self.pairs)) else {
+            return;
+        };
+        while let Some(chain) = queue.take() {
+            let [(at, len, false), (answer_at, 1, true)] = chain.parts[..] else {
+                panic!("not a command and room for an answer: {chain:?}")
+            };
+            self.commands.push(device_read(at, len as usize));
+            if let Some(answer) = self.answer {
+                device_write(answer_at, &[answer]);
+                queue.give_back(chain.head.into(), 1);
+            }
+        }
+    }
+}
+
+/// Of a queue.
+#[derive(Debug)]
+pub(super) struct FakeDoorbell(FakeDevice, u16);
+
+impl Doorbell for FakeDoorbell {
+    fn ring(&self) {
+        let FakeDoorbell(device, queue) = self;
+        device.with(|state| match queue {
+            queue if *queue == 2 * state.pairs => state.obey(),
+            queue if queue % 2 == 0 => state.rx_doorbells += 1,
+            _ => state.tx_doorbells += 1,
+        });
     }
 }
 
@@ -182,16 +232,22 @@ impl FakeDevice {
         f(&mut self.0.borrow_mut())
     }
 
+    pub(super) fn queue<T>(&self, number: u16, f: impl FnOnce(&mut DeviceQueue) -> T) -> T {
+        self.with(|state| f(state.queues.get_mut(&number).unwrap()))
+    }
+
     pub(super) fn rx<T>(&self, f: impl FnOnce(&mut DeviceQueue) -> T) -> T {
-        self.with(|state| f(state.queues.get_mut(&0).unwrap()))
+        self.queue(0, f)
     }
 
     pub(super) fn tx<T>(&self, f: impl FnOnce(&mut DeviceQueue) -> T) -> T {
-        self.with(|state| f(state.queues.get_mut(&1).unwrap()))
+        self.queue(1, f)
     }
 }
 
 impl Registers for FakeDevice {
+    type Doorbell = FakeDoorbell;
+
     fn offered(&mut self) -> u64 {
         self.with(|state| state.offered)
     }
@@ -220,10 +276,15 @@ impl Registers for FakeDevice {
     }
 
     fn max_queue_size(&mut self, queue: u16) -> u16 {
-        self.with(|state| state.queue_sizes[usize::from(queue)])
+        self.with(|state| {
+            if queue > 2 * state.pairs {
+                return 0;
+            }
+            state.queue_sizes[usize::from(queue % 2)]
+        })
     }
 
-    fn enable_queue(&mut self, queue: u16, size: u16, at: Addresses) -> bool {
+    fn enable_queue(&mut self, queue: u16, size: u16, at: Addresses) -> Option<FakeDoorbell> {
         self.with(|state| {
             state.queues.insert(
                 queue,
@@ -235,15 +296,7 @@ impl Registers for FakeDevice {
                 },
             )
         });
-        true
-    }
-
-    fn notify_rx(&self) {
-        self.with(|state| state.rx_doorbells += 1);
-    }
-
-    fn notify_tx(&self) {
-        self.with(|state| state.tx_doorbells += 1);
+        Some(FakeDoorbell(self.clone(), queue))
     }
 
     fn config(&self, offset: usize) -> u8 {

@@ -3,6 +3,7 @@
 use super::regs::{Registers, config_bytes};
 use super::ring::Suppression;
 use crate::nic::{ETHERNET_MTU, JUMBO_MTU, MIN_MTU, Offloads, Wanted};
+use netstack::rss::{ENTRIES, KEY_BYTES};
 
 bitflags::bitflags! {
     /// Feature bits this driver knows.
@@ -28,6 +29,10 @@ bitflags::bitflags! {
         const MAC = 1 << 5;
         /// The device knows the state of its link.
         const STATUS = 1 << 16;
+        /// There is a queue for commands.
+        const CTRL_VQ = 1 << 17;
+        /// There are several pairs of queues.
+        const MQ = 1 << 22;
         /// Notifications and interrupts are suppressed by index.
         const EVENT_IDX = 1 << 29;
         /// Not a legacy device.
@@ -36,6 +41,8 @@ bitflags::bitflags! {
         const ACCESS_PLATFORM = 1 << 33;
         /// The device orders its accesses like real hardware, and so does the driver.
         const ORDER_PLATFORM = 1 << 36;
+        /// The device chooses the receive queue by the driver's key and table.
+        const RSS = 1 << 60;
     }
 }
 
@@ -43,8 +50,15 @@ bitflags::bitflags! {
 mod offset {
     pub(super) const MAC: usize = 0;
     pub(super) const STATUS: usize = 6;
+    pub(super) const MAX_PAIRS: usize = 8;
     pub(super) const MTU: usize = 10;
+    pub(super) const RSS_MAX_KEY_BYTES: usize = 17;
+    pub(super) const RSS_MAX_ENTRIES: usize = 18;
+    pub(super) const RSS_HASH_TYPES: usize = 20;
 }
+
+/// Hashes over addresses and ports: TCP over IPv4, UDP over IPv4, TCP over IPv6, UDP over IPv6 (section 5.1.6.4.3.3).
+const FLOW_HASHES: u32 = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5;
 
 /// `VIRTIO_NET_S_LINK_UP`.
 const LINK_UP: u16 = 1;
@@ -64,6 +78,7 @@ impl Feature {
             (Offloads::TX_CHECKSUM, Feature::CSUM),
             (Offloads::TSO, HOST_TSO),
             (Offloads::LRO, GUEST_TSO),
+            (Offloads::RSS, Feature::RSS),
         ] {
             if !wanted.offloads.contains(offload) || !features.contains(bits) {
                 features.remove(bits);
@@ -75,6 +90,12 @@ impl Feature {
         }
         if !features.contains(Feature::GUEST_CSUM | Feature::MRG_RXBUF) {
             features.remove(GUEST_TSO);
+        }
+        if !features.contains(Feature::CTRL_VQ | Feature::MQ) || pairs(registers).min(wanted.queues) < 2 {
+            features.remove(Feature::CTRL_VQ | Feature::MQ | Feature::RSS);
+        }
+        if features.contains(Feature::RSS) && !hashes_flows(registers) {
+            features.remove(Feature::RSS);
         }
         let most = wanted.mtu.unwrap_or(ETHERNET_MTU).min(features.most());
         if features.contains(Feature::MTU) && !(MIN_MTU..=most).contains(&configured_mtu(registers)) {
@@ -90,7 +111,17 @@ impl Feature {
         offloads.set(Offloads::TX_CHECKSUM, self.contains(Feature::CSUM));
         offloads.set(Offloads::TSO, self.contains(HOST_TSO));
         offloads.set(Offloads::LRO, self.contains(GUEST_TSO));
+        offloads.set(Offloads::RSS, self.contains(Feature::RSS));
         offloads
+    }
+
+    /// Pairs of queues there are.
+    pub(super) fn pairs(self, registers: &impl Registers) -> u16 {
+        if self.contains(Feature::MQ) {
+            pairs(registers)
+        } else {
+            1
+        }
     }
 
     /// The largest IP packet that can be received.
@@ -136,6 +167,22 @@ impl Feature {
         let status = || u16::from_le_bytes(config_bytes(registers, offset::STATUS));
         !self.contains(Feature::STATUS) || status() & LINK_UP != 0
     }
+}
+
+fn pairs(registers: &impl Registers) -> u16 {
+    u16::from_le_bytes(config_bytes(registers, offset::MAX_PAIRS))
+}
+
+/// Of the hashes over addresses and ports, those the device knows. What it has none for comes to the first queue.
+pub(super) fn flow_hashes(registers: &impl Registers) -> u32 {
+    u32::from_le_bytes(config_bytes(registers, offset::RSS_HASH_TYPES)) & FLOW_HASHES
+}
+
+/// It knows one at least, and has room for the key and the table.
+fn hashes_flows(registers: &impl Registers) -> bool {
+    let [key_bytes] = config_bytes(registers, offset::RSS_MAX_KEY_BYTES);
+    let entries = u16::from_le_bytes(config_bytes(registers, offset::RSS_MAX_ENTRIES));
+    flow_hashes(registers) != 0 && usize::from(key_bytes) >= KEY_BYTES && usize::from(entries) >= ENTRIES
 }
 
 fn configured_mtu(registers: &impl Registers) -> u16 {

@@ -1,14 +1,18 @@
 //! Bringing a device up (virtio 1.2, sections 3.1.1 and 5.1.5).
 
+use super::control::{self, Control};
+use super::device::{Counters, Device, Told};
 use super::features::Feature;
 use super::regs::{Registers, status};
 use super::ring::SplitQueue;
 use super::rx::Rx;
 use super::tx::{MAX_CHAIN, Tx};
-use super::{Counters, RX_QUEUE, TX_QUEUE, VirtioNet};
+use super::{Doorbells, VirtioNet};
 use crate::hw::dma::{DmaBuffers, DmaMemory};
 use crate::mem::mbuf::Region;
-use crate::nic::Wanted;
+use crate::nic::pairs::{Member, Pairs};
+use crate::nic::{Health, Wanted};
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Largest queue that is used of what a device offers, in descriptors.
@@ -16,6 +20,9 @@ const MAX_QUEUE: u16 = 1024;
 
 /// Smallest that is any use: a frame of the longest kind fits.
 const MIN_QUEUE: u16 = MAX_CHAIN.next_power_of_two();
+
+/// Of the queue for commands: one fits.
+const MIN_CONTROL_QUEUE: u16 = 2;
 
 /// Reads of the status register that a reset may take.
 const RESET_TRIES: u32 = 1_000_000;
@@ -63,9 +70,9 @@ impl fmt::Display for InitError {
 impl core::error::Error for InitError {}
 
 impl<R: Registers> VirtioNet<R> {
-    /// Takes a device from reset to work. Receive buffers will lie in `region`; memory for the queues (bytes, alignment)
-    /// comes from `memory`; `entropy` makes the address of a device that has none. Of what the device offers, what is
-    /// `wanted` is used.
+    /// Takes a device from reset to work; gives its queue pairs, as many as are wanted if it has them. Receive buffers will lie
+    /// in `region`; memory for the queues (bytes, alignment) comes from `memory`; `entropy` makes the address of a device that
+    /// has none. Of what the device offers, what is `wanted` is used.
     ///
     /// # Errors
     /// [`InitError`]; the device is left in state FAILED.
@@ -75,45 +82,125 @@ impl<R: Registers> VirtioNet<R> {
         mut memory: impl FnMut(usize, usize) -> Option<DmaMemory>,
         entropy: u64,
         wanted: &Wanted,
-    ) -> Result<Self, InitError> {
+    ) -> Result<Vec<Self>, InitError> {
         let made = bring_up(&mut registers, &mut memory, wanted);
-        let (features, rx, tx) = made.inspect_err(|_| registers.set_status(status::FAILED))?;
-        let mut nic = VirtioNet {
-            mac: features.mac(&registers, entropy),
-            mtu: features.mtu(&registers, wanted),
-            link_up: features.link_up(&registers),
-            rx: Rx::new(rx, region, features),
-            tx,
+        let Made {
             features,
+            queues,
+            pairs,
+            control,
+        } = made.inspect_err(|_| registers.set_status(status::FAILED))?;
+        let (mac, mtu) = (
+            features.mac(&registers, entropy),
+            features.mtu(&registers, wanted),
+        );
+        let link_up = features.link_up(&registers);
+        let health = if link_up { Health::LinkUp } else { Health::LinkDown };
+        let count = u16::try_from(pairs.len()).unwrap_or(1);
+        let shared = Pairs::new(count, health);
+        let mut nics: Vec<_> = pairs
+            .into_iter()
+            .map(|Pair { rx, tx, doorbells }| VirtioNet {
+                device: None,
+                member: Member::new(&shared),
+                doorbells,
+                features,
+                rx: Rx::new(rx, region, features),
+                tx,
+                mac,
+                mtu,
+                link_up,
+                tx_stalls: 0,
+            })
+            .collect();
+        let mut device = Device {
             registers,
-            failed: false,
+            features,
+            pairs: count,
+            queues,
+            control,
+            rss: None,
             counters: Counters::default(),
         };
-        nic.registers.set_status(WORKING);
-        Ok(nic)
+        device.start();
+        if let Some(first) = nics.first_mut() {
+            first.device = Some(device);
+        }
+        Ok(nics)
     }
 }
 
 /// Status of a device that works.
 pub(super) const WORKING: u8 = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
 
-fn bring_up(
-    registers: &mut impl Registers,
-    memory: &mut impl FnMut(usize, usize) -> Option<DmaMemory>,
+/// A pair of queues.
+struct Pair<D> {
+    rx: SplitQueue,
+    tx: Tx,
+    doorbells: Doorbells<D>,
+}
+
+/// What a device becomes that does not work yet.
+struct Made<D> {
+    features: Feature,
+    queues: Vec<Told>,
+    pairs: Vec<Pair<D>>,
+    control: Option<Control<D>>,
+}
+
+/// Takes memory (bytes, alignment).
+trait Memory: FnMut(usize, usize) -> Option<DmaMemory> {}
+impl<F: FnMut(usize, usize) -> Option<DmaMemory>> Memory for F {}
+
+fn bring_up<R: Registers>(
+    registers: &mut R,
+    memory: &mut impl Memory,
     wanted: &Wanted,
-) -> Result<(Feature, SplitQueue, Tx), InitError> {
+) -> Result<Made<R::Doorbell>, InitError> {
     reset(registers)?;
-    registers.set_status(status::ACKNOWLEDGE);
-    registers.set_status(status::ACKNOWLEDGE | status::DRIVER);
-    let features = negotiate(registers, wanted)?;
-    let rx = queue(registers, RX_QUEUE, features, memory)?;
-    let tx = queue(registers, TX_QUEUE, features, memory)?;
-    let size = tx.size();
+    let features = Feature::choose(registers, wanted);
+    agree(registers, features)?;
+    let (all, mut queues) = (features.pairs(registers), Vec::new());
+    let mut queue = |number, least, memory: &mut _| {
+        let (ring, doorbell) = queue(registers, (number, least), features, memory)?;
+        queues.push(Told::new(number, &ring));
+        Ok((ring, doorbell))
+    };
+    let mut pairs = Vec::new();
+    for number in 0..all.min(wanted.queues.max(1)) {
+        let (rx, rx_doorbell) = queue(2 * number, MIN_QUEUE, memory)?;
+        let (tx, tx_doorbell) = queue(2 * number + 1, MIN_QUEUE, memory)?;
+        pairs.push(Pair {
+            rx,
+            tx: with_headers(tx, memory)?,
+            doorbells: Doorbells {
+                rx: rx_doorbell,
+                tx: tx_doorbell,
+            },
+        });
+    }
+    let mut control = None;
+    if features.contains(Feature::CTRL_VQ) {
+        // Behind all pairs there are (section 5.1.2).
+        let (ring, doorbell) = queue(2 * all, MIN_CONTROL_QUEUE, memory)?;
+        let memory = memory(control::BYTES, control::BYTES).ok_or(InitError::NoMemory)?;
+        control = Some(Control::new(ring, memory, doorbell));
+    }
+    Ok(Made {
+        features,
+        queues,
+        pairs,
+        control,
+    })
+}
+
+fn with_headers(ring: SplitQueue, memory: &mut impl Memory) -> Result<Tx, InitError> {
+    let size = ring.size();
     let headers = memory(DmaBuffers::bytes(size), DmaBuffers::BYTES);
     let headers = headers
         .and_then(|memory| memory.into_buffers(size))
         .ok_or(InitError::NoMemory)?;
-    Ok((features, rx, Tx::new(tx, headers)))
+    Ok(Tx::new(ring, headers))
 }
 
 /// Section 4.1.4.3.2: a device is out of reset when its status reads zero.
@@ -128,37 +215,37 @@ pub(super) fn reset(registers: &mut impl Registers) -> Result<(), InitError> {
     Err(InitError::NoReset)
 }
 
-fn negotiate(registers: &mut impl Registers, wanted: &Wanted) -> Result<Feature, InitError> {
-    let features = Feature::choose(registers, wanted);
+/// From a reset to features that both sides have agreed on (section 3.1.1).
+pub(super) fn agree(registers: &mut impl Registers, features: Feature) -> Result<(), InitError> {
+    registers.set_status(status::ACKNOWLEDGE);
+    registers.set_status(status::ACKNOWLEDGE | status::DRIVER);
     if !features.contains(Feature::VERSION_1) {
         return Err(InitError::NotModern);
     }
     registers.accept(features.bits());
-    let proposed = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK;
-    registers.set_status(proposed);
+    registers.set_status(status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK);
     if registers.status() & status::FEATURES_OK == 0 {
         return Err(InitError::FeaturesRefused(features.bits()));
     }
-    Ok(features)
+    Ok(())
 }
 
-fn queue(
-    registers: &mut impl Registers,
-    queue: u16,
+fn queue<R: Registers>(
+    registers: &mut R,
+    (queue, least): (u16, u16),
     features: Feature,
-    memory: &mut impl FnMut(usize, usize) -> Option<DmaMemory>,
-) -> Result<SplitQueue, InitError> {
+    memory: &mut impl Memory,
+) -> Result<(SplitQueue, R::Doorbell), InitError> {
     let offered = registers.max_queue_size(queue);
     let size = offered.min(MAX_QUEUE);
-    if size < MIN_QUEUE || !size.is_power_of_two() {
+    if size < least || !size.is_power_of_two() {
         return Err(InitError::Queue { queue, size: offered });
     }
     let ring = memory(SplitQueue::bytes(size), SplitQueue::ALIGN)
         .and_then(|memory| SplitQueue::new(&memory, size, features.suppression()))
         .ok_or(InitError::NoMemory)?;
-    if registers.enable_queue(queue, size, ring.addresses()) {
-        Ok(ring)
-    } else {
-        Err(InitError::NoDoorbell(queue))
-    }
+    let doorbell = registers.enable_queue(queue, size, ring.addresses());
+    doorbell
+        .map(|doorbell| (ring, doorbell))
+        .ok_or(InitError::NoDoorbell(queue))
 }

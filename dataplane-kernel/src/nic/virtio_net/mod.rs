@@ -1,7 +1,8 @@
-//! Modern virtio network devices (virtio 1.2, section 5.1): one receive queue and one transmit queue, split, polled.
+//! Modern virtio network devices (virtio 1.2, section 5.1): split queues, polled; a pair for each core if the device has them.
 //!
 //! In the order of the story: `pci` finds a device's registers (`regs`), `init` brings it up with the
-//! `features` both sides have, `rx` and `tx` keep the two queues, each over a `ring`.
+//! `features` both sides have, `rx` and `tx` keep the two queues of a pair, each over a `ring`. The first pair has the
+//! `device` as a whole, with its queue for commands (`control`).
 //!
 //! # Doorbells
 //!
@@ -34,48 +35,50 @@ mod rx;
 /// Transmitting.
 mod tx;
 
+/// The device as a whole.
+mod device;
+
+/// The queue for commands.
+mod control;
+
 #[cfg(test)]
 mod fake_device;
 #[cfg(test)]
 mod tests;
 
+use super::pairs::{Member, Progress};
 use super::{Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
 use crate::mem::mbuf::Pool;
 use core::fmt;
+use device::Device;
 use features::Feature;
+use netstack::rss::{Key, Table};
 use netstack::{Span, TxOffload, TxTicket};
-use regs::{Registers, status};
+use regs::{Doorbell, Registers};
 
-/// Section 5.1.2, without multiqueue.
-const RX_QUEUE: u16 = 0;
-const TX_QUEUE: u16 = 1;
-
-/// A device at work.
+/// A pair of queues of a device at work.
 #[derive(Debug)]
-pub struct VirtioNet<R> {
-    registers: R,
+pub struct VirtioNet<R: Registers> {
+    /// With the first pair.
+    device: Option<Device<R>>,
+    member: Member,
+    doorbells: Doorbells<R::Doorbell>,
     features: Feature,
     rx: rx::Rx,
     tx: tx::Tx,
     mac: [u8; 6],
     mtu: u16,
     link_up: bool,
-    failed: bool,
-    counters: Counters,
-}
-
-/// What is counted about the device as a whole.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counters {
-    /// Times the link went up or down.
-    link_changes: u64,
-    /// Times the device asked to be reset (section 2.1.1).
-    needs_reset: u64,
-    /// Times the device was found reset or disabled by somebody else.
-    lost: u64,
     /// Times the device was notified once more because it had frames and did not touch them.
     tx_stalls: u64,
+}
+
+/// A pair's.
+#[derive(Debug)]
+struct Doorbells<D> {
+    rx: D,
+    tx: D,
 }
 
 impl<R: Registers> VirtioNet<R> {
@@ -89,25 +92,42 @@ impl<R: Registers> VirtioNet<R> {
         barrier::full();
         if tx.is_some_and(|before| self.tx.ring.wants_doorbell(before)) {
             self.tx.counters.doorbells += 1;
-            self.registers.notify_tx();
+            self.doorbells.tx.ring();
         }
         if rx.is_some_and(|before| self.rx.ring.wants_doorbell(before)) {
             self.rx.counters.doorbells += 1;
-            self.registers.notify_rx();
+            self.doorbells.rx.ring();
         }
     }
 
-    /// The device does not work any more. It is reset, so that it touches no memory, and the frames it had are let go
-    /// of: lost, like any frame can be.
-    fn fail(&mut self, why: &str) {
-        log::error!("the network device {why}; it is shut down");
-        self.failed = true;
-        self.link_up = false;
-        self.stop();
+    /// Follows the device down, or back.
+    #[cold]
+    fn follow(&mut self) {
+        let (rx, tx) = (&mut self.rx, &mut self.tx);
+        self.member.follow(|| {
+            rx.restart();
+            tx.restart();
+        });
+    }
+
+    /// A device that has frames and sends none is notified once more, since a device or an emulator that misorders its index and
+    /// ours loses doorbells; then it is to be reset.
+    fn watch_tx(&mut self) {
+        if !self.link_up || self.member.is_down() {
+            return;
+        }
+        match self.tx.progress() {
+            Progress::Made => {}
+            Progress::None => {
+                self.tx_stalls += 1;
+                self.doorbells.tx.ring();
+            }
+            Progress::Hung => self.member.pairs.want_reset(),
+        }
     }
 }
 
-impl<R> fmt::Display for VirtioNet<R> {
+impl<R: Registers> fmt::Display for VirtioNet<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.mac;
         let link = if self.link_up { "up" } else { "down" };
@@ -118,6 +138,9 @@ impl<R> fmt::Display for VirtioNet<R> {
             self.mtu
         )?;
         write!(f, "queues of {rx} and {tx}, ")?;
+        if let Some(device) = self.device.as_ref().filter(|device| device.pairs > 1) {
+            write!(f, "{} of each, ", device.pairs)?;
+        }
         bitflags::parser::to_writer(&self.features, f)
     }
 }
@@ -141,6 +164,9 @@ impl<R: Registers> Nic for VirtioNet<R> {
 
     #[inline]
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
+        if self.member.has_news() {
+            self.follow();
+        }
         self.rx.poll(budget, sink)
     }
 
@@ -175,40 +201,39 @@ impl<R: Registers> Nic for VirtioNet<R> {
 
     #[inline]
     fn kick(&mut self) {
+        if self.member.is_down() {
+            // Lost, like any frame can be.
+            return self.tx.restart();
+        }
         self.show_and_notify();
     }
 
-    fn check(&mut self) -> Health {
-        if self.failed {
-            return Health::Failed;
-        }
-        let state = self.registers.status();
-        if state & status::NEEDS_RESET != 0 {
-            self.counters.needs_reset += 1;
-            self.fail("asks to be reset");
-            return Health::Failed;
-        }
-        if state != init::WORKING {
-            self.counters.lost += 1;
-            self.fail("was reset by somebody else");
-            return Health::Failed;
-        }
-        if self.tx.stands_still() {
-            // A doorbell was lost, by a device or an emulator that misorders its index and ours.
-            self.counters.tx_stalls += 1;
-            self.registers.notify_tx();
-        }
-        let link_up = self.features.link_up(&self.registers);
-        if link_up != self.link_up {
-            self.link_up = link_up;
-            self.counters.link_changes += 1;
-            log::info!("link {}", if link_up { "up" } else { "down" });
-        }
-        if link_up { Health::LinkUp } else { Health::LinkDown }
+    fn set_table(&mut self, key: &Key, table: &Table) -> bool {
+        self.device
+            .as_mut()
+            .is_some_and(|device| device.set_table(key, table))
     }
 
+    fn check(&mut self) -> Health {
+        self.watch_tx();
+        if let Some(device) = &mut self.device {
+            device.check(&self.member.pairs);
+        }
+        self.follow();
+        if let Some(device) = &mut self.device {
+            device.bring_back(&self.member.pairs);
+        }
+        self.follow();
+        let health = self.member.pairs.health.get();
+        self.link_up = health == Health::LinkUp;
+        health
+    }
+
+    /// The first pair's stops all.
     fn stop(&mut self) {
-        if init::reset(&mut self.registers).is_ok() {
+        if let Some(device) = &mut self.device
+            && init::reset(&mut device.registers).is_ok()
+        {
             self.tx.reclaim();
             self.tx.abandon();
         }
@@ -225,9 +250,13 @@ impl<R: Registers> Nic for VirtioNet<R> {
     /// - `nic.tx_doorbells`: times the device was notified of frames.
     /// - `nic.bad_used_index`: looks at a ring that found an impossible index; nothing was taken from it.
     /// - `nic.link_changes`: times the link was found up or down after the other.
-    /// - `nic.needs_reset`, `nic.lost`: the device asked to be reset, or was by somebody else.
+    /// - `nic.needs_reset`, `nic.lost`: the device asked to be reset, or was reset or removed by somebody else.
+    /// - `nic.tx_stalls`: times the device was notified once more because it had frames and did not touch them.
+    /// - `nic.resets`: times it was reset, because of that or because it sent nothing any more.
     fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let (rx, tx) = (&self.rx.counters, &self.tx.counters);
+        let of_device = self.device.as_ref().map(|device| device.counters);
+        let device = of_device.unwrap_or_default();
         [
             ("nic.rx_frames", rx.frames),
             ("nic.rx_bytes", rx.bytes),
@@ -244,10 +273,11 @@ impl<R: Registers> Nic for VirtioNet<R> {
                 "nic.bad_used_index",
                 self.rx.ring.bad_used_index() + self.tx.ring.bad_used_index(),
             ),
-            ("nic.link_changes", self.counters.link_changes),
-            ("nic.needs_reset", self.counters.needs_reset),
-            ("nic.lost", self.counters.lost),
-            ("nic.tx_stalls", self.counters.tx_stalls),
+            ("nic.link_changes", device.link_changes),
+            ("nic.needs_reset", device.needs_reset),
+            ("nic.lost", device.lost),
+            ("nic.tx_stalls", self.tx_stalls),
+            ("nic.resets", device.resets),
         ]
         .into_iter()
     }

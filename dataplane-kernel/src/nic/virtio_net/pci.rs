@@ -12,6 +12,7 @@ use crate::hw::pci::config::{Address, Command, ConfigSpace};
 use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
 use crate::nic::Wanted;
+use alloc::vec::Vec;
 
 const VENDOR: u16 = 0x1af4;
 
@@ -36,7 +37,7 @@ const MAX_BAR: u64 = 16 << 20;
 /// A device at work whose registers are on PCI.
 pub type PciVirtioNet = VirtioNet<PciRegisters>;
 
-/// Brings the device at `at` up, to receive into `region`; `all` are all functions there are. See [`VirtioNet::new`].
+/// Brings the device at `at` up, with as many pairs of queues as are wanted if it has them, to receive into `region`; `all` are all functions there are. See [`VirtioNet::new`].
 ///
 /// # Errors
 /// [`InitError`].
@@ -47,20 +48,22 @@ pub fn open(
     frames: &mut Frames,
     (region, entropy): (Region, u64),
     wanted: &Wanted,
-) -> Result<PciVirtioNet, InitError> {
+) -> Result<Vec<PciVirtioNet>, InitError> {
     let mut registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
     // Whatever somebody left it doing, it does not go on with it into our memory.
     init::reset(&mut registers)?;
     config.change_command(at, Command::BUS_MASTER, Command::empty());
-    let nic = VirtioNet::new(
+    let pairs = VirtioNet::new(
         registers,
         region,
         |bytes, align| DmaMemory::alloc(frames, bytes, align),
         entropy,
         wanted,
     )?;
-    log::info!("virtio network device at {at}: {nic}");
-    Ok(nic)
+    if let Some(first) = pairs.first() {
+        log::info!("virtio network device at {at}: {first}");
+    }
+    Ok(pairs)
 }
 
 /// Whether the function is a device for this driver.

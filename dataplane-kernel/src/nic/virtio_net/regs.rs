@@ -16,8 +16,17 @@ pub(super) mod status {
     pub(in super::super) const FAILED: u8 = 128;
 }
 
+/// The place to notify a device of a queue.
+pub trait Doorbell {
+    /// There is something new in the queue.
+    fn ring(&self);
+}
+
 /// What a driver asks of a device. Multi-byte values of the device's configuration are read as one (section 2.5.3).
 pub trait Registers {
+    /// A queue's, for the core that has the queue.
+    type Doorbell: Doorbell;
+
     /// Features offered.
     fn offered(&mut self) -> u64;
 
@@ -33,14 +42,8 @@ pub trait Registers {
     /// Most descriptors queue `queue` can have; zero if there is no such queue.
     fn max_queue_size(&mut self, queue: u16) -> u16;
 
-    /// Gives a queue its memory and enables it, without an interrupt. `false` if the device has no place to notify for it.
-    fn enable_queue(&mut self, queue: u16, size: u16, addresses: Addresses) -> bool;
-
-    /// Notifies the device of buffers in receive queue 0.
-    fn notify_rx(&self);
-
-    /// Notifies the device of frames in transmit queue 0.
-    fn notify_tx(&self);
+    /// Gives a queue its memory and enables it, without an interrupt. `None` if the device has no place to notify for it.
+    fn enable_queue(&mut self, queue: u16, size: u16, addresses: Addresses) -> Option<Self::Doorbell>;
 
     /// Byte `offset` of the device's configuration; zero beyond its end.
     fn config(&self, offset: usize) -> u8;
@@ -125,7 +128,20 @@ pub struct PciRegisters {
     notify: Mmio,
     notify_multiplier: u32,
     config: Mmio,
-    doorbells: [Option<Cell<u16>>; 2],
+}
+
+/// A queue's place to notify, and its number, which is what is written there.
+#[derive(Debug)]
+pub struct PciDoorbell {
+    place: Cell<u16>,
+    queue: u16,
+}
+
+impl Doorbell for PciDoorbell {
+    #[inline(always)]
+    fn ring(&self) {
+        self.place.write(self.queue);
+    }
 }
 
 impl fmt::Debug for PciRegisters {
@@ -149,7 +165,6 @@ impl PciRegisters {
             notify,
             notify_multiplier,
             config,
-            doorbells: [None, None],
         })
     }
 
@@ -158,13 +173,6 @@ impl PciRegisters {
         let index = u64::from(self.common.queue_notify_off.read());
         let offset = index * u64::from(self.notify_multiplier);
         self.notify.cell(usize::try_from(offset).ok()?)
-    }
-
-    #[inline(always)]
-    fn notify(&self, queue: u16) {
-        if let Some(Some(doorbell)) = self.doorbells.get(usize::from(queue)) {
-            doorbell.write(queue);
-        }
     }
 }
 
@@ -176,6 +184,8 @@ fn write_wide(halves: &[Cell<u32>; 2], value: u64) {
 }
 
 impl Registers for PciRegisters {
+    type Doorbell = PciDoorbell;
+
     fn offered(&mut self) -> u64 {
         let half = |select| {
             self.common.device_feature_select.write(select);
@@ -205,7 +215,7 @@ impl Registers for PciRegisters {
         self.common.queue_size.read()
     }
 
-    fn enable_queue(&mut self, queue: u16, size: u16, addresses: Addresses) -> bool {
+    fn enable_queue(&mut self, queue: u16, size: u16, addresses: Addresses) -> Option<PciDoorbell> {
         self.common.config_msix_vector.write(NO_VECTOR);
         self.common.queue_select.write(queue);
         self.common.queue_size.write(size);
@@ -213,23 +223,9 @@ impl Registers for PciRegisters {
         write_wide(&self.common.queue_desc, addresses.descriptors.0);
         write_wide(&self.common.queue_driver, addresses.available.0);
         write_wide(&self.common.queue_device, addresses.used.0);
-        let doorbell = self.doorbell();
-        let Some(place) = self.doorbells.get_mut(usize::from(queue)) else {
-            return false;
-        };
-        *place = doorbell;
+        let place = self.doorbell()?;
         self.common.queue_enable.write(1);
-        place.is_some()
-    }
-
-    #[inline(always)]
-    fn notify_rx(&self) {
-        self.notify(super::RX_QUEUE);
-    }
-
-    #[inline(always)]
-    fn notify_tx(&self) {
-        self.notify(super::TX_QUEUE);
+        Some(PciDoorbell { place, queue })
     }
 
     fn config(&self, offset: usize) -> u8 {

@@ -158,6 +158,16 @@ impl SplitQueue {
         Some(queue)
     }
 
+    /// Empties it, for a device that was reset: nothing is posted, and nothing has come back.
+    pub(super) fn restart(&mut self) {
+        (self.posted, self.shown, self.taken, self.written) = (0, 0, 0, 0);
+        self.available_index.write(0);
+        self.used_index.write(0);
+        self.used_flags.write(0);
+        self.available_event.write(0);
+        self.refuse_interrupts();
+    }
+
     pub(super) fn addresses(&self) -> Addresses {
         self.addresses
     }

@@ -223,6 +223,22 @@ impl Rx {
         self.starved = false;
     }
 
+    /// Posts all buffers again, to a device that was reset.
+    pub(super) fn restart(&mut self) {
+        self.ring.restart();
+        self.awaited = 0;
+        for (id, &lent) in (0..).zip(&self.lent) {
+            if lent != NONE {
+                self.ring.post(id);
+            }
+        }
+        while let Some(buf) = self.parts.pop()
+            && let Some(id) = self.empty.pop()
+        {
+            self.lend(id, buf);
+        }
+    }
+
     #[inline]
     fn lend(&mut self, id: u16, buf: BufId) {
         if let Some(lent) = self.lent.get_mut(usize::from(id)) {

@@ -8,6 +8,7 @@ use super::header;
 use super::ring::{Part, SplitQueue};
 use crate::hw::dma::DmaBuffers;
 use crate::mem::GuestPhys;
+use crate::nic::pairs::{Progress, Standstill};
 use alloc::boxed::Box;
 use alloc::vec;
 use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
@@ -70,8 +71,7 @@ pub(super) struct Tx {
     oldest: u16,
     /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
     done: u32,
-    /// `done` when [`Tx::stands_still`] was last asked, if the device had frames then.
-    waiting_at_check: Option<u32>,
+    standstill: Standstill,
 }
 
 impl Tx {
@@ -88,7 +88,7 @@ impl Tx {
             next: 0,
             oldest: 0,
             done: 0,
-            waiting_at_check: None,
+            standstill: Standstill::default(),
         }
     }
 
@@ -175,11 +175,9 @@ impl Tx {
         self.done == self.next_ticket()
     }
 
-    /// `true` if the device had frames when this was last asked and has used none since.
-    pub(super) fn stands_still(&mut self) -> bool {
-        let waiting = (!self.is_idle()).then_some(self.done);
-        let before = core::mem::replace(&mut self.waiting_at_check, waiting);
-        waiting.is_some() && waiting == before
+    /// Whether the device has sent anything since this was last asked.
+    pub(super) fn progress(&mut self) -> Progress {
+        self.standstill.look(self.done, self.is_idle())
     }
 
     /// See [`crate::nic::Nic::reclaim_tx`]. A device that never stops using is looked at again in the next cycle.
@@ -219,5 +217,12 @@ impl Tx {
         self.free = self.ring.size();
         self.oldest = self.next;
         self.done = self.next_ticket();
+    }
+
+    /// The device was reset: the frames it had are lost.
+    pub(super) fn restart(&mut self) {
+        self.abandon();
+        self.ring.restart();
+        self.standstill = Standstill::default();
     }
 }

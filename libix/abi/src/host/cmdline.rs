@@ -73,8 +73,10 @@ pub mod offload {
     pub const TSO: &str = "tso";
     /// Merge TCP segments.
     pub const LRO: &str = "lro";
+    /// Hand what is received to the queue of the core it is for.
+    pub const RSS: &str = "rss";
     /// All of them.
-    pub const ALL: [&str; 4] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO];
+    pub const ALL: [&str; 5] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS];
 
     /// The choices a value makes: names, and whether they are on. `Err`: the first part of it that is none.
     pub fn choices(value: &str) -> impl Iterator<Item = Result<(&'static str, bool), &str>> {

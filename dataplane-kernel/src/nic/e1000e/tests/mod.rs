@@ -22,6 +22,7 @@ const QUEUE: u32 = 511;
 const JUMBO: Wanted = Wanted {
     offloads: Offloads::all(),
     mtu: Some(9000),
+    queues: 1,
 };
 
 /// A working driver, its card, and a pool.

@@ -3,7 +3,9 @@
 mod bring_up;
 mod hostile;
 mod notification;
+mod queues;
 mod receive;
+mod recovery;
 mod transmit;
 
 use super::VirtioNet;
@@ -21,7 +23,10 @@ const GUEST_TSO: [u32; 2] = [7, 8];
 const HOST_TSO: [u32; 2] = [11, 12];
 const MRG_RXBUF: u32 = 15;
 const STATUS: u32 = 16;
+const CTRL_VQ: u32 = 17;
+const MQ: u32 = 22;
 const EVENT_IDX: u32 = 29;
+const RSS: u32 = 60;
 
 /// A working driver, its device, and a pool of 64 buffers.
 struct Bench {
@@ -42,7 +47,8 @@ impl Bench {
     fn wanting(device: FakeDevice, wanted: &Wanted) -> Self {
         let pool = testing::pool(64);
         let take = |bytes, align| Some(memory(bytes, align));
-        let nic = VirtioNet::new(device.clone(), pool.region(), take, 7, wanted).unwrap();
+        let mut pairs = VirtioNet::new(device.clone(), pool.region(), take, 7, wanted).unwrap();
+        let nic = pairs.remove(0);
         Bench { nic, device, pool }
     }
 
