@@ -320,7 +320,7 @@ fn what_a_core_opens(namespace: &Namespace) {
 fn with_a_queue_each_the_card_brings_flows_to_their_cores_and_cores_hand_on_nothing() {
     let namespace = Namespace::of_queues().unwrap();
     let run = echo(&namespace, &["--log", "info"]);
-    let streams: Vec<_> = (0..32)
+    let streams: Vec<_> = (0..48)
         .map(|_| peer::connect(&namespace, peer::guest(7)))
         .collect();
     let exchange = |round: u64| {
@@ -350,7 +350,7 @@ fn with_a_queue_each_the_card_brings_flows_to_their_cores_and_cores_hand_on_noth
     }
     // What is for no flow, such as the neighbour's questions, is core 0's to hand on.
     let handed: u64 = (0..4).map(|core| of(core, "steer.handed")).sum();
-    assert!(handed * 100 < received, "{handed} of {received}");
+    assert!(handed * 20 < received, "{handed} of {received}");
     run.stop().assert_code(0).assert_logged("4 of each");
 }
 
@@ -369,7 +369,7 @@ fn where_the_card_does_not_choose_frames_come_home_over_other_cores() {
     let namespace = Namespace::of_queues().unwrap();
     let run = echo(&namespace, &["--offload", "rss=off"]);
     let free = run.stat("pool.free");
-    let streams: Vec<_> = (0..32)
+    let streams: Vec<_> = (0..48)
         .map(|_| peer::connect(&namespace, peer::guest(7)))
         .collect();
     for (number, stream) in (0..).zip(&streams) {
@@ -382,7 +382,7 @@ fn where_the_card_does_not_choose_frames_come_home_over_other_cores() {
         "{stats:#?}"
     );
     assert!(
-        stats["steer.handed"] > 100 && stats["steer.dropped"] == 0,
+        stats["steer.handed"] > 20 && stats["steer.dropped"] == 0,
         "{stats:#?}"
     );
     drop(streams);
