@@ -69,6 +69,8 @@ pub mod task;
 
 pub mod dns;
 
+pub mod rpc;
+
 #[cfg(feature = "testing")]
 pub mod testing;
 

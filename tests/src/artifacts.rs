@@ -7,7 +7,7 @@ use std::sync::{LazyLock, OnceLock};
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
 /// The packages of what [`ix`], [`kernel`] and the apps are.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "host-launcher",
     "dataplane-kernel",
     "echo",
@@ -15,6 +15,7 @@ const PROGRAMS: [&str; 7] = [
     "kv",
     "load",
     "netpipe",
+    "rpc",
 ];
 
 /// The way a guest program is built.
@@ -85,6 +86,12 @@ pub fn load() -> &'static Path {
 #[must_use]
 pub fn netpipe() -> &'static Path {
     release("netpipe")
+}
+
+/// The example of calls over UDP.
+#[must_use]
+pub fn rpc() -> &'static Path {
+    release("rpc")
 }
 
 /// The memcached server.

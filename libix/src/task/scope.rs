@@ -44,7 +44,7 @@ impl Drop for Borrow {
 }
 
 /// Uses the `Io` lent; `None` outside of a task.
-pub(super) fn try_with_io<R>(use_it: impl FnOnce(&mut Io) -> R) -> Option<R> {
+pub(crate) fn try_with_io<R>(use_it: impl FnOnce(&mut Io) -> R) -> Option<R> {
     let mut borrow = Borrow(IO.take()?);
     // SAFETY: the pointer is that of the `&mut Io` that `enter` holds for as long as it is in `IO`, and it has just been
     // taken out of there, so this is the only reference made from it.
