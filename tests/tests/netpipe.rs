@@ -95,6 +95,48 @@ fn messages_up_to_eight_mebibytes_come_back_from_the_machine() {
 }
 
 #[test]
+fn debians_nptcp_measures_the_machine() {
+    let namespace = Namespace::new().unwrap();
+    let run = Runner::new(artifacts::netpipe())
+        .on(&namespace)
+        .args(&["respond"])
+        .start();
+    run.wait_for("netpipe: responding");
+    let before = run.held();
+    let folder = ixion_tests::Folder::new();
+    let curve = folder.join("curve");
+    let mut nptcp = namespace.command("NPtcp");
+    nptcp.args([
+        "-h",
+        &GUEST.to_string(),
+        "-P",
+        "5002",
+        "-n",
+        "3",
+        "-u",
+        "1048576",
+        "-o",
+    ]);
+    let output = nptcp.arg(&curve).output().expect("it can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // Bytes, megabits a second, seconds.
+    let curve = std::fs::read_to_string(&curve).expect("it has written it");
+    let sizes: Vec<u32> = curve
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+        .collect();
+    assert_eq!(
+        (sizes.first(), sizes.last()),
+        (Some(&1), Some(&1_048_576)),
+        "{curve}"
+    );
+    assert!(sizes.len() > 60 && sizes.is_sorted(), "{curve}");
+    run.wait_until_home(&before);
+    run.stop().assert_code(0);
+}
+
+#[test]
 fn the_machine_measures_a_responder_on_linux() {
     let namespace = Namespace::new().unwrap();
     let responder = netpipe(&namespace).args(["respond", "--port", "5003"]).spawn();
