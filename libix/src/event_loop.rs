@@ -152,11 +152,21 @@ fn on_sent<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
         return;
     };
     let count = event.len as usize;
-    state.queue.acknowledge(count);
+    let is_writable_again = state.acknowledge(count);
     if state.queue.waiting() > 0 {
         io.list(Flow(key));
     }
     handler.on_sent(io, Flow(key), count);
+    if is_writable_again {
+        tell_writable(io, handler, Flow(key));
+    }
+}
+
+/// Unless the app has sent so much meanwhile, or closed it, that it is not.
+fn tell_writable<H: Handler>(io: &mut Io, handler: &mut H, flow: Flow) {
+    if io.is_writable(flow) {
+        handler.on_writable(io, flow);
+    }
 }
 
 #[inline]
@@ -234,6 +244,7 @@ fn tell_notices<H: Handler>(io: &mut Io, handler: &mut H) {
     for notice in core::mem::take(&mut io.notices) {
         match notice {
             Notice::Dead(flow, status) => handler.on_dead(io, flow, Err(status)),
+            Notice::Writable(flow) => tell_writable(io, handler, flow),
             Notice::UdpSent(port, datagram, status) => {
                 handler.on_datagram_sent(io, port, datagram, Err(status));
             }

@@ -1,5 +1,6 @@
 //! What libix knows of one connection.
 
+use crate::SendBuf;
 use crate::send_queue::SendQueue;
 use ix_abi::app::Handle;
 
@@ -17,6 +18,9 @@ pub(crate) enum Output {
     CloseSent,
 }
 
+/// Bytes on their way from which on a flow is not writable, until half of them are acknowledged, unless the app chooses.
+const HIGH_WATER_BYTES: usize = 256 << 10;
+
 pub(crate) struct FlowState {
     pub(crate) handle: Handle,
     pub(crate) queue: SendQueue,
@@ -25,6 +29,9 @@ pub(crate) struct FlowState {
     pub(crate) offered: usize,
     /// Whether it stands on the list of flows to make commands for.
     pub(crate) listed: bool,
+    /// Whether as much is on its way as the app wants, or was and half of it still is.
+    pub(crate) is_full: bool,
+    pub(crate) high_water: usize,
 }
 
 impl FlowState {
@@ -35,7 +42,41 @@ impl FlowState {
             output,
             offered: 0,
             listed: false,
+            is_full: false,
+            high_water: HIGH_WATER_BYTES,
         }
+    }
+
+    /// Takes `data` in to be sent; returns the backlog.
+    #[inline]
+    pub(crate) fn push(&mut self, data: SendBuf) -> usize {
+        self.queue.push(data);
+        let backlog = self.backlog();
+        self.is_full |= backlog >= self.high_water;
+        backlog
+    }
+
+    /// `count` bytes were acknowledged; `true` if that makes the flow writable again.
+    #[inline]
+    pub(crate) fn acknowledge(&mut self, count: usize) -> bool {
+        self.queue.acknowledge(count);
+        self.is_full && self.drain()
+    }
+
+    /// Whether a full flow is one no more, and then makes it so.
+    fn drain(&mut self) -> bool {
+        self.is_full = self.backlog() > self.high_water / 2;
+        !self.is_full
+    }
+
+    /// Another mark; `true` if it makes the flow writable again.
+    pub(crate) fn set_high_water(&mut self, bytes: usize) -> bool {
+        self.high_water = bytes.max(1);
+        if self.is_full {
+            return self.drain();
+        }
+        self.is_full = self.backlog() >= self.high_water;
+        false
     }
 
     /// Bytes given to `send` and not acknowledged by the peer.

@@ -57,6 +57,11 @@ pub trait Handler {
     #[inline]
     fn on_sent(&mut self, io: &mut Io, flow: Flow, count: usize) {}
 
+    /// As many bytes were on their way as the flow's high-water mark says, and now half of that or less:
+    /// [`Io::is_writable`]. The place to go on sending.
+    #[inline]
+    fn on_writable(&mut self, io: &mut Io, flow: Flow) {}
+
     /// The peer has finished sending. By default our side finishes too, after what is queued.
     #[inline]
     fn on_eof(&mut self, io: &mut Io, flow: Flow) {

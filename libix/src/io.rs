@@ -49,9 +49,10 @@ pub struct Io {
     pub(crate) stop_at: Option<Duration>,
 }
 
-/// An event that libix found in a command's result.
+/// An event that is not the kernel's: libix found it in a command's result, or in what the app asked for.
 pub(crate) enum Notice {
     Dead(Flow, Status),
+    Writable(Flow),
     UdpSent(UdpPort, Datagram, Status),
 }
 
@@ -105,8 +106,8 @@ impl Io {
 
     /// Sends `data` on `flow`, without copying it: it is held until the peer has acknowledged it. Never blocks and never
     /// refuses for want of room: what the kernel cannot take yet waits here, in order. Returns the bytes not yet
-    /// acknowledged, these included; an app that produces faster than its peer reads should stop above a bound of its
-    /// own, and go on at [`crate::Handler::on_sent`].
+    /// acknowledged, these included; an app that produces faster than its peer reads should stop when the flow is not
+    /// [writable](Io::is_writable), and go on at [`crate::Handler::on_writable`].
     ///
     /// # Errors
     /// `BadHandle` if the flow is dead, `Closed` after a close or shutdown.
@@ -116,12 +117,35 @@ impl Io {
         if state.output > Output::Open {
             return Err(Status::Closed);
         }
-        state.queue.push(data.into());
+        let backlog = state.push(data.into());
         if !state.listed {
             state.listed = true;
             self.listed.push(flow);
         }
-        Ok(state.backlog())
+        Ok(backlog)
+    }
+
+    /// Whether fewer bytes are on their way than the flow's high-water mark. From that mark on it is `false` until half of
+    /// it or less is left, when [`crate::Handler::on_writable`] is called. Nothing depends on it but the app that asks:
+    /// [`Io::send`] takes more all the same. `false` if the flow is dead or closed.
+    #[inline]
+    #[must_use]
+    pub fn is_writable(&self, flow: Flow) -> bool {
+        self.flows
+            .get(flow.0)
+            .is_some_and(|state| state.output <= Output::Open && !state.is_full)
+    }
+
+    /// Sets the flow's high-water mark, in bytes on their way: 256 KiB at first, at least 1.
+    ///
+    /// # Errors
+    /// `BadHandle` if the flow is dead.
+    pub fn set_high_water(&mut self, flow: Flow, bytes: usize) -> Result<(), Status> {
+        let state = self.flows.get_mut(flow.0).ok_or(Status::BadHandle)?;
+        if state.set_high_water(bytes) {
+            self.notices.push(Notice::Writable(flow));
+        }
+        Ok(())
     }
 
     /// Bytes given to [`Io::send`] on `flow` that the peer has not acknowledged; 0 if it is dead.

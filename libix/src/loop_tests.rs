@@ -36,6 +36,11 @@ impl Handler for Echo {
         io.send(flow, data).unwrap();
     }
 
+    fn on_writable(&mut self, io: &mut Io, flow: Flow) {
+        assert!(io.is_writable(flow));
+        self.said.push(format!("writable at {}", io.backlog(flow)));
+    }
+
     fn on_dead(&mut self, _: &mut Io, _: Flow, reason: Result<(), Status>) {
         self.said.push(format!("dead {reason:?}"));
     }
@@ -119,6 +124,37 @@ fn an_echo_is_sent_from_where_it_was_received_and_returned_once_acknowledged() {
         assert_eq!(k.take_opcodes(), [Opcode::TcpRecvDone]);
     });
     assert_eq!(echo.received.get(echo.flows[0]), Some(&5));
+}
+
+#[test]
+fn a_full_flow_is_writable_again_when_half_is_acknowledged_and_says_so_once() {
+    let (mut event_loop, mut echo, _, cookie) = with_flow(16, 16);
+    let flow = echo.flows[0];
+    let io = event_loop.io();
+    assert_eq!(io.set_high_water(flow, 10), Ok(()));
+    assert_eq!(io.send(flow, "nine byte"), Ok(9));
+    assert!(io.is_writable(flow));
+    assert_eq!(io.send(flow, "s"), Ok(10));
+    assert!(!io.is_writable(flow));
+    // Nothing is refused: it is the app that should stop.
+    assert_eq!(io.send(flow, "!!"), Ok(12));
+    turn(&mut event_loop, &mut echo);
+    for (acknowledged, writable) in [(6, false), (1, true), (5, true)] {
+        with(|k| sent(k, cookie, acknowledged));
+        turn(&mut event_loop, &mut echo);
+        assert_eq!(event_loop.io().is_writable(flow), writable);
+    }
+    assert_eq!(echo.said, ["writable at 5"]);
+    // A lower mark fills it, a higher one makes room.
+    let io = event_loop.io();
+    assert_eq!(io.send(flow, "four"), Ok(4));
+    assert_eq!(io.set_high_water(flow, 3), Ok(()));
+    assert!(!io.is_writable(flow));
+    assert_eq!(io.set_high_water(flow, 100), Ok(()));
+    turn(&mut event_loop, &mut echo);
+    assert_eq!(echo.said, ["writable at 5", "writable at 4"]);
+    assert_eq!(event_loop.io().close(flow), Ok(()));
+    assert!(!event_loop.io().is_writable(flow));
 }
 
 #[test]

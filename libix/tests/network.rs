@@ -238,3 +238,105 @@ fn hundreds_of_clients_leave_nothing_behind() {
     let (_, event_loop) = network.app_mut(&server);
     assert_eq!(event_loop.io().flow_count(), 0);
 }
+
+/// Sends as fast as the flow is writable, and closes at the end.
+struct Producer {
+    receiver: SocketAddr,
+    left: usize,
+    most_on_its_way: usize,
+    times_writable: usize,
+}
+
+const HIGH_WATER: usize = 64 << 10;
+const PIECE: usize = 10_000;
+
+impl Producer {
+    fn produce(&mut self, io: &mut Io, flow: Flow) {
+        while self.left > 0 && io.is_writable(flow) {
+            self.left -= PIECE;
+            let backlog = io.send(flow, vec![7; PIECE]).unwrap();
+            self.most_on_its_way = self.most_on_its_way.max(backlog);
+        }
+        if self.left == 0 {
+            io.close(flow).unwrap();
+        }
+    }
+}
+
+impl Handler for Producer {
+    fn on_start(&mut self, io: &mut Io) -> Result<(), Error> {
+        let flow = io.connect(self.receiver)?;
+        io.set_high_water(flow, HIGH_WATER)?;
+        Ok(())
+    }
+
+    fn on_connected(&mut self, io: &mut Io, flow: Flow, result: Result<(), Status>) {
+        result.unwrap();
+        self.produce(io, flow);
+    }
+
+    fn on_writable(&mut self, io: &mut Io, flow: Flow) {
+        self.times_writable += 1;
+        self.produce(io, flow);
+    }
+}
+
+/// Takes what has come only when it is allowed to.
+#[derive(Default)]
+struct SlowReader {
+    is_awake: bool,
+    kept: Vec<RecvBuf>,
+    received: usize,
+}
+
+impl Handler for SlowReader {
+    fn on_start(&mut self, io: &mut Io) -> Result<(), Error> {
+        io.listen(7)?;
+        Ok(())
+    }
+
+    fn on_recv(&mut self, _: &mut Io, _: Flow, data: RecvBuf) {
+        self.received += data.len();
+        self.kept.push(data);
+        if self.is_awake {
+            self.kept.clear();
+        }
+    }
+}
+
+#[test]
+fn a_producer_that_heeds_the_high_water_mark_keeps_little_on_its_way_and_goes_on_when_told() {
+    let mut network = Network::new(21);
+    network.set_loss(0.01);
+    let reader = network.add(SlowReader::default()).unwrap();
+    let receiver = SocketAddr::new(network.ip(&reader), 7);
+    let producer = network
+        .add(Producer {
+            receiver,
+            left: 500 * PIECE,
+            most_on_its_way: 0,
+            times_writable: 0,
+        })
+        .unwrap();
+    network.run_for(Duration::from_secs(5));
+    // The reader's window is closed: the producer has stopped, with most of it still to make.
+    let stopped_at = network.app(&producer).left;
+    assert!(stopped_at > 100 * PIECE, "{stopped_at}");
+    network.run_for(Duration::from_secs(5));
+    assert_eq!(network.app(&producer).left, stopped_at);
+
+    let (app, _) = network.app_mut(&reader);
+    app.is_awake = true;
+    app.kept.clear();
+    let done = network.run_until(Duration::from_secs(60), |network| {
+        network.app(&reader).received == 500 * PIECE
+    });
+    assert!(done);
+    let app = network.app(&producer);
+    assert!(
+        app.most_on_its_way < HIGH_WATER + PIECE,
+        "{}",
+        app.most_on_its_way
+    );
+    assert!(app.times_writable > 10, "{}", app.times_writable);
+}

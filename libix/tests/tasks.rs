@@ -109,7 +109,8 @@ fn a_full_stream_is_writable_again_when_half_of_it_has_arrived() {
             sent += 1 << 18;
             stream.send_now(vec![1; 1 << 18])?;
         }
-        assert!(stream.backlog() >= 1 << 20);
+        // From the mark on it is full until half is left.
+        assert!(stream.backlog() > 1 << 19);
         let reader = spawn(async move {
             let mut count = 0;
             while let Ok(Some(data)) = accepted.recv().await {

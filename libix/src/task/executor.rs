@@ -139,6 +139,10 @@ impl Handler for Executor {
         self.with_stream(flow, |stream| stream.on_sent(count));
     }
 
+    fn on_writable(&mut self, _: &mut Io, flow: Flow) {
+        self.with_stream(flow, super::reactor::StreamState::on_writable);
+    }
+
     fn on_eof(&mut self, _: &mut Io, flow: Flow) {
         self.with_stream(flow, super::reactor::StreamState::on_eof);
     }

@@ -9,9 +9,6 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// Bytes on their way above which a stream is not writable, until half of them have been acknowledged.
-const HIGH_WATER_BYTES: usize = 256 << 10;
-
 /// Everything one executor knows. Each part is borrowed for moments only, and never while a task runs.
 pub(super) struct Reactor {
     pub(super) tasks: RefCell<Tasks>,
@@ -36,6 +33,8 @@ pub(super) struct Streams {
 pub(super) struct StreamState {
     pub(super) inbox: VecDeque<RecvBuf>,
     pub(super) eof: bool,
+    /// Our side has finished sending.
+    pub(super) is_shut_down: bool,
     /// The handshake is done (or the peer knocked).
     pub(super) open: bool,
     pub(super) dead: Option<Result<(), Status>>,
@@ -43,7 +42,6 @@ pub(super) struct StreamState {
     pub(super) acknowledged: u64,
     /// Bytes given to be sent so far.
     pub(super) sent: u64,
-    pub(super) high_water: usize,
     /// Whoever receives, or waits for the handshake.
     pub(super) receiver: Option<Waker>,
     /// Whoever waits for room.
@@ -57,11 +55,11 @@ impl StreamState {
         StreamState {
             inbox: VecDeque::new(),
             eof: false,
+            is_shut_down: false,
             open,
             dead: None,
             acknowledged: 0,
             sent: 0,
-            high_water: HIGH_WATER_BYTES,
             receiver: None,
             writer: None,
             senders: VecDeque::new(),
@@ -99,9 +97,15 @@ impl StreamState {
                 .into_iter()
                 .for_each(|(_, waker)| waker.wake());
         }
-        if self.backlog() <= self.high_water as u64 / 2 {
-            wake(&mut self.writer);
-        }
+    }
+
+    pub(super) fn on_writable(&mut self) {
+        wake(&mut self.writer);
+    }
+
+    pub(super) fn on_shut_down(&mut self) {
+        self.is_shut_down = true;
+        wake(&mut self.writer);
     }
 
     pub(super) fn on_dead(&mut self, reason: Result<(), Status>) {

@@ -240,27 +240,39 @@ impl TcpStream {
         })
     }
 
-    /// Bytes above which the stream is not writable: 256 KiB at first. It is again when half of them are acknowledged.
+    /// Bytes on their way from which on the stream is not writable: 256 KiB at first. It is again when half of them are
+    /// acknowledged.
+    ///
+    /// # Panics
+    /// Outside of a task.
     pub fn set_high_water(&self, bytes: usize) {
-        self.with(|state| state.high_water = bytes.max(1));
+        // Of a connection that is dead nobody needs it.
+        let _ = scope::with_io(|io| io.set_high_water(self.flow, bytes));
     }
 
-    /// Resolves when fewer bytes than the high-water mark are on their way.
+    /// Resolves when the stream is writable: fewer bytes are on their way than the high-water mark.
     ///
     /// # Errors
-    /// Why the connection died.
+    /// Why the connection died; `Closed` after a shutdown.
+    ///
+    /// # Panics
+    /// Outside of a task.
     pub async fn writable(&self) -> Result<(), Status> {
         poll_fn(|cx| self.poll_writable(cx)).await
     }
 
     /// The same, to be polled.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let is_writable = scope::with_io(|io| io.is_writable(self.flow));
         self.with(|state| {
             if let Some(failure) = state.failure() {
                 return Poll::Ready(Err(failure));
             }
-            if state.backlog() < state.high_water as u64 {
+            if is_writable {
                 return Poll::Ready(Ok(()));
+            }
+            if state.is_shut_down {
+                return Poll::Ready(Err(Status::Closed));
             }
             remember(&mut state.writer, cx);
             Poll::Pending
@@ -281,7 +293,9 @@ impl TcpStream {
     /// # Panics
     /// Outside of a task.
     pub fn shutdown(&self) -> Result<(), Status> {
-        scope::with_io(|io| io.shutdown(self.flow))
+        scope::with_io(|io| io.shutdown(self.flow))?;
+        self.with(super::reactor::StreamState::on_shut_down);
+        Ok(())
     }
 
     /// Resets the connection.
