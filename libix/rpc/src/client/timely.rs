@@ -2,7 +2,8 @@
 //! which raises a rate as long as round trips do not become longer, and lowers it as they do.
 //!
 //! Differences: bounds are set by the shortest round trip seen, not by the data centre's; the rate changes once in a round
-//! trip; and a session at the link's rate with short round trips takes none of this (eRPC section 5.2.2), and is not paced.
+//! trip, by the shortest in it, since a queue delays all packets and a host that is busy only some; and a session at the link's
+//! rate with short round trips takes none of this (eRPC section 5.2.2), and is not paced.
 
 /// Weight of a new difference in their mean.
 const EWMA: f64 = 0.46;
@@ -14,6 +15,8 @@ const INCREASE: f64 = 0.01;
 const HYPERACTIVE: u32 = 5;
 /// No rate is below this share of the link's.
 const LEAST: f64 = 0.001;
+/// Samples without which a round says nothing.
+const SAMPLES: u32 = 4;
 /// Round trips below are short, above long, whatever the shortest is, in nanoseconds.
 const LEAST_LOW_NS: u64 = 50_000;
 const LEAST_HIGH_NS: u64 = 1_000_000;
@@ -25,6 +28,10 @@ pub(super) struct Timely {
     rate: f64,
     is_paced: bool,
     shortest_ns: u64,
+    /// Of this round: the shortest, and how many there were at least.
+    round_ns: u64,
+    samples: u32,
+    /// The shortest of the round before.
     last_ns: u64,
     /// Mean of differences of successive round trips, in nanoseconds.
     difference: f64,
@@ -42,6 +49,8 @@ impl Timely {
             rate: link,
             is_paced: false,
             shortest_ns: u64::MAX,
+            round_ns: u64::MAX,
+            samples: 0,
             last_ns: 0,
             difference: 0.0,
             not_longer: 0,
@@ -69,19 +78,25 @@ impl Timely {
     #[inline]
     pub(super) fn sample(&mut self, now_ns: u64, round_trip_ns: u64) {
         self.shortest_ns = self.shortest_ns.min(round_trip_ns);
+        self.round_ns = self.round_ns.min(round_trip_ns);
         let low_ns = LEAST_LOW_NS.max(2 * self.shortest_ns);
         if !self.is_paced && round_trip_ns < low_ns {
-            self.last_ns = round_trip_ns;
             return;
         }
-        if now_ns >= self.change_at_ns {
-            self.change(now_ns, round_trip_ns, low_ns);
+        self.samples += 1;
+        if now_ns >= self.change_at_ns && self.samples >= SAMPLES {
+            let shortest_ns = core::mem::replace(&mut self.round_ns, u64::MAX);
+            self.samples = 0;
+            self.change(now_ns, shortest_ns, low_ns);
         }
     }
 
     fn change(&mut self, now_ns: u64, round_trip_ns: u64, low_ns: u64) {
         let high_ns = LEAST_HIGH_NS.max(10 * self.shortest_ns);
-        let longer = to_f64(round_trip_ns) - to_f64(self.last_ns);
+        let longer = match self.last_ns {
+            0 => 0.0,
+            last_ns => to_f64(round_trip_ns) - to_f64(last_ns),
+        };
         self.difference = (1.0 - EWMA) * self.difference + EWMA * longer;
         self.last_ns = round_trip_ns;
         self.change_at_ns = now_ns + round_trip_ns;
@@ -164,7 +179,7 @@ mod tests {
         let mut now = 0;
         let mut round = |timely: &mut Timely, round_trip: u64| {
             now += 10 * round_trip;
-            timely.sample(now, round_trip);
+            (0..4).for_each(|_| timely.sample(now, round_trip));
             timely.rate
         };
         for step in 0..50 {
@@ -180,6 +195,23 @@ mod tests {
             round(&mut timely, 100_000);
         }
         assert!(!timely.is_paced, "{}", timely.rate);
+    }
+
+    #[test]
+    fn a_host_that_is_busy_now_and_then_is_no_congestion() {
+        let mut timely = Timely::new(LINK);
+        for at in 0..10_000_u64 {
+            let is_late = at % 3 == 0;
+            timely.sample(
+                at * 10_000,
+                if is_late {
+                    5_000_000 + at % 11 * 300_000
+                } else {
+                    90_000
+                },
+            );
+        }
+        assert!(timely.rate > 0.9 * timely.link, "{}", timely.rate);
     }
 
     #[test]
