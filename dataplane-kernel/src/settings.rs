@@ -72,6 +72,8 @@ pub struct Settings {
     pub name_servers: Vec<IpAddr>,
     /// What the card may do for the stack, and how long packets may be.
     pub card: Wanted,
+    /// The stack takes TCP segments that continue the one before in a short way (generic receive offload).
+    pub gro: bool,
     /// The VLAN it is on.
     pub vlan: Option<VlanId>,
     /// What goes to the serial line.
@@ -103,6 +105,7 @@ impl Default for Settings {
             gateway6: None,
             name_servers: Vec::new(),
             card: Wanted::default(),
+            gro: true,
             vlan: None,
             log: LevelFilter::Info,
             cores: 1,
@@ -209,8 +212,8 @@ impl Settings {
                 self.vlan = Some(number.ok_or("1 to 4094")?);
             }
             cmdline::OFFLOAD => {
-                self.card.offloads =
-                    offloads(value).ok_or("names of offloads, on or off, as tso=off,lro=on")?;
+                self.choose_offloads(value)
+                    .ok_or("names of offloads, on or off, as tso=off,lro=on")?;
             }
             cmdline::LOG => {
                 self.log = value
@@ -246,6 +249,19 @@ impl Settings {
         }
         Ok(())
     }
+
+    fn choose_offloads(&mut self, value: &str) -> Option<()> {
+        for choice in cmdline::offload::choices(value) {
+            let (name, on) = choice.ok()?;
+            if name == cmdline::offload::GRO {
+                self.gro = on;
+                continue;
+            }
+            let (_, offload) = Offloads::NAMES.iter().find(|(known, _)| *known == name)?;
+            self.card.offloads.set(*offload, on);
+        }
+        Some(())
+    }
 }
 
 fn hexadecimal(value: &str) -> Option<GuestPhys> {
@@ -271,16 +287,6 @@ fn ip6(value: &str) -> Option<Ip6> {
     let address = Ipv6Addr::from_str(address).ok()?;
     let prefix = u8::from_str(prefix).ok().filter(|&prefix| prefix <= 128)?;
     Some(Ip6::Fixed(address, prefix))
-}
-
-fn offloads(value: &str) -> Option<Offloads> {
-    let mut offloads = Offloads::all();
-    for choice in cmdline::offload::choices(value) {
-        let (name, on) = choice.ok()?;
-        let (_, offload) = Offloads::NAMES.iter().find(|(known, _)| *known == name)?;
-        offloads.set(*offload, on);
-    }
-    Some(offloads)
 }
 
 fn self_test(value: &str) -> Option<SelfTest> {
@@ -349,6 +355,8 @@ mod tests {
         let fewer = card("offload=tso=off,rxcsum=off,lro=on").offloads;
         assert_eq!(fewer, Offloads::TX_CHECKSUM | Offloads::LRO);
         assert_eq!(card("").offloads, Offloads::all());
+        let gro = |line| Settings::parse(line).unwrap().gro;
+        assert!(gro("offload=tso=off") && !gro("offload=tso=off,gro=off"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ fn with_and_without(nic: &str, merges: bool) {
     let with = exchange(&namespace, &run);
     run.stop().assert_code(0).assert_logged("TSO");
 
-    let off = "tso=off,lro=off,rxcsum=off,txcsum=off";
+    let off = "tso=off,lro=off,gro=off,rxcsum=off,txcsum=off";
     let run = start(&namespace, &["--nic", nic, "--offload", off]);
     let without = exchange(&namespace, &run);
     let ended = run.stop();
@@ -51,7 +51,7 @@ fn with_and_without(nic: &str, merges: bool) {
     assert_eq!(with["nic.offload_lro"], u64::from(merges));
     assert!(with["tx_tcp_to_cut"] > 0, "{with:#?}");
     assert!(with["nic.tx_frames"] < segments, "the card cut them: {with:#?}");
-    assert_eq!(without["tx_tcp_to_cut"], 0);
+    assert_eq!((without["tx_tcp_to_cut"], without["tcp_merged"]), (0, 0));
     assert!(without["nic.tx_frames"] > segments);
     assert!(without["nic.rx_frames"] > segments);
     if merges {
@@ -59,6 +59,8 @@ fn with_and_without(nic: &str, merges: bool) {
             with["nic.rx_frames"] < segments,
             "the card merged them: {with:#?}"
         );
+    } else {
+        assert!(with["tcp_merged"] > 0, "the stack did: {with:#?}");
     }
 }
 

@@ -24,8 +24,10 @@ pub(crate) struct Options {
 pub(crate) enum Scenario {
     /// A 64-byte request and its answer.
     Requests,
-    /// Full segments one way.
+    /// Full segments one way, in batches.
     Bulk,
+    /// The same, one by one.
+    Apart,
     /// A connection opened and closed.
     Churn,
 }
@@ -41,7 +43,7 @@ struct Figure {
 /// Segments of a round of [`Scenario::Bulk`]; as many as are in flight at once.
 const BULK_SEGMENTS: u32 = 64;
 
-const FIGURES: [Figure; 6] = [
+const FIGURES: [Figure; 7] = [
     figure(
         "request received, acknowledging the answer before",
         Scenario::Requests,
@@ -57,9 +59,15 @@ const FIGURES: [Figure; 6] = [
     figure("answer sent", Scenario::Requests, "*counted*server_sends*", 1),
     figure(
         "full segment received",
-        Scenario::Bulk,
+        Scenario::Apart,
         "*counted*server_takes*",
         BULK_SEGMENTS,
+    ),
+    figure(
+        "full segment received, continuing the one before",
+        Scenario::Bulk,
+        "*counted*server_continues*",
+        BULK_SEGMENTS - 1,
     ),
     figure(
         "full segment sent",
@@ -87,10 +95,11 @@ const fn figure(name: &'static str, scenario: Scenario, function: &'static str, 
 /// Does it so many times, under callgrind.
 pub(crate) fn perform(scenario: Scenario, rounds: u32) {
     let mut pair = Ixion::open(1);
+    pair.apart = scenario == Scenario::Apart;
     for _ in 0..rounds {
         match scenario {
             Scenario::Requests => pair.requests(&[0]),
-            Scenario::Bulk => pair.bulk(BULK_SEGMENTS),
+            Scenario::Bulk | Scenario::Apart => pair.bulk(BULK_SEGMENTS),
             Scenario::Churn => pair.churn(1),
         }
     }

@@ -35,14 +35,16 @@ impl Side {
     }
 
     /// Takes in what the other side has sent, and sees to timers.
-    fn receive(&mut self, from: &mut Port, now: Instant, take: Take) {
+    fn receive(&mut self, from: &mut Port, now: Instant, takes: Takes) {
         let mut frames = from.take_out();
         self.stack
             .look_ahead(&self.port, frames.iter().map(|(full, len)| &full[..*len]));
+        let mut take = takes.first;
         for (full, len) in frames.drain(..) {
             let index = self.port.take_free();
             take(&mut self.stack, &mut self.port, now, BufId(index), &full[..len]);
             from.put_spare(self.port.exchange(index, full));
+            take = takes.next;
         }
         from.put_out(frames);
         self.stack.on_timer(&mut self.port, now);
@@ -50,6 +52,13 @@ impl Side {
 }
 
 type Take = fn(&mut Stack, &mut Port, Instant, BufId, &[u8]);
+
+/// How a batch is taken in.
+#[derive(Clone, Copy)]
+struct Takes {
+    first: Take,
+    next: Take,
+}
 
 /// The calls whose instructions are counted, each a function of its own, and no two so alike that the compiler makes
 /// one of them.
@@ -65,6 +74,28 @@ pub(crate) mod counted {
     #[inline(never)]
     pub(crate) fn server_takes(stack: &mut Stack, port: &mut Port, now: Instant, buf: BufId, frame: &[u8]) {
         stack.receive(port, now, buf, frame, black_box(2) - 2, RxChecksum::Good);
+    }
+
+    #[inline(never)]
+    pub(crate) fn client_continues(
+        stack: &mut Stack,
+        port: &mut Port,
+        now: Instant,
+        buf: BufId,
+        frame: &[u8],
+    ) {
+        stack.receive_next(port, now, buf, frame, black_box(0), RxChecksum::Good);
+    }
+
+    #[inline(never)]
+    pub(crate) fn server_continues(
+        stack: &mut Stack,
+        port: &mut Port,
+        now: Instant,
+        buf: BufId,
+        frame: &[u8],
+    ) {
+        stack.receive_next(port, now, buf, frame, black_box(2) - 2, RxChecksum::Good);
     }
 
     #[inline(never)]
@@ -88,6 +119,8 @@ pub(crate) struct Ixion {
     pub(crate) now: Instant,
     /// By which time goes on with each round.
     pub(crate) step_ns: u64,
+    /// Each frame is a batch of its own for the server.
+    pub(crate) apart: bool,
     answered: usize,
     received_bytes: u64,
     acknowledged: u64,
@@ -104,6 +137,7 @@ impl Pair for Ixion {
             flows: Vec::with_capacity(flows as usize),
             now: Instant(1_000_000),
             step_ns: 0,
+            apart: false,
             answered: 0,
             received_bytes: 0,
             acknowledged: 0,
@@ -177,12 +211,23 @@ impl Ixion {
     pub(crate) fn round(&mut self) {
         let now = self.now;
         counted::client_sends(&mut self.client.stack, &mut self.client.port, now);
-        self.server
-            .receive(&mut self.client.port, now, counted::server_takes);
+        let next = if self.apart {
+            counted::server_takes
+        } else {
+            counted::server_continues
+        };
+        let takes = Takes {
+            first: counted::server_takes,
+            next,
+        };
+        self.server.receive(&mut self.client.port, now, takes);
         self.serve();
         counted::server_sends(&mut self.server.stack, &mut self.server.port, now);
-        self.client
-            .receive(&mut self.server.port, now, counted::client_takes);
+        let takes = Takes {
+            first: counted::client_takes,
+            next: counted::client_continues,
+        };
+        self.client.receive(&mut self.server.port, now, takes);
         self.take_answers();
         self.now = now.after_ns(self.step_ns);
     }

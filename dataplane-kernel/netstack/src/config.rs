@@ -33,6 +33,9 @@ pub struct Config {
     /// The device cuts segments ([`crate::TxOffload::Segments`]), of both IP versions; it must complete checksums, too.
     pub tx_segments: bool,
 
+    /// Take TCP segments that continue the one before in their batch in a short way ([`crate::Stack::receive_next`]).
+    pub merge_segments: bool,
+
     /// Most TCP connections at once, half-open and TIME-WAIT ones included.
     pub max_flows: u32,
     /// Most TCP listeners.
@@ -193,6 +196,7 @@ impl Config {
             rx_checksum: false,
             tx_checksum: false,
             tx_segments: false,
+            merge_segments: true,
             max_flows: 16384,
             max_listeners: 64,
             max_udp_sockets: 64,

@@ -156,6 +156,8 @@ counters! {
     tcp_address_lost,
     /// Segments of the predicted form.
     tcp_predicted,
+    /// Of these, such as continued the segment before in their batch.
+    tcp_merged,
     /// Data segments kept for reassembly.
     tcp_out_of_order,
     /// Data segments that brought nothing new.

@@ -71,6 +71,7 @@ impl<N: Nic> Core<N> {
             .map(|frame| region.bytes(frame.buf.0, frame.offset, frame.len));
         stack.look_ahead(&Wire::new(nic, pool), frames);
         let mut frames = arrived.drain(..);
+        let mut is_first = true;
         while let Some(RxFrame {
             buf,
             offset,
@@ -86,7 +87,12 @@ impl<N: Nic> Core<N> {
                 continue;
             }
             let data = region.bytes(buf.0, offset, len);
-            stack.receive(&mut Wire::new(nic, pool), time, buf, data, offset, checksum);
+            let wire = &mut Wire::new(nic, pool);
+            if core::mem::take(&mut is_first) {
+                stack.receive(wire, time, buf, data, offset, checksum);
+            } else {
+                stack.receive_next(wire, time, buf, data, offset, checksum);
+            }
         }
         drop(frames);
         while let Some(whole) = stack.poll_whole() {

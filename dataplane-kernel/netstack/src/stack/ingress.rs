@@ -363,6 +363,7 @@ impl Stack {
         slot: u32,
         arrival: Arrival<'_>,
     ) {
+        self.last_flow = slot;
         let flow = self.flows.at(slot);
         if let Some(buf) = flow.receive(&mut self.shared, env, now, arrival) {
             env.free_rx(buf);

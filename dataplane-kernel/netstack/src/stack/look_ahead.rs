@@ -46,7 +46,8 @@ impl Stack {
 }
 
 /// Whose segment a frame is, if it is the usual kind: IPv4 without options.
-fn tuple_of(frame: &[u8]) -> Option<Tuple> {
+#[inline]
+pub(super) fn tuple_of(frame: &[u8]) -> Option<Tuple> {
     let headers = frame.first_chunk::<38>()?;
     let [.., b12, b13, b14] = *headers.first_chunk::<15>()?;
     if [b12, b13, b14, headers[23]] != [8, 0, 0x45, 6] {

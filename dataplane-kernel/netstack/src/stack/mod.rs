@@ -6,6 +6,9 @@ mod look_ahead;
 /// Frames in.
 mod ingress;
 
+/// Segments that continue the one before.
+mod run;
+
 /// Their tags.
 mod tags;
 
@@ -104,6 +107,10 @@ pub struct Stack {
     /// Events since timers and UDP were asked first.
     events_in_turn: u8,
     trusts_rx_checksum: bool,
+    /// Segments that continue the one before are taken in the short way.
+    merges: bool,
+    /// Slot of the flow that had a segment last.
+    last_flow: u32,
     /// The VLAN that frames must belong to.
     vlan: Option<VlanId>,
     /// What most frames carry: IPv4, once we have an address, where they have no tag.
@@ -193,6 +200,8 @@ impl Stack {
             telling: None,
             events_in_turn: 0,
             trusts_rx_checksum: config.rx_checksum,
+            merges: config.merge_segments && config.max_flows > 0,
+            last_flow: 0,
             vlan: config.vlan,
             common_type: common_type(&route, config.vlan),
             dhcp,

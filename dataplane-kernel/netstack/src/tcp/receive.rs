@@ -90,7 +90,49 @@ impl Flow {
         if segment.payload.is_empty() {
             return Some(arrival.buf);
         }
-        self.take_in_order(shared, arrival)
+        self.take_in_order(shared, segment.payload, arrival.buf, arrival.offset)
+    }
+
+    /// The segment is of the predicted form, and brings nothing but data that continues what has come since our last ACK.
+    #[inline]
+    pub(crate) fn is_continued_by(&self, segment: &Segment<'_>, ecn: Ecn) -> bool {
+        let plain = segment.flags | Flags::PSH == Flags::ACK | Flags::PSH;
+        let len = u32::try_from(segment.payload.len()).unwrap_or(u32::MAX);
+        let same_stamps = if self.marks.has(Marks::TIMESTAMPS) {
+            Timestamps::parse_alone(segment.options).is_some_and(|stamps| stamps.value == self.ts_recent)
+        } else {
+            segment.options.is_empty()
+        };
+        plain
+            && self.state == State::Established
+            && segment.seq == self.rcv_nxt
+            && self.ack_sent != self.rcv_nxt
+            && segment.ack == self.snd_una
+            && self.snd_nxt == self.snd_max
+            && u32::from(segment.window) << self.snd_shift == self.snd_wnd
+            && self.beyond.is_empty()
+            && !self.marks.has_any(Marks::FIN_AHEAD.or(Marks::ECHO))
+            && ecn != Ecn::CE
+            && same_stamps
+            && len > 0
+            && len <= self.receive_window()
+    }
+
+    /// Takes such a segment in; gives its buffer back if there is no room for it.
+    #[inline]
+    pub(crate) fn take_next(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        segment: &Segment<'_>,
+        buf: BufId,
+        offset: u16,
+    ) -> Option<BufId> {
+        shared.counters.tcp_predicted += 1;
+        shared.counters.tcp_merged += 1;
+        self.heard_at = now;
+        self.snd_wl1 = segment.seq;
+        self.take_in_order(shared, segment.payload, buf, offset)
     }
 
     /// The next bytes in order; gives the buffer back if there is no room for it.
@@ -99,14 +141,20 @@ impl Flow {
         clippy::cast_possible_truncation,
         reason = "a payload lies in a buffer of 2 KiB"
     )]
-    fn take_in_order(&mut self, shared: &mut Shared, arrival: Arrival<'_>) -> Option<BufId> {
-        let len = arrival.segment.payload.len() as u16;
-        let meta = Meta::of_flow(self.index, self.generation, self.rcv_nxt, arrival.offset, len);
+    fn take_in_order(
+        &mut self,
+        shared: &mut Shared,
+        payload: &[u8],
+        buf: BufId,
+        offset: u16,
+    ) -> Option<BufId> {
+        let len = payload.len() as u16;
+        let meta = Meta::of_flow(self.index, self.generation, self.rcv_nxt, offset, len);
         if !self.may_hold_more(shared) {
             self.drop_for_lack_of_room(shared);
-            return Some(arrival.buf);
+            return Some(buf);
         }
-        match shared.rx.take_in(arrival.buf, meta) {
+        match shared.rx.take_in(buf, meta) {
             Ok(index) => {
                 self.append_received(shared, index);
                 self.owe_ack(shared);

@@ -1,6 +1,7 @@
 //! Segments that the card cuts, and frames that it hands in over several buffers.
 
 use crate::harness::dialogue::{Dialogue, pattern};
+use crate::harness::random::{Random, seeds};
 use crate::harness::segment::{ACK, CWR, ECE, FIN, SYN, Segment, ack, data, syn, syn_ack};
 use crate::harness::{frames, parts};
 use etherparse::TcpOptionElement;
@@ -355,4 +356,137 @@ fn lengths_that_lie_are_dropped_and_counted_once() {
     assert_eq!(counters.rx_ipv4_malformed + counters.rx_ipv4_checksum, 3);
     assert_eq!(counters.rx_tcp_malformed + counters.rx_tcp_checksum, 1);
     t.end();
+}
+
+/// A card that vouches for checksums, and a stack with generic receive offload, or without.
+fn trusting(merges: bool) -> Dialogue {
+    Dialogue::with(|config| {
+        config.rx_checksum = true;
+        config.merge_segments = merges;
+    })
+}
+
+/// Hands frames in as one batch, their checksums vouched for.
+fn inject_good(t: &mut Dialogue, frames: &[Vec<u8>]) {
+    for frame in frames {
+        t.count_frame();
+        let buf = t.driver.fill(frame).unwrap();
+        let offset = crate::harness::driver::FRAME_OFFSET;
+        t.stack
+            .receive_next(&mut t.driver, t.now, buf, frame, offset, RxChecksum::Good);
+    }
+    t.turn();
+}
+
+#[test]
+fn segments_that_continue_each_other_are_taken_in_the_short_way_and_acknowledged_once() {
+    let mut t = trusting(true);
+    let flow = t.accepted();
+    let frames: Vec<_> = (0..10)
+        .map(|i| t.encode(&data(1 + i * 1460, 1, pattern(i as usize * 1460, 1460))))
+        .collect();
+    inject_good(&mut t, &frames);
+    t.expect(ack(1, 14_601));
+    assert_eq!(t.stack.counters().tcp_merged, 9);
+    for i in 0..10 {
+        t.read(flow, pattern(i * 1460, 1460));
+    }
+    t.discard_frames();
+    t.end();
+}
+
+#[test]
+fn what_does_more_than_continue_is_looked_at_like_any_segment() {
+    let mut t = trusting(true);
+    let flow = t.accepted();
+    let first = t.encode(&data(1, 1, pattern(0, 1000)));
+    let next = t.encode(&data(1001, 1, pattern(1000, 1000)));
+    let mut damaged = next.clone();
+    damaged[24] ^= 1;
+    let mut marked = next.clone();
+    marked[15] |= 3;
+    let sum = u16::from_be_bytes([marked[24], marked[25]]);
+    let sum = netstack::checksum::updated(sum, 0x4500, 0x4503);
+    marked[24..26].copy_from_slice(&sum.to_be_bytes());
+    let mut foreign = next.clone();
+    foreign[0] ^= 4;
+    inject_good(&mut t, &[first, damaged, foreign, marked]);
+    let counters = t.stack.counters();
+    assert_eq!(
+        (
+            counters.tcp_merged,
+            counters.rx_ipv4_checksum,
+            counters.rx_ethernet_not_ours
+        ),
+        (0, 1, 1)
+    );
+    let end = t.encode(&data(2001, 1, pattern(2000, 1000)).flags(FIN | ACK));
+    inject_good(&mut t, &[end]);
+    t.expect(ack(1, 3002));
+    for at in [0, 1000, 2000] {
+        t.read(flow, pattern(at, 1000));
+    }
+    t.expect_eof(flow);
+    assert_eq!(t.stack.counters().tcp_merged, 0);
+    t.discard_frames();
+    t.end();
+}
+
+/// Whatever comes, in whatever order: frames and events are those of a stack that takes each segment by itself.
+#[test]
+fn the_short_way_changes_nothing_but_the_time_it_takes() {
+    let mut merged = 0;
+    for seed in seeds(500_000, 60) {
+        let outcome = |merges: bool| {
+            let mut random = Random::new(seed);
+            let mut t = trusting(merges);
+            let stamped = random.chance(50);
+            let opening = if stamped {
+                syn().mss(1460).timestamps(1000, 0)
+            } else {
+                syn().mss(1460)
+            };
+            let flow = t.accepted_with(opening);
+            let (mut at, mut told) = (0_usize, Vec::new());
+            for _ in 0..30 {
+                let batch: Vec<_> = (0..=random.below(8))
+                    .map(|_| {
+                        let jump = [0, 0, 0, 0, 0, 0, 1000, 3000][random.index(8)];
+                        let back = [0, 0, 0, 0, 0, 700][random.index(6)];
+                        let start = (at + jump).saturating_sub(back);
+                        let len = [1000, 1000, 1000, 600, 20][random.index(5)];
+                        if jump == 0 {
+                            at = at.max(start + len);
+                        }
+                        let mut segment = data(1 + u32::try_from(start).unwrap(), 1, pattern(start, len));
+                        if stamped {
+                            let stamp = [1000, 1000, 1000, 1001, 999][random.index(5)];
+                            segment = segment.timestamps(stamp, 0);
+                        }
+                        let window = [None, None, None, Some(3000)][random.index(4)];
+                        segment.window = window;
+                        t.encode(&segment)
+                    })
+                    .collect();
+                inject_good(&mut t, &batch);
+                while let Some(frame) = t.next_frame() {
+                    told.push(format!("{frame:?}"));
+                }
+                while let Some(event) = t.event() {
+                    told.push(format!("{event:?}"));
+                    if let Event::Recv { buf, .. } = event {
+                        t.give_back(buf);
+                    }
+                }
+            }
+            t.abort(flow);
+            let counters = t.stack.counters();
+            (told, counters.tcp_merged, counters.rx_tcp)
+        };
+        let (with, without) = (outcome(true), outcome(false));
+        assert!(with.0 == without.0, "seed {seed}");
+        assert_eq!((without.1, with.2), (0, without.2), "seed {seed}");
+        merged += with.1;
+    }
+    assert!(merged > 200, "{merged}");
 }

@@ -13,7 +13,7 @@
 //! | `dns` | IP address | a name server, instead of those a DHCP server tells; may stand three times |
 //! | `mtu` | 68..=9000 | largest IP packet of the link (what the card says, at most 1500) |
 //! | `vlan` | 1..=4094 | IEEE 802.1Q VLAN that the card is on (none: frames have no tag) |
-//! | `offload` | `NAME=on\|off`, separated by commas | what the card may do for the stack ([`offload`]; on, where the card can) |
+//! | `offload` | `NAME=on\|off`, separated by commas | what the card may do for the stack, and the stack for itself ([`offload`]; on, where the card can) |
 //! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
 //! | `cores` | 1..=64 | cores to work on, of those the machine has (1) |
 //! | `batch` | 1..=1024 | packets per cycle (64) |
@@ -75,8 +75,10 @@ pub mod offload {
     pub const LRO: &str = "lro";
     /// Hand what is received to the queue of the core it is for.
     pub const RSS: &str = "rss";
+    /// Take TCP segments that continue the one before in a short way. It is the stack that does, not the card.
+    pub const GRO: &str = "gro";
     /// All of them.
-    pub const ALL: [&str; 5] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS];
+    pub const ALL: [&str; 6] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS, GRO];
 
     /// The choices a value makes: names, and whether they are on. `Err`: the first part of it that is none.
     pub fn choices(value: &str) -> impl Iterator<Item = Result<(&'static str, bool), &str>> {

@@ -123,7 +123,7 @@ impl Dialogue {
         self.frames_in += 1;
         let checksum = RxChecksum::Unknown;
         self.stack
-            .receive(&mut self.driver, self.now, buf, frame, FRAME_OFFSET, checksum);
+            .receive_next(&mut self.driver, self.now, buf, frame, FRAME_OFFSET, checksum);
     }
 
     fn receive_whole(&mut self) {

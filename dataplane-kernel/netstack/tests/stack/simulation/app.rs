@@ -204,7 +204,7 @@ impl Side {
             self.frames_in += u64::from(parts::receive(stack, driver, now, frame, &lengths, checksum));
         } else if let Some(buf) = driver.fill(frame) {
             self.frames_in += 1;
-            stack.receive(driver, now, buf, frame, FRAME_OFFSET, checksum);
+            stack.receive_next(driver, now, buf, frame, FRAME_OFFSET, checksum);
         }
     }
 
