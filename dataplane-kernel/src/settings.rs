@@ -74,6 +74,8 @@ pub struct Settings {
     pub card: Wanted,
     /// The stack takes TCP segments that continue the one before in a short way (generic receive offload).
     pub gro: bool,
+    /// The stack cuts large sends into segments late (generic segmentation offload), where the card does not.
+    pub gso: bool,
     /// The VLAN it is on.
     pub vlan: Option<VlanId>,
     /// What goes to the serial line.
@@ -106,6 +108,7 @@ impl Default for Settings {
             name_servers: Vec::new(),
             card: Wanted::default(),
             gro: true,
+            gso: true,
             vlan: None,
             log: LevelFilter::Info,
             cores: 1,
@@ -253,12 +256,14 @@ impl Settings {
     fn choose_offloads(&mut self, value: &str) -> Option<()> {
         for choice in cmdline::offload::choices(value) {
             let (name, on) = choice.ok()?;
-            if name == cmdline::offload::GRO {
-                self.gro = on;
-                continue;
+            match name {
+                cmdline::offload::GRO => self.gro = on,
+                cmdline::offload::GSO => self.gso = on,
+                _ => {
+                    let (_, offload) = Offloads::NAMES.iter().find(|(known, _)| *known == name)?;
+                    self.card.offloads.set(*offload, on);
+                }
             }
-            let (_, offload) = Offloads::NAMES.iter().find(|(known, _)| *known == name)?;
-            self.card.offloads.set(*offload, on);
         }
         Some(())
     }
@@ -355,8 +360,14 @@ mod tests {
         let fewer = card("offload=tso=off,rxcsum=off,lro=on").offloads;
         assert_eq!(fewer, Offloads::TX_CHECKSUM | Offloads::LRO);
         assert_eq!(card("").offloads, Offloads::all());
-        let gro = |line| Settings::parse(line).unwrap().gro;
-        assert!(gro("offload=tso=off") && !gro("offload=tso=off,gro=off"));
+        let own = |line| {
+            Settings::parse(line)
+                .map(|settings| (settings.gro, settings.gso))
+                .unwrap()
+        };
+        assert_eq!(own("offload=tso=off"), (true, true));
+        assert_eq!(own("offload=tso=off,gro=off"), (false, true));
+        assert_eq!(own("offload=gso=off"), (true, false));
     }
 
     #[test]

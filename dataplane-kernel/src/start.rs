@@ -221,6 +221,7 @@ fn stack(
         tx_checksum: offloads.contains(Offloads::TX_CHECKSUM),
         tx_segments: offloads.contains(Offloads::TSO),
         merge_segments: settings.gro,
+        cut_segments: settings.gso,
         rx_buffers: buffers.0,
         rx_reserve: buffers.0 - buffers.1,
         max_flows: all.max_flows / cores,

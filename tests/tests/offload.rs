@@ -38,7 +38,7 @@ fn with_and_without(nic: &str, merges: bool) {
     let with = exchange(&namespace, &run);
     run.stop().assert_code(0).assert_logged("TSO");
 
-    let off = "tso=off,lro=off,gro=off,rxcsum=off,txcsum=off";
+    let off = "tso=off,lro=off,gro=off,gso=off,rxcsum=off,txcsum=off";
     let run = start(&namespace, &["--nic", nic, "--offload", off]);
     let without = exchange(&namespace, &run);
     let ended = run.stop();

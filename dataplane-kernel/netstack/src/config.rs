@@ -33,6 +33,9 @@ pub struct Config {
     /// The device cuts segments ([`crate::TxOffload::Segments`]), of both IP versions; it must complete checksums, too.
     pub tx_segments: bool,
 
+    /// Where the device cuts no segments, have what may leave at once looked at once, and cut by the stack.
+    pub cut_segments: bool,
+
     /// Take TCP segments that continue the one before in their batch in a short way ([`crate::Stack::receive_next`]).
     pub merge_segments: bool,
 
@@ -52,7 +55,7 @@ pub struct Config {
     pub udp_held_buffers: u32,
     /// Most datagrams on their way out.
     pub udp_sends: u32,
-    /// Most pieces of app memory queued for sending, over all flows.
+    /// Most pieces of app memory queued for sending, over all flows; one flow gets no more than are left for others.
     pub max_send_spans: u32,
     /// Most TCP connections at once with data of several times of sending on its way, or with losses to be repaired. The
     /// others rely on the retransmission timeout.
@@ -196,6 +199,7 @@ impl Config {
             rx_checksum: false,
             tx_checksum: false,
             tx_segments: false,
+            cut_segments: true,
             merge_segments: true,
             max_flows: 16384,
             max_listeners: 64,

@@ -144,7 +144,7 @@ pub struct Options {
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
     pub vlan: Option<u16>,
 
-    /// What its card may do for TCP/IP: tso, lro, rxcsum, txcsum; and gro, the stack's own [default: on, as far as the card can]
+    /// What its card may do for TCP/IP: tso, lro, rxcsum, txcsum; gro and gso are the stack's own [default: on, as far as the card can]
     #[arg(long, value_name = "NAME=on|off,...")]
     pub offload: Option<Offloads>,
 

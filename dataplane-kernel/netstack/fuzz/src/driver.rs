@@ -55,7 +55,7 @@ impl Driver {
         frame: &[u8],
         checksum: RxChecksum,
     ) {
-        stack.receive(self, now, buf, frame, 12, checksum);
+        stack.receive_next(self, now, buf, frame, 12, checksum);
         while let Some(whole) = stack.poll_whole() {
             let buffer = &self.large[(whole.buf().0 - BUFFERS) as usize];
             let bytes = buffer[usize::from(whole.offset())..][..usize::from(whole.len())].to_vec();

@@ -75,19 +75,15 @@ impl Flow {
         payload: &[Span],
         len: u32,
     ) -> Option<TxTicket> {
-        let seq = self.snd_nxt;
-        let mut bits = self.marks.upper_bits();
-        if seq.before(self.snd_max) {
-            bits &= Flags::ECE.bits();
-        }
+        let (bits, ecn) = self.ecn_of_data();
         let data = Outgoing {
-            seq,
-            flags: flags | Flags::of_bits(bits & SETUP),
+            seq: self.snd_nxt,
+            flags: flags | bits,
             window: self.announce_window(shared),
             options: &[],
             payload,
             len,
-            ecn: Ecn::of_class(bits & Ecn::ECT0.bits()),
+            ecn,
             cut: if len > u32::from(self.mss) {
                 Cut::ByDevice
             } else {
@@ -95,6 +91,19 @@ impl Flow {
             },
         };
         self.emit_outgoing(shared, env, now, &data)
+    }
+
+    /// What data at SND.NXT says about marks, in its TCP header and in that of IP.
+    #[inline]
+    pub(crate) fn ecn_of_data(&self) -> (Flags, Ecn) {
+        let mut bits = self.marks.upper_bits();
+        if self.snd_nxt.before(self.snd_max) {
+            bits &= Flags::ECE.bits();
+        }
+        (
+            Flags::of_bits(bits & SETUP),
+            Ecn::of_class(bits & Ecn::ECT0.bits()),
+        )
     }
 
     /// What any other segment tells of the marks that have come.

@@ -72,6 +72,9 @@ mod send;
 /// Segments leave.
 pub(crate) mod output;
 
+/// Several at once.
+mod segmentation;
+
 /// The first ones.
 mod handshake;
 
@@ -293,6 +296,8 @@ pub(crate) struct Tuning {
     pub(crate) max_segment: u16,
     pub(crate) device_checksum: bool,
     pub(crate) device_segments: bool,
+    /// More than a segment is one send, whoever cuts it.
+    pub(crate) several_at_once: bool,
     pub(crate) offer_options: bool,
     pub(crate) ecn: EcnPolicy,
     pub(crate) default_backlog: u32,
@@ -347,6 +352,7 @@ impl Tuning {
             max_segment,
             device_checksum: config.tx_checksum,
             device_segments: config.tx_checksum && config.tx_segments,
+            several_at_once: config.tx_checksum && config.tx_segments || config.cut_segments,
             offer_options: tcp.offer_options,
             ecn: tcp.ecn,
             default_backlog: tcp.default_backlog.max(1),

@@ -4,11 +4,12 @@ use super::Shared;
 use super::emit::{self, Outgoing};
 use super::flow::{Flow, Marks, State};
 use super::scoreboard::NONE;
+use super::span_queue::Cut;
 use crate::neighbor::Lookup;
 use crate::wire::ecn::Ecn;
 use crate::wire::ethernet::MacAddr;
 use crate::wire::tcp::Flags;
-use crate::{Env, Instant, MAX_SEGMENTS_BYTES, Span};
+use crate::{Env, Instant, Span, TxTicket};
 use core::net::IpAddr;
 
 /// Why a flow could not send all it had to.
@@ -121,21 +122,21 @@ impl Flow {
             } else if self.sent_at != now {
                 self.close_burst(shared, now);
             }
-            if shared.tuning.device_segments && len < unsent && len < room {
+            let is_several = shared.tuning.several_at_once && len < unsent && len < room;
+            // Behind FIN there is nothing, and `unsent` no number of bytes.
+            if is_several && !self.marks.has(Marks::FIN_SENT) {
                 self.transmit_several(shared, env, now, unsent, room)?;
-                if self.marks.has(Marks::FIN_SENT) {
-                    return Ok(());
-                }
                 continue;
             }
-            let (piece, cut);
+            let (piece, mut cut);
             let (payload, len): (&[Span], u32) = match self.send.piece(&shared.spans, len) {
                 Some(span) => {
                     piece = [span];
                     (&piece, len)
                 }
                 None => {
-                    cut = self.send.cut(&shared.spans, len);
+                    cut = Cut::default();
+                    self.send.cut_into(&shared.spans, len, &mut cut);
                     (cut.spans(), cut.len)
                 }
             };
@@ -145,39 +146,6 @@ impl Flow {
             }
             self.transmit_data(shared, env, now, payload, len, fin)?;
         }
-    }
-
-    /// New data for the device to cut, of `unsent` bytes of which `room` may leave: whole segments, with the rest behind them
-    /// if that is all there is. But CWR is one segment's (RFC 3168 section 6.1.2), and a device would repeat it.
-    #[inline(never)]
-    fn transmit_several<E: Env>(
-        &mut self,
-        shared: &mut Shared,
-        env: &mut E,
-        now: Instant,
-        unsent: u32,
-        room: u32,
-    ) -> Result<(), Blocked> {
-        let most = unsent.min(room).min(MAX_SEGMENTS_BYTES);
-        let len = if self.marks.has(Marks::REDUCED) {
-            self.mss.into()
-        } else if most == unsent {
-            most
-        } else {
-            self.whole_segments(most)
-        };
-        let mut cut = self.send.cut(&shared.spans, len);
-        if cut.len < len && cut.len > self.mss.into() {
-            // There are more pieces than a frame may have: the last segment is a whole one all the same.
-            cut = self.send.cut(&shared.spans, self.whole_segments(cut.len));
-        }
-        let fin = self.marks.has(Marks::FIN_QUEUED) && cut.len == unsent && room > unsent;
-        self.transmit_data(shared, env, now, cut.spans(), cut.len, fin)
-    }
-
-    /// `bytes`, more than a segment, rounded down to whole ones. The one division of the path, once for up to 64 KiB.
-    fn whole_segments(&self, bytes: u32) -> u32 {
-        bytes - bytes.checked_rem(self.mss.into()).unwrap_or(0)
     }
 
     /// Nothing is on its way: is what the congestion window says still true?
@@ -221,9 +189,25 @@ impl Flow {
             self.put_on_wire(shared, env, &outgoing, stamps)
         }
         .ok_or(Blocked::RingFull)?;
-        self.acknowledged_all();
         self.send.advance(&shared.spans, len);
+        self.has_sent(shared, now, ticket, len, fin);
+        Ok(())
+    }
+
+    /// `len` bytes at SND.NXT, and FIN behind them if there was one, have been put into the transmit ring; their last frame has
+    /// this ticket.
+    #[inline(always)]
+    pub(crate) fn has_sent(
+        &mut self,
+        shared: &mut Shared,
+        now: Instant,
+        ticket: TxTicket,
+        len: u32,
+        fin: bool,
+    ) {
+        self.acknowledged_all();
         self.sent_at = now;
+        let seq = self.snd_nxt;
         let next = seq + len + u32::from(fin);
         self.data_in_ring(ticket, next);
         self.snd_nxt = next;
@@ -236,7 +220,6 @@ impl Flow {
         }
         self.snd_max = self.snd_max.later_of(next);
         self.marks.clear(Marks::PERSIST.or(Marks::REDUCED));
-        Ok(())
     }
 
     /// An ACK and nothing else; with SACK blocks if data beyond a gap has come.

@@ -1,5 +1,8 @@
 //! What an app has given to be sent and no peer has acknowledged yet: lists of memory spans, one per flow, out of one
 //! slab that is allocated at the start. Only addresses pass through here, never bytes.
+//!
+//! A queue gets another span only while it has fewer than are left. So one flow alone may have half of all, each of many an
+//! equal share, and there is one for whoever has none, however many small pieces the others have queued.
 
 use crate::{MAX_TX_SPANS, Span};
 use alloc::boxed::Box;
@@ -19,7 +22,8 @@ struct Link {
 pub(crate) struct SpanSlab {
     links: Box<[Link]>,
     free: u32,
-    used: u32,
+    /// How many are free.
+    left: u32,
 }
 
 impl SpanSlab {
@@ -32,13 +36,14 @@ impl SpanSlab {
         SpanSlab {
             links: (0..capacity).map(link).collect(),
             free: if capacity == 0 { NONE } else { 0 },
-            used: 0,
+            left: capacity,
         }
     }
 
     /// Links in use.
+    #[allow(clippy::cast_possible_truncation, reason = "made from a u32")]
     pub(crate) fn used(&self) -> u32 {
-        self.used
+        self.links.len() as u32 - self.left
     }
 
     #[inline]
@@ -51,7 +56,7 @@ impl SpanSlab {
             len: span.len,
             next: NONE,
         };
-        self.used += 1;
+        self.left -= 1;
         Some(index)
     }
 
@@ -62,7 +67,7 @@ impl SpanSlab {
         let next = link.next;
         link.next = self.free;
         self.free = index;
-        self.used -= 1;
+        self.left += 1;
         next
     }
 }
@@ -87,6 +92,8 @@ pub(crate) struct SpanQueue {
     /// First byte that has not been cut into a segment.
     cursor: Place,
     tail: u32,
+    /// Its links.
+    count: u32,
 }
 
 /// The pieces of one segment.
@@ -110,9 +117,10 @@ impl SpanQueue {
         head: NOWHERE,
         cursor: NOWHERE,
         tail: NONE,
+        count: 0,
     };
 
-    /// Appends a span that is not empty; `false` if the slab is used up.
+    /// Appends a span that is not empty; `false` if the slab has too few left.
     #[inline]
     pub(crate) fn push(&mut self, slab: &mut SpanSlab, span: Span) -> bool {
         if let Some(tail) = slab.links.get_mut(self.tail as usize)
@@ -122,9 +130,13 @@ impl SpanQueue {
             tail.len = len;
             return true;
         }
+        if self.count >= slab.left {
+            return false;
+        }
         let Some(index) = slab.take(span) else {
             return false;
         };
+        self.count += 1;
         match slab.links.get_mut(self.tail as usize) {
             Some(tail) => tail.next = index,
             None => {
@@ -156,6 +168,12 @@ impl SpanQueue {
     #[inline]
     pub(crate) fn cut(&self, slab: &SpanSlab, max: u32) -> Cut {
         cut_at(slab, self.cursor, max)
+    }
+
+    /// The same, into an empty `cut`: it is large enough that moving it about costs as much as cutting.
+    #[inline]
+    pub(crate) fn cut_into(&self, slab: &SpanSlab, max: u32, cut: &mut Cut) {
+        cut_at_into(slab, self.cursor, max, cut);
     }
 
     /// Cuts at most `max` bytes, `offset` bytes behind the front: what is to be sent again.
@@ -200,6 +218,7 @@ impl SpanQueue {
             offset: 0,
         };
         self.head = next;
+        self.count -= 1;
         if self.cursor.link == gone {
             self.cursor = next;
         }
@@ -216,9 +235,14 @@ impl SpanQueue {
     }
 }
 
-#[inline]
-fn cut_at(slab: &SpanSlab, mut at: Place, max: u32) -> Cut {
+fn cut_at(slab: &SpanSlab, at: Place, max: u32) -> Cut {
     let mut cut = Cut::default();
+    cut_at_into(slab, at, max, &mut cut);
+    cut
+}
+
+#[inline]
+fn cut_at_into(slab: &SpanSlab, mut at: Place, max: u32, cut: &mut Cut) {
     while cut.len < max {
         let Some(link) = slab.links.get(at.link as usize) else {
             break;
@@ -240,7 +264,6 @@ fn cut_at(slab: &SpanSlab, mut at: Place, max: u32) -> Cut {
             offset: 0,
         };
     }
-    cut
 }
 
 /// The place `count` bytes on. At the end of the queue it stays in the last link, behind its bytes: what is appended
@@ -328,13 +351,34 @@ mod tests {
     }
 
     #[test]
-    fn too_many_pieces_make_a_short_segment_and_a_full_slab_refuses() {
-        let mut slab = SpanSlab::new(40);
+    fn too_many_pieces_make_a_short_segment_and_half_of_the_slab_is_the_most() {
+        let mut slab = SpanSlab::new(80);
         let mut queue = SpanQueue::EMPTY;
         let accepted: Vec<bool> = (0..50).map(|i| queue.push(&mut slab, span(i * 100, 1))).collect();
         assert_eq!(accepted.iter().filter(|ok| **ok).count(), 40);
         assert_eq!(queue.cut(&slab, 100).len as usize, MAX_TX_SPANS);
         queue.clear(&mut slab);
+        assert_eq!(slab.used(), 0);
+    }
+
+    #[test]
+    fn who_queues_the_most_leaves_spans_to_others() {
+        let mut slab = SpanSlab::new(1000);
+        let mut queues = [SpanQueue::EMPTY; 4];
+        for i in 0..4000_u64 {
+            for queue in &mut queues[..3] {
+                queue.push(&mut slab, span(i * 10, 1));
+            }
+        }
+        assert_eq!(queues.map(|queue| queue.count), [250, 250, 250, 0]);
+        for i in 0..1000 {
+            queues[3].push(&mut slab, span(i * 10, 1));
+        }
+        assert_eq!((queues[3].count, slab.left), (125, 125));
+        for mut queue in queues {
+            queue.clear(&mut slab);
+            assert_eq!(queue.count, 0);
+        }
         assert_eq!(slab.used(), 0);
     }
 }

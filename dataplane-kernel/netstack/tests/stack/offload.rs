@@ -1,6 +1,7 @@
 //! Segments that the card cuts, and frames that it hands in over several buffers.
 
 use crate::harness::dialogue::{Dialogue, pattern};
+use crate::harness::driver::Device;
 use crate::harness::random::{Random, seeds};
 use crate::harness::segment::{ACK, CWR, ECE, FIN, SYN, Segment, ack, data, syn, syn_ack};
 use crate::harness::{frames, parts};
@@ -489,4 +490,72 @@ fn the_short_way_changes_nothing_but_the_time_it_takes() {
         merged += with.1;
     }
     assert!(merged > 200, "{merged}");
+}
+
+/// Segments of a random transfer over a ring that is short at times, with large sends or without.
+fn sent_in(seed: u64, cuts: bool) -> Vec<Segment> {
+    let mut random = Random::new(seed);
+    let mut t = Dialogue::with(|config| config.cut_segments = cuts);
+    let stamped = random.chance(50);
+    let stamp = |segment: Segment| {
+        if stamped {
+            segment.timestamps(1000, 0)
+        } else {
+            segment
+        }
+    };
+    let flow = t.accepted_with(stamp(syn().mss(1000)));
+    t.driver.device = Device::Held;
+    let (mut segments, mut end, mut acked) = (Vec::new(), 1, 1);
+    for round in 0..40 {
+        t.driver.ring_len = [2, 5, 64][random.index(3)];
+        let pieces: Vec<_> = (0..random.below(50))
+            .map(|_| {
+                let len = [1, 20, 700, 2500][random.index(4)];
+                t.driver.place(&pattern(0, len))
+            })
+            .collect();
+        if !pieces.is_empty() && round < 30 {
+            t.stack.tcp_send(&mut t.driver, t.now, flow, &pieces).unwrap();
+        } else if round == 30 {
+            t.shutdown(flow);
+        }
+        t.turn();
+        t.driver.transmit(64);
+        t.collect();
+        while let Some(segment) = t.next_segment() {
+            end = end.max(segment.seq + u32::try_from(segment.payload.len()).unwrap());
+            segments.push(segment);
+        }
+        acked += u32::try_from(random.below(u64::from(end - acked + 1))).unwrap();
+        t.send(stamp(ack(1, acked)));
+        while let Some(event) = t.event() {
+            assert!(matches!(event, Event::Sent { .. }), "{event:?}");
+        }
+    }
+    t.abort(flow);
+    segments
+}
+
+#[test]
+fn what_the_stack_cuts_is_what_it_would_have_sent_segment_by_segment() {
+    for seed in seeds(600_000, 60) {
+        let (whole, single) = (sent_in(seed, true), sent_in(seed, false));
+        assert!(whole.len() > 40);
+        assert_eq!(whole, single, "seed {seed}");
+    }
+}
+
+#[test]
+fn behind_the_end_of_the_stream_comes_nothing() {
+    let mut t = Dialogue::with(cutting);
+    let flow = t.accepted();
+    let span = t.driver.place(b"last");
+    t.stack.tcp_send(&mut t.driver, t.now, flow, &[span]).unwrap();
+    t.shutdown(flow);
+    t.expect(data(1, 1, "last").flags(FIN | ACK));
+    t.expect_nothing();
+    t.send(ack(1, 6));
+    t.expect_sent(flow, 4);
+    t.end();
 }

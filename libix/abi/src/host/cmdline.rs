@@ -77,8 +77,10 @@ pub mod offload {
     pub const RSS: &str = "rss";
     /// Take TCP segments that continue the one before in a short way. It is the stack that does, not the card.
     pub const GRO: &str = "gro";
+    /// Cut what may leave at once into TCP segments as late as can be. The stack does, where the card does not.
+    pub const GSO: &str = "gso";
     /// All of them.
-    pub const ALL: [&str; 6] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS, GRO];
+    pub const ALL: [&str; 7] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS, GRO, GSO];
 
     /// The choices a value makes: names, and whether they are on. `Err`: the first part of it that is none.
     pub fn choices(value: &str) -> impl Iterator<Item = Result<(&'static str, bool), &str>> {

@@ -2,7 +2,7 @@
 
 use crate::harness::dialogue::{Dialogue, full, pattern};
 use crate::harness::driver::Device;
-use crate::harness::segment::{ack, data, syn};
+use crate::harness::segment::{ack, data, syn, syn_ack};
 use netstack::{Error, Event};
 
 #[test]
@@ -104,6 +104,38 @@ fn many_small_pieces_make_more_segments() {
     assert_eq!(got, b"abcdefghijklmnopqrst");
     t.send(ack(1, 21));
     t.expect_sent(flow, 20);
+    t.end();
+}
+
+#[test]
+fn small_writes_of_one_flow_leave_spans_to_others() {
+    let mut t = Dialogue::with(|config| config.max_send_spans = 64);
+    t.listen();
+    let [busy, other] = [40_000, 40_001].map(|port| {
+        t.send(syn().mss(1460).port(port));
+        t.expect(syn_ack().port(port));
+        t.send(ack(1, 1).port(port));
+        let flow = t.knock();
+        t.take(flow);
+        flow
+    });
+    let pieces: Vec<_> = (0..30).map(|_| t.driver.place(b"x")).collect();
+    let now = t.now;
+    let Dialogue { stack, driver, .. } = &mut t;
+    let accepted = [(); 3].map(|()| stack.tcp_send(driver, now, busy, &pieces));
+    assert_eq!(accepted, [Ok(30), Ok(2), Err(Error::NoMemory)]);
+    assert_eq!(stack.tcp_send(driver, now, other, &pieces), Ok(16));
+    t.turn();
+    t.discard_frames();
+    t.send(ack(1, 33).port(40_000));
+    t.expect_sent(busy, 32);
+    let Dialogue { stack, driver, .. } = &mut t;
+    assert_eq!(stack.tcp_send(driver, now, busy, &pieces[..20]), Ok(20));
+    for flow in [busy, other] {
+        t.abort(flow);
+        t.expect_dead(flow, Err(Error::Aborted));
+    }
+    t.discard_frames();
     t.end();
 }
 
