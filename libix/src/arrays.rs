@@ -65,7 +65,7 @@ impl Arrays {
     /// Asks the kernel for those of a core; on plain Linux, has its sockets stand in for it.
     pub(crate) fn set_up(core: u16) -> Result<(Self, Events), Error> {
         let address = match trap::io_setup(core) {
-            trap::NO_SUCH_LINUX_CALL => return Self::on(Box::new(Hosted::new()?)),
+            trap::NO_SUCH_LINUX_CALL => return Self::on(Box::new(Hosted::new(core)?)),
             result => u64::try_from(result).map_err(|_| {
                 let status = i32::try_from(result).unwrap_or(i32::MIN);
                 Error::Status(Status::check(status).err().unwrap_or(Status::Invalid))

@@ -1,21 +1,18 @@
 //! A loop on each of several cores.
 
-use crate::{Error, EventLoop, Handler, trap};
+use crate::{Error, EventLoop, Handler};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// How many cores the dataplane has (`ix run --cores`); without `ix`, one: Linux does not spread connections over sockets
-/// that do not ask for it.
+/// How many cores the dataplane has (`ix run --cores`); without `ix`, how many processors Linux lets this process use, which
+/// `taskset` and control groups decide.
 #[must_use]
 pub fn cores() -> u16 {
-    if !trap::is_served() {
-        return 1;
-    }
     std::thread::available_parallelism().map_or(1, |count| u16::try_from(count.get()).unwrap_or(u16::MAX))
 }
 
-/// Runs a handler on each of the first `cores` cores (at least one): `make` makes it, on a thread bound to its core.
-/// Handlers share nothing unless `make` gives it to them: a connection is the business of one of them from its knock to its
+/// Runs a handler on each of the first `cores` cores (at least one): `make` makes it, on a thread bound to its core, or,
+/// without `ix`, on a thread that Linux runs where it likes, and then there may be more of them than processors. Handlers share nothing unless `make` gives it to them: a connection is the business of one of them from its knock to its
 /// end, and each must listen, for connections come to all cores.
 ///
 /// Returns when all of them have stopped.
@@ -44,6 +41,7 @@ pub fn run_on<H: Handler>(cores: u16, make: impl Fn(u16) -> H + Sync) -> Result<
         if !all_started {
             return Ok(());
         }
+        handler.on_ready(event_loop.io());
         event_loop.run(&mut handler)
     };
     std::thread::scope(|scope| {

@@ -17,6 +17,7 @@ use ix_abi::app::{Endpoint, Event, EventKind, Opcode, Status};
 pub fn run<H: Handler>(handler: &mut H) -> Result<(), Error> {
     let mut event_loop = EventLoop::new()?;
     handler.on_start(event_loop.io())?;
+    handler.on_ready(event_loop.io());
     event_loop.run(handler)
 }
 
@@ -28,7 +29,8 @@ pub struct EventLoop {
 
 impl EventLoop {
     /// Makes the calling thread the dataplane thread of its core, and this the core's loop for as long as the program
-    /// runs. On plain Linux the loop serves over sockets, and every thread may have as many as it likes.
+    /// runs. On plain Linux the loop serves over sockets, and every thread may have as many as it likes; a port can be
+    /// had once by each core, as on Ixion.
     ///
     /// # Errors
     /// `Busy` if another thread has the core, or a loop was made for it before; [`Error::Linux`].

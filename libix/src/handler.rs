@@ -39,6 +39,10 @@ pub trait Handler {
         Ok(())
     }
 
+    /// Called once, after [`Handler::on_start`] has succeeded, with [`crate::run_on`] on all cores: what listens is served
+    /// from now on. The place to say so.
+    fn on_ready(&mut self, io: &mut Io) {}
+
     /// A peer wants to connect. `flow` may be used already; what is sent goes out if it is accepted.
     #[inline]
     fn on_knock(&mut self, io: &mut Io, flow: Flow, knock: Knock) -> Answer {

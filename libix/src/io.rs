@@ -12,7 +12,7 @@ use crate::batch::Batch;
 use crate::flow::{FlowState, Output};
 use crate::recv_buf::{Returned, Returns};
 use crate::slab::Slab;
-use crate::{Datagram, Flow, SendBuf, UdpPort};
+use crate::{Datagram, Flow, SendBuf, UdpPort, Waker};
 use core::net::{IpAddr, SocketAddr};
 use ix_abi::app::{Handle, Status};
 use std::rc::Rc;
@@ -20,6 +20,9 @@ use std::time::Duration;
 
 /// How long connections get to close once the app has been asked to stop.
 const STOP_GRACE: Duration = Duration::from_secs(1);
+
+/// How often a loop that has a [`Waker`] looks, where nothing can interrupt it.
+const LOOK_EVERY_NS: u64 = 20_000;
 
 /// The app's side of the dataplane: given to every method of [`crate::Handler`].
 ///
@@ -45,6 +48,8 @@ pub struct Io {
     more_follows: bool,
     /// Flows that must try again next turn, because no event may come that tells them to.
     pub(crate) retry: Vec<Flow>,
+    /// Longest wait, of a loop that has to look for what cannot interrupt it.
+    longest_wait_ns: u64,
     /// Set by [`Io::stop`]: when patience ends.
     pub(crate) stop_at: Option<Duration>,
 }
@@ -70,6 +75,7 @@ impl Io {
             notices: Vec::new(),
             more_follows: false,
             retry: Vec::new(),
+            longest_wait_ns: u64::MAX,
             stop_at: None,
         }
     }
@@ -79,6 +85,15 @@ impl Io {
     #[must_use]
     pub fn now(&self) -> Duration {
         self.batch.arrays().now()
+    }
+
+    /// What ends the waits of this loop from another thread.
+    pub fn waker(&mut self) -> Waker {
+        let interrupt = self.interrupt();
+        if matches!(interrupt, Interrupt::LookOften) {
+            self.longest_wait_ns = LOOK_EVERY_NS;
+        }
+        Waker::new(interrupt)
     }
 
     pub(crate) fn interrupt(&self) -> Interrupt {

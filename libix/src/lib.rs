@@ -59,6 +59,9 @@ pub use event_loop::{EventLoop, run};
 mod cores;
 pub use cores::{cores, run_on};
 
+mod waker;
+pub use waker::Waker;
+
 mod handler;
 pub use handler::{Answer, Handler, Knock};
 

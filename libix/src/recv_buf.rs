@@ -45,6 +45,11 @@ impl Returns {
         self.dropped.borrow_mut().push(returned);
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.dropped.borrow().is_empty()
+    }
+
     /// Takes all of them, and leaves `storage`, which is empty, for the next.
     #[inline]
     pub(crate) fn exchange(&self, storage: Vec<Returned>) -> Vec<Returned> {

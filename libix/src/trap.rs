@@ -45,9 +45,3 @@ pub(crate) fn io_setup(core: u16) -> i64 {
     // SAFETY: io_setup writes no memory that Rust knows of yet.
     unsafe { call(trap::IO_SETUP, core.into(), 0, 0) }
 }
-
-/// The kernel is ours.
-pub(crate) fn is_served() -> bool {
-    // SAFETY: a batch without commands or events touches no memory; a thread without arrays is refused.
-    unsafe { call(trap::RUN_IO, 0, 0, 0) != NO_SUCH_LINUX_CALL }
-}

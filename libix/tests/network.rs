@@ -208,6 +208,32 @@ fn async_apps_talk_over_frames_that_overtake_each_other() {
 }
 
 #[test]
+fn what_an_app_sends_when_a_timer_goes_off_leaves_at_that_moment() {
+    let mut network = Network::new(8);
+    let server = network
+        .add(Executor::new(async {
+            let (stream, _) = TcpListener::bind(7)?.accept().await?;
+            sleep(Duration::from_secs(5)).await;
+            stream.send_now("late")?;
+            stream.recv().await?;
+            Ok(())
+        }))
+        .unwrap();
+    let at = SocketAddr::new(network.ip(&server), 7);
+    let client = network
+        .add(Executor::new(async move {
+            let stream = TcpStream::connect(at).await?;
+            assert_eq!(&*stream.recv().await?.expect("a word"), b"late");
+            Ok(())
+        }))
+        .unwrap();
+    assert!(network.run_until(Duration::from_secs(60), |network| {
+        network.app(&client).is_finished()
+    }));
+    assert!(network.now() < Duration::from_secs(6), "{:?}", network.now());
+}
+
+#[test]
 fn hundreds_of_clients_leave_nothing_behind() {
     let mut network = Network::new(7);
     network.set_loss(0.02);

@@ -6,7 +6,6 @@ use clap::Parser;
 use libix::{Error, Flow, Handler, Io, RecvBuf, UdpPort};
 use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU16, Ordering};
 use work::Work;
 
 /// Echoes TCP streams and UDP datagrams.
@@ -35,26 +34,27 @@ struct Options {
 
 struct Echo<'a> {
     options: &'a Options,
-    core: u16,
-    /// Cores that do not listen yet.
-    missing: &'a AtomicU16,
 }
 
 impl Handler for Echo<'_> {
     fn on_start(&mut self, io: &mut Io) -> Result<(), Error> {
-        let port = self.options.port;
-        let udp_port = self.options.udp_port.unwrap_or(port);
+        let (port, udp_port) = self.ports();
         io.listen(port)?;
         let bound = io.udp_bind(udp_port)?;
         // What a group gets comes to the first core.
-        if self.core == 0 {
+        if io.core() == 0 {
             for group in &self.options.group {
                 io.udp_join(bound, *group)?;
             }
         }
-        if self.missing.fetch_sub(1, Ordering::Relaxed) > 1 {
-            return Ok(());
+        Ok(())
+    }
+
+    fn on_ready(&mut self, io: &mut Io) {
+        if io.core() != 0 {
+            return;
         }
+        let (port, udp_port) = self.ports();
         let ports = if port == udp_port {
             format!("tcp and udp port {port}")
         } else {
@@ -64,7 +64,6 @@ impl Handler for Echo<'_> {
             Some(ip) => println!("echo: {ports} on {ip}"),
             None => println!("echo: {ports}"),
         }
-        Ok(())
     }
 
     fn on_recv(&mut self, io: &mut Io, flow: Flow, data: RecvBuf) {
@@ -80,6 +79,12 @@ impl Handler for Echo<'_> {
 }
 
 impl Echo<'_> {
+    /// Of TCP, of UDP.
+    fn ports(&self) -> (u16, u16) {
+        let port = self.options.port;
+        (port, self.options.udp_port.unwrap_or(port))
+    }
+
     /// Thinks, if asked to.
     #[inline]
     fn work(&self) {
@@ -92,13 +97,7 @@ impl Echo<'_> {
 fn main() -> ExitCode {
     let options = &Options::parse();
     let cores = options.cores.unwrap_or_else(libix::cores);
-    let missing = &AtomicU16::new(cores);
-    let echo = |core| Echo {
-        options,
-        core,
-        missing,
-    };
-    match libix::run_on(cores, echo) {
+    match libix::run_on(cores, |_| Echo { options }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo: {error}");

@@ -298,9 +298,10 @@ impl Hosted {
             Ok(backlog) => backlog,
             Err(_) => u32::MAX,
         };
-        let socket = sockets::listen(command.endpoint, backlog)?;
+        let (socket, claim) = sockets::listen(command.endpoint, backlog, self.core)?;
         let key = self.listeners.insert(Listener {
             socket,
+            _claim: claim,
             cookie: command.cookie,
             queued: false,
         });
@@ -332,8 +333,9 @@ impl Hosted {
     }
 
     fn udp_bind(&mut self, command: &Command) -> Result<Done, Status> {
-        let (socket, version) = sockets::bind_udp(command.endpoint)?;
-        let key = self.ports.insert(Port::new(socket, version, command.cookie));
+        let (socket, version, claim) = sockets::bind_udp(command.endpoint, self.core)?;
+        let port = Port::new(socket, version, claim, command.cookie);
+        let key = self.ports.insert(port);
         let watched = match self.ports.get(key) {
             Some(port) => self.register(&port.socket, Object::Port(key), Interest::READABLE),
             None => Err(Status::BadHandle),

@@ -24,6 +24,9 @@ mod tell;
 /// How sockets are made.
 mod sockets;
 
+/// Ports that several cores share.
+mod claims;
+
 /// What only system calls can do.
 #[allow(unsafe_code, reason = "system calls by address, that Linux checks")]
 mod sys;
@@ -47,6 +50,7 @@ use crate::Error;
 use crate::arrays::{self, Interrupt};
 use crate::slab::{Key, Slab};
 use crate::stand_in::{SharedMemory, StandIn};
+use claims::Claim;
 use core::time::Duration;
 use deadlines::Deadlines;
 use flow::Flow;
@@ -66,6 +70,7 @@ const WAKER: mio::Token = mio::Token(7);
 
 /// A core of Linux sockets.
 pub(crate) struct Hosted {
+    core: u16,
     memory: Rc<SharedMemory>,
     pool: Pool,
     poll: mio::Poll,
@@ -93,6 +98,8 @@ pub(crate) struct Hosted {
 /// A socket that listens.
 struct Listener {
     socket: socket2::Socket,
+    /// Given up after the socket is closed.
+    _claim: Option<Claim>,
     cookie: u64,
     queued: bool,
 }
@@ -112,10 +119,11 @@ enum Object {
 }
 
 impl Hosted {
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(core: u16) -> Result<Self, Error> {
         let poll = mio::Poll::new()?;
         let memory = Rc::new(SharedMemory::new(ENTRIES, ENTRIES, pool::WINDOW_BYTES));
         Ok(Hosted {
+            core,
             pool: Pool::new(Rc::clone(&memory)),
             memory,
             waker: Arc::new(mio::Waker::new(poll.registry(), WAKER)?),
@@ -160,6 +168,7 @@ impl StandIn for Hosted {
     fn info(&self) -> IoInfo {
         IoInfo {
             batch: 64,
+            core: self.core,
             name_servers: name_servers::of_the_system(),
             ..self.memory.info()
         }

@@ -1,5 +1,6 @@
 //! A UDP port.
 
+use super::claims::Claim;
 use super::flow::Tell;
 use super::pool::{Owner, Pool};
 use super::sockets::{Version, from_linux};
@@ -16,6 +17,8 @@ const HELD_BYTES: usize = 1 << 22;
 
 pub(super) struct Port {
     pub(super) socket: Socket,
+    /// Given up after the socket is closed.
+    _claim: Option<Claim>,
     pub(super) version: Version,
     pub(super) cookie: u64,
     pub(super) groups: BTreeSet<IpAddr>,
@@ -27,9 +30,10 @@ pub(super) struct Port {
 }
 
 impl Port {
-    pub(super) fn new(socket: Socket, version: Version, cookie: u64) -> Self {
+    pub(super) fn new(socket: Socket, version: Version, claim: Option<Claim>, cookie: u64) -> Self {
         Port {
             socket,
+            _claim: claim,
             version,
             cookie,
             groups: BTreeSet::new(),

@@ -1,8 +1,9 @@
 //! How sockets are made: non-blocking, for both versions of IP where Linux has both, without Nagle's algorithm.
 
+use super::claims::{self, Claim, Kind};
 use super::{errors, sys};
 use ix_abi::app::{Endpoint, Status};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -69,18 +70,18 @@ fn make(version: Version, kind: Type, protocol: Protocol) -> io::Result<(Socket,
 }
 
 /// The local address that `endpoint` means.
-fn local(endpoint: Endpoint, version: Version) -> SockAddr {
+fn local(endpoint: Endpoint, version: Version) -> SocketAddr {
     let ip = endpoint.ip().unwrap_or(version.unspecified());
-    version.to_linux(SocketAddr::new(ip, endpoint.port)).into()
+    version.to_linux(SocketAddr::new(ip, endpoint.port))
 }
 
-pub(super) fn listen(endpoint: Endpoint, backlog: u32) -> Result<Socket, Status> {
-    let made = || -> io::Result<Socket> {
+pub(super) fn listen(endpoint: Endpoint, backlog: u32, core: u16) -> Result<(Socket, Option<Claim>), Status> {
+    let made = || -> io::Result<(Socket, Option<Claim>)> {
         let (socket, version) = make(Version::of(endpoint.ip()), Type::STREAM, Protocol::TCP)?;
         socket.set_reuse_address(true)?;
-        socket.bind(&local(endpoint, version))?;
+        let claim = claims::bind(&socket, Kind::Tcp, local(endpoint, version), core)?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(socket)
+        Ok((socket, claim))
     };
     made().map_err(|error| errors::status(&error))
 }
@@ -93,7 +94,7 @@ pub(super) fn connect(remote: SocketAddr, from: Endpoint) -> Result<(Socket, Opt
         socket.set_tcp_nodelay(true)?;
         if from.ip().is_some_and(|ip| !ip.is_unspecified()) || from.port != 0 {
             socket.set_reuse_address(true)?;
-            socket.bind(&local(from, version))?;
+            socket.bind(&local(from, version).into())?;
         }
         match socket.connect(&version.to_linux(remote).into()) {
             Ok(()) => Ok((socket, None)),
@@ -108,8 +109,8 @@ pub(super) fn connect(remote: SocketAddr, from: Endpoint) -> Result<(Socket, Opt
     made().map_err(|error| errors::status(&error))
 }
 
-pub(super) fn bind_udp(endpoint: Endpoint) -> Result<(Socket, Version), Status> {
-    let made = || -> io::Result<(Socket, Version)> {
+pub(super) fn bind_udp(endpoint: Endpoint, core: u16) -> Result<(Socket, Version, Option<Claim>), Status> {
+    let made = || -> io::Result<(Socket, Version, Option<Claim>)> {
         let (socket, version) = make(Version::of(endpoint.ip()), Type::DGRAM, Protocol::UDP)?;
         // Only groups that this port has joined itself.
         socket.set_multicast_all_v4(false)?;
@@ -117,8 +118,8 @@ pub(super) fn bind_udp(endpoint: Endpoint) -> Result<(Socket, Version), Status> 
             socket.set_multicast_all_v6(false)?;
         }
         sys::tell_of_refusals(&socket, version)?;
-        socket.bind(&local(endpoint, version))?;
-        Ok((socket, version))
+        let claim = claims::bind(&socket, Kind::Udp, local(endpoint, version), core)?;
+        Ok((socket, version, claim))
     };
     made().map_err(|error| errors::status(&error))
 }

@@ -33,9 +33,18 @@ impl Io {
         Ok(count)
     }
 
+    /// `true` if the next turn has something to submit, or to tell.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_more_to_do(&self) -> bool {
+        !self.listed.is_empty()
+            || !self.batch.is_empty()
+            || !self.notices.is_empty()
+            || !self.returns.is_empty()
+    }
+
     #[inline]
     fn wait_ns(&self, wait: Option<Duration>) -> u64 {
-        let mut wait_ns = wait.map_or(u64::MAX, to_ns);
+        let mut wait_ns = wait.map_or(u64::MAX, to_ns).min(self.longest_wait_ns);
         if !self.batch.is_empty() || !self.retry.is_empty() {
             wait_ns = wait_ns.min(AFTER_COMMANDS_NS);
         }

@@ -107,6 +107,7 @@ impl Network {
         let host = SimulatedHost::new(number, Rc::clone(&shared));
         let mut event_loop = EventLoop::on(Box::new(host))?;
         app.on_start(event_loop.io())?;
+        app.on_ready(event_loop.io());
         self.hosts.push(Member {
             event_loop,
             app: Box::new(app),
@@ -251,7 +252,9 @@ impl Member {
         self.app.turn(&mut self.event_loop).expect("the loop goes on");
         if self.event_loop.is_finished() {
             self.over = true;
-        } else if self.app.max_wait(&mut self.event_loop) == Some(Duration::ZERO) {
+        } else if self.event_loop.io().has_more_to_do()
+            || self.app.max_wait(&mut self.event_loop) == Some(Duration::ZERO)
+        {
             self.shared.active.set(true);
         }
     }
