@@ -5,7 +5,11 @@
 use crate::replies::Replies;
 use crate::snapshot::Snapshot;
 use crate::stats::{self, StatsReply};
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, Ordering};
+use libix::Waker;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 
 /// What one core asks of another.
 #[derive(Debug)]
@@ -61,25 +65,75 @@ pub enum Message {
     },
 }
 
-/// One core's ends of the channels between all.
+/// One core's ends of the channels between all, and what all have in common.
 #[derive(Debug)]
 pub struct Links {
     here: usize,
-    peers: Vec<Sender<Message>>,
+    peers: Vec<Peer>,
     inbox: Receiver<Message>,
+    /// Clients of all cores.
+    clients: Arc<AtomicU32>,
+}
+
+/// The way to a core.
+#[derive(Debug)]
+struct Peer {
+    messages: Sender<Message>,
+    /// Its loop's, once it serves.
+    waker: Arc<OnceLock<Waker>>,
+    /// It has been sent something that it may not have looked for.
+    unaware: Cell<bool>,
 }
 
 impl Links {
     /// Connects `cores` cores; the ends of each, in order.
     #[must_use]
     pub fn between(cores: usize) -> Vec<Links> {
-        let (peers, inboxes): (Vec<_>, Vec<_>) = (0..cores).map(|_| channel()).unzip();
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..cores).map(|_| channel()).unzip();
+        let wakers: Vec<_> = (0..cores).map(|_| Arc::default()).collect();
+        let peer = |(messages, waker): (&Sender<Message>, &Arc<OnceLock<Waker>>)| Peer {
+            messages: messages.clone(),
+            waker: Arc::clone(waker),
+            unaware: Cell::new(false),
+        };
+        let clients = Arc::default();
         let link = |(here, inbox)| Links {
             here,
-            peers: peers.clone(),
+            peers: senders.iter().zip(&wakers).map(peer).collect(),
             inbox,
+            clients: Arc::clone(&clients),
         };
         inboxes.into_iter().enumerate().map(link).collect()
+    }
+
+    /// Says how this core is woken when there is something for it.
+    pub(crate) fn set_waker(&self, waker: Waker) {
+        // It is said once, when the loop starts.
+        let _ = self.peers[self.here].waker.set(waker);
+    }
+
+    /// Wakes the cores that have been sent something since the last call.
+    pub(crate) fn wake_peers(&self) {
+        for peer in &self.peers {
+            if peer.unaware.replace(false)
+                && let Some(waker) = peer.waker.get()
+            {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Counts a client, unless there are `limit` already.
+    pub(crate) fn add_client(&self, limit: u32) -> bool {
+        let more = |count| (count < limit).then_some(count + 1);
+        self.clients
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// One of those counted has gone.
+    pub(crate) fn remove_client(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How many cores there are.
@@ -102,7 +156,9 @@ impl Links {
 
     /// Sends to another core. If that has ended, so will this one soon, and nobody waits for an answer.
     pub(crate) fn send(&self, core: usize, message: Message) {
-        let _ = self.peers[core].send(message);
+        let peer = &self.peers[core];
+        let _ = peer.messages.send(message);
+        peer.unaware.set(true);
     }
 
     /// The core whose key hashes to `hash`, unless it is this one.

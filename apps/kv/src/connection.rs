@@ -203,22 +203,20 @@ impl Connection {
 
     /// A request that came in parts.
     fn put_request_together(&mut self, data: &[u8], shard: &mut Shard, replies: &mut Replies) -> usize {
-        let wanted = match self.partial.first_chunk::<HEADER_LEN>().map(Header::parse) {
-            None => HEADER_LEN,
-            Some(Some(header)) => HEADER_LEN + header.fields_len(),
-            Some(None) => {
-                self.state = State::Closing;
-                return 0;
-            }
-        };
+        let header = self.partial.first_chunk::<HEADER_LEN>().and_then(Header::parse);
+        let wanted = HEADER_LEN + header.map_or(0, |header| header.fields_len());
         let taken = data.len().min(wanted.saturating_sub(self.partial.len()));
         self.partial.extend_from_slice(&data[..taken]);
-        if let Some(Some(header)) = self.partial.first_chunk::<HEADER_LEN>().map(Header::parse)
-            && self.partial.len() == HEADER_LEN + header.fields_len()
-        {
-            let request = core::mem::take(&mut self.partial);
-            let step = binary::command(header, &request[HEADER_LEN..], shard, replies);
-            self.go(step, shard, replies);
+        match self.partial.first_chunk::<HEADER_LEN>().map(Header::parse) {
+            None => {}
+            Some(None) => self.state = State::Closing,
+            Some(Some(header)) => {
+                if self.partial.len() == HEADER_LEN + header.fields_len() {
+                    let request = core::mem::take(&mut self.partial);
+                    let step = binary::command(header, &request[HEADER_LEN..], shard, replies);
+                    self.go(step, shard, replies);
+                }
+            }
         }
         taken
     }

@@ -27,6 +27,10 @@ pub struct Options {
     #[arg(short, long, value_name = "NUM", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
     conn_limit: u32,
 
+    /// Cores to serve on [default: all that there are].
+    #[arg(short, long, value_name = "NUM", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
     /// Say more on standard error; twice: each connection.
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
@@ -49,12 +53,19 @@ fn item_size(text: &str) -> Result<usize, String> {
 }
 
 impl Options {
+    /// Cores to serve on.
+    #[must_use]
+    pub fn cores(&self) -> u16 {
+        self.threads.unwrap_or_else(libix::cores)
+    }
+
     /// # Errors
     /// If the options contradict each other.
-    pub fn settings(&self) -> Result<Settings, String> {
+    pub fn settings(&self, cores: u16) -> Result<Settings, String> {
         let memory = (self.memory_limit as usize) << 20;
-        if self.max_item_size > memory / 2 {
-            return Err("an item may take half of the memory at most: raise -m or lower -I".to_owned());
+        if self.max_item_size > memory / usize::from(cores.max(1)) / 2 {
+            let most = "an item may take half of a core's share of the memory at most";
+            return Err(format!("{most}: raise -m, or lower -I or -t"));
         }
         Ok(Settings {
             memory,
@@ -74,7 +85,7 @@ mod tests {
 
     fn settings(line: &str) -> Result<crate::shard::Settings, String> {
         let options = Options::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
-        options.settings()
+        options.settings(options.threads.unwrap_or(1))
     }
 
     #[test]
@@ -91,6 +102,8 @@ mod tests {
             "kv -I 10",
             "kv -I 2000m",
             "kv -I x",
+            "kv -I 10m -t 4",
+            "kv -t 0",
             "kv -I 40m",
             "kv -m 0",
             "kv -I 99999999999999999m",

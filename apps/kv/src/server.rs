@@ -123,7 +123,7 @@ impl Server {
     }
 
     /// Hands the answers of other cores on, and gives them theirs.
-    pub fn hear(&mut self, io: &mut Io) {
+    fn hear(&mut self, io: &mut Io) {
         while let Some(arrival) = self.shard.hear(&mut self.worker) {
             match self.waiting.remove(&arrival.client) {
                 Some(Waiting::Tcp(flow)) => self.resume(io, flow, arrival),
@@ -185,22 +185,36 @@ impl Handler for Server {
     fn on_start(&mut self, io: &mut Io) -> Result<(), Error> {
         let (port, udp_port) = (self.shard.settings.port, self.shard.settings.udp_port);
         io.listen(port)?;
-        let mut ports = format!("tcp port {port}");
         if udp_port != 0 {
             io.udp_bind(udp_port)?;
-            ports = format!("{ports} and udp port {udp_port}");
+        }
+        if self.shard.cores() > 1 {
+            self.shard.links().set_waker(io.waker());
         }
         self.tick(io)?;
+        Ok(())
+    }
+
+    fn on_ready(&mut self, io: &mut Io) {
+        if io.core() != 0 {
+            return;
+        }
+        let (port, udp_port) = (self.shard.settings.port, self.shard.settings.udp_port);
+        let ports = match udp_port {
+            0 => format!("tcp port {port}"),
+            _ => format!("tcp port {port} and udp port {udp_port}"),
+        };
         match io.local_ip() {
             Some(ip) => println!("kv: {ports} on {ip}"),
             None => println!("kv: {ports}"),
         }
-        Ok(())
     }
 
     fn on_knock(&mut self, io: &mut Io, flow: Flow, knock: Knock) -> Answer {
+        let limit = self.shard.settings.connections;
+        let is_counted = self.shard.links().add_client(limit);
         let traffic = &mut self.shard.traffic;
-        if traffic.connections >= u64::from(self.shard.settings.connections) {
+        if !is_counted {
             traffic.rejected_connections += 1;
             self.log(1, "too many connections for", knock.peer);
             // Both fail only if the flow is dead.
@@ -251,6 +265,7 @@ impl Handler for Server {
             client.connection.end(&mut self.shard);
             self.waiting.remove(&client.number);
             self.shard.traffic.connections -= 1;
+            self.shard.links().remove_client();
             self.log(
                 2,
                 "connection closed:",
@@ -285,6 +300,14 @@ impl Handler for Server {
         }
         connection.end(&mut self.shard);
         self.reply(io, port, peer, frame);
+    }
+
+    #[inline]
+    fn on_turn(&mut self, io: &mut Io) {
+        if self.shard.cores() > 1 {
+            self.hear(io);
+            self.shard.links().wake_peers();
+        }
     }
 
     fn on_timer(&mut self, io: &mut Io, _: Timer) {

@@ -275,6 +275,17 @@ fn any_binary() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(frame, 1..20).prop_map(|frames| frames.concat())
 }
 
+#[test]
+fn a_request_that_is_none_ends_the_connection_with_its_last_byte() {
+    let mut session = Session::new();
+    let nop = [&[0x80, 0x0a][..], &[0; 22]].concat();
+    session.say_in_pieces(&nop, 5);
+    session.say_in_pieces(&[0; 23], 5);
+    assert!(!session.connection.is_closing());
+    session.say([0]);
+    assert!(session.connection.is_closing());
+}
+
 proptest! {
     #[test]
     fn replies_do_not_depend_on_how_the_stream_is_cut(script in prop_oneof![any_script(), any_binary()], piece in 1..40usize) {
