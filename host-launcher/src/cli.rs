@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use host_launcher::config::{Bdf, Options};
+use host_launcher::scaffold::{CrateName, Template};
 use std::path::PathBuf;
 
 /// Launches and watches dataplanes: one app each, on a kernel and a TCP/IP stack of its own
@@ -44,6 +45,17 @@ pub(crate) enum Command {
     Stop {
         /// Its name
         name: String,
+    },
+    /// Make a crate to start from, in a folder of its name: it builds, runs and has tests
+    New {
+        /// What it is called
+        name: CrateName,
+        /// What it begins with
+        #[arg(long, value_enum, default_value_t = Template::Echo)]
+        template: Template,
+        /// Where libix is: Ixion's checkout, or the folder libix in it [default: the checkout that ix was built in]
+        #[arg(long, value_name = "PATH")]
+        libix: Option<PathBuf>,
     },
     /// Tell whether `ix run` works here, what could work better, and what to do about it
     ///

@@ -3,6 +3,7 @@
 //! A run goes this way: [`config`] turns options into a plan, [`images`] checks the app and finds the kernel,
 //! [`backend`] chooses who is the machine and how it is started, `run` starts the machine, carries its output and ends it,
 //! [`hostcall`] answers what the app wants of the host, [`control`] answers the other `ix` commands meanwhile. The launcher is never on a packet's way.
+//! [`scaffold`] makes crates to start from.
 #![deny(unsafe_code)]
 
 pub mod config;
@@ -28,6 +29,8 @@ pub mod jail;
 pub mod hostcall;
 
 pub mod control;
+
+pub mod scaffold;
 
 pub mod vmm;
 

@@ -14,10 +14,12 @@ use host_launcher::doctor::{Report, Trials};
 use host_launcher::host::Host;
 use host_launcher::nic::{self, Force, Nic, NicError};
 use host_launcher::run::{self, RunError};
+use host_launcher::scaffold::{self, CrateName, Library, ScaffoldError, Template};
 use host_launcher::vmm::{self, Blueprint, BlueprintError, MachineError};
 use ix_abi::host::exit::status;
 use std::error::Error as _;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,8 @@ enum Error {
     Blueprint(#[from] BlueprintError),
     #[error(transparent)]
     Machine(#[from] MachineError),
+    #[error(transparent)]
+    Scaffold(#[from] ScaffoldError),
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
@@ -97,8 +101,25 @@ fn obey(command: Command) -> Result<u8, Error> {
             return Ok(vmm::run(&blueprint)?.status());
         }
         Command::Nic(command) => nic(&command, &mut out)?,
+        Command::New {
+            name,
+            template,
+            libix,
+        } => new(&name, template, libix.as_deref(), &mut out)?,
     }
     Ok(0)
+}
+
+fn new(
+    name: &CrateName,
+    template: Template,
+    libix: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let library = Library::find(libix).map_err(ScaffoldError::from)?;
+    let folder = scaffold::create(Path::new(""), name, template, &library)?;
+    show::new_crate(&folder, template, out)?;
+    Ok(())
 }
 
 fn doctor(json: bool, out: &mut impl Write) -> Result<u8, Error> {

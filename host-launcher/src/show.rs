@@ -1,9 +1,11 @@
-//! What `ix ps` and `ix stats` print.
+//! What `ix ps`, `ix stats`, `ix new` and others print.
 
 use host_launcher::control::{self, ClientError, Info, Stats};
 use host_launcher::doctor::{Report, Verdict};
 use host_launcher::nic::{Nic, Obstacle};
+use host_launcher::scaffold::Template;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 /// One row per run.
@@ -23,6 +25,24 @@ pub(crate) fn runs(runs: &[Info], out: &mut impl Write) -> io::Result<()> {
         .map(String::clone)
     });
     table(std::iter::once(header).chain(rows).collect(), out)
+}
+
+/// What can be done with a crate that has just been made: a command each.
+pub(crate) fn new_crate(folder: &Path, template: Template, out: &mut impl Write) -> io::Result<()> {
+    let lines = [
+        (format!("cd {}", folder.display()), "where it is"),
+        ("cargo build".to_owned(), "build it"),
+        ("cargo run".to_owned(), "serve over Linux sockets, at port 7007"),
+        ("cargo test".to_owned(), "test it in virtual time"),
+        (
+            "cargo ixion".to_owned(),
+            "boot it on Ixion's kernel, port 7007 forwarded",
+        ),
+    ];
+    for (command, what) in lines {
+        writeln!(out, "{command:20}# {what}")?;
+    }
+    writeln!(out, "{}", template.trial())
 }
 
 /// A line per finding, and one for its cure.

@@ -6,18 +6,6 @@ use std::sync::{LazyLock, OnceLock};
 
 const TRIPLE: &str = "x86_64-unknown-linux-gnu";
 
-/// The packages of what [`ix`], [`kernel`] and the apps are.
-const PROGRAMS: [&str; 8] = [
-    "host-launcher",
-    "dataplane-kernel",
-    "echo",
-    "http-server",
-    "kv",
-    "load",
-    "netpipe",
-    "rpc",
-];
-
 /// The way a guest program is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Build {
@@ -126,6 +114,12 @@ pub fn kernel() -> &'static Path {
     release("ixion-kernel")
 }
 
+/// Where crates that `ix new` has made are built: all in one folder, so that what they depend on is compiled once.
+#[must_use]
+pub fn new_crates() -> PathBuf {
+    target().join("new")
+}
+
 /// Debian's kernel, unpacked by `scripts/linux`.
 #[must_use]
 pub fn linux() -> PathBuf {
@@ -159,10 +153,8 @@ pub fn guest(name: &str, build: Build) -> PathBuf {
 fn release(name: &str) -> &'static Path {
     static RELEASED: LazyLock<PathBuf> = LazyLock::new(|| {
         let mut cargo = cargo();
+        // The workspace's default members: `ix`, the kernel and the apps.
         cargo.args(["build", "--release"]);
-        for package in PROGRAMS {
-            cargo.args(["-p", package]);
-        }
         finish(cargo);
         folder("release")
     });

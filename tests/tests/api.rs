@@ -5,6 +5,7 @@ use ixion_tests::{HOST, Namespace, Runner};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -114,6 +115,47 @@ fn be_the_peer() {
     });
 }
 
+/// What `program` says on both, line by line.
+fn assert_same(machine: &str, on_linux: &str) {
+    for (ixion, linux) in machine.lines().zip(on_linux.lines()) {
+        assert_eq!(ixion, linux, "on Ixion, on Linux");
+    }
+    assert_eq!(machine.lines().count(), on_linux.lines().count());
+}
+
+/// What it says started by itself.
+fn said_on_linux(namespace: &Namespace, program: &Path, args: &[&str]) -> String {
+    let mut command = namespace.command(program.to_str().unwrap());
+    let hosted = command.args(args).output().unwrap();
+    let said = String::from_utf8(hosted.stdout).unwrap();
+    let complaint = String::from_utf8_lossy(&hosted.stderr);
+    assert!(hosted.status.success(), "{said}{complaint}");
+    println!("{said}");
+    said
+}
+
+#[test]
+fn several_cores_do_the_same_on_ixion_and_on_linux() {
+    let namespace = Namespace::new().unwrap();
+    namespace.enter(be_the_peer);
+    let program = guest("cores_tour", Build::Plain);
+    let peer = HOST.to_string();
+    for cores in ["2", "4"] {
+        let args = [cores, peer.as_str()];
+        let on_linux = said_on_linux(&namespace, &program, &args);
+        let machine = Runner::new(&program)
+            .on(&namespace)
+            .options(&["--cores", cores])
+            .args(&args)
+            .finish();
+        machine.assert_code(0);
+        assert_same(&machine.stdout, &on_linux);
+        let last = cores.parse::<u16>().unwrap() - 1;
+        assert!(on_linux.starts_with("run: Ok(())"), "{on_linux}");
+        assert!(on_linux.contains(&format!("core {last}: (\"this is core {last}\", Ok(()))")));
+    }
+}
+
 #[test]
 fn the_api_does_the_same_on_ixion_and_on_linux() {
     let namespace = Namespace::new().unwrap();
@@ -127,29 +169,16 @@ fn the_api_does_the_same_on_ixion_and_on_linux() {
     let program = guest("api_tour", Build::Plain);
     let peers = [IpAddr::from(HOST).to_string(), HOST6.to_owned()];
 
-    let hosted = namespace
-        .command(program.to_str().unwrap())
-        .args(&peers)
-        .output()
-        .unwrap();
-    let on_linux = String::from_utf8(hosted.stdout).unwrap();
-    assert!(
-        hosted.status.success(),
-        "{on_linux}{}",
-        String::from_utf8_lossy(&hosted.stderr)
-    );
-    println!("{on_linux}");
+    let args = peers.each_ref().map(String::as_str);
+    let on_linux = said_on_linux(&namespace, &program, &args);
 
     let machine = Runner::new(&program)
         .on(&namespace)
         .options(&["--ip6", "fd77::2/64"])
-        .args(&peers.each_ref().map(String::as_str))
+        .args(&args)
         .finish();
     machine.assert_code(0);
     println!("{}", machine.stdout);
-    for (ixion, linux) in machine.stdout.lines().zip(on_linux.lines()) {
-        assert_eq!(ixion, linux, "on Ixion, on Linux");
-    }
-    assert_eq!(machine.stdout.lines().count(), on_linux.lines().count());
+    assert_same(&machine.stdout, &on_linux);
     assert!(on_linux.lines().count() > 20 && !on_linux.contains("NEVER"));
 }

@@ -27,7 +27,15 @@ impl Drop for Process {
 
 impl Server {
     fn in_a_machine(namespace: &Namespace, args: &[&str]) -> Self {
-        let run = Runner::new(artifacts::kv()).on(namespace).args(args).start();
+        Self::in_a_machine_of("1", namespace, args)
+    }
+
+    fn in_a_machine_of(cores: &str, namespace: &Namespace, args: &[&str]) -> Self {
+        let run = Runner::new(artifacts::kv())
+            .on(namespace)
+            .options(&["--cores", cores])
+            .args(args)
+            .start();
         run.wait_for("kv: tcp port 11211");
         Server::Machine(run)
     }
@@ -68,11 +76,24 @@ impl Server {
 /// Does `test` with both.
 fn in_both_worlds(args: &[&str], test: impl Fn(&Namespace, &Server)) {
     let namespace = Namespace::new().unwrap();
+    let one = [&["-t", "1"], args].concat();
     for start in [Server::on_linux, Server::in_a_machine] {
-        let server = start(&namespace, args);
+        let server = start(&namespace, &one);
         test(&namespace, &server);
         server.stop();
     }
+}
+
+/// Does `test` with both on several cores: four threads of Linux', and two cores of a machine.
+fn in_both_worlds_on_several_cores(args: &[&str], test: impl Fn(&Namespace, &Server)) {
+    let namespace = Namespace::new().unwrap();
+    let server = Server::on_linux(&namespace, &[&["-t", "4"], args].concat());
+    test(&namespace, &server);
+    server.stop();
+    // There, it takes all that there are.
+    let server = Server::in_a_machine_of("2", &namespace, args);
+    test(&namespace, &server);
+    server.stop();
 }
 
 /// Runs a program to its end; what it said.
@@ -119,18 +140,157 @@ fn stat(stream: &TcpStream, name: &str) -> u64 {
     value.unwrap_or_else(|| panic!("no statistic is named {name}"))
 }
 
+fn find_both_protocols_complete(namespace: &Namespace, server: &Server) {
+    let args = [
+        "-h".to_owned(),
+        server.ip().to_string(),
+        "-p".to_owned(),
+        PORT.to_string(),
+    ];
+    let report = said(namespace, "memccapable", &args);
+    assert!(report.contains("All tests passed"), "{report}");
+    assert_eq!(report.matches("[pass]").count(), 54, "{report}");
+}
+
 #[test]
 fn memccapable_finds_both_protocols_complete() {
-    in_both_worlds(&[], |namespace, server| {
-        let args = [
-            "-h".to_owned(),
-            server.ip().to_string(),
-            "-p".to_owned(),
-            PORT.to_string(),
-        ];
-        let report = said(namespace, "memccapable", &args);
-        assert!(report.contains("All tests passed"), "{report}");
-        assert_eq!(report.matches("[pass]").count(), 54, "{report}");
+    in_both_worlds(&[], find_both_protocols_complete);
+}
+
+#[test]
+fn memccapable_finds_both_protocols_complete_on_several_cores() {
+    in_both_worlds_on_several_cores(&[], find_both_protocols_complete);
+}
+
+/// A command whose reply tells no id: those differ from core to core.
+fn random_command(random: &mut fastrand::Rng) -> String {
+    let key = format!("key{}", random.u8(..20));
+    let value = "v".repeat(random.usize(..2_000));
+    let len = value.len();
+    match random.u8(..16) {
+        0..4 => format!("set {key} 3 0 {len}\r\n{value}\r\n"),
+        4 => format!("set {key} 3 0 {len} noreply\r\n{value}\r\n"),
+        5 => format!("append {key} 3 0 {len}\r\n{value}\r\n"),
+        6 => format!("ms {key} {len} k Oopaque T0\r\n{value}\r\n"),
+        7 => {
+            let number = random.u32(..1_000).to_string();
+            format!("set {key} 0 0 {}\r\n{number}\r\n", number.len())
+        }
+        8 => format!("incr {key} 7\r\n"),
+        9 => format!("mg {key} v k f\r\n"),
+        10 => format!("delete {key}\r\n"),
+        11 => format!("ma {key} N0 J5 v\r\n"),
+        12 if random.u8(..20) == 0 => "flush_all\r\n".to_owned(),
+        _ => {
+            let keys: String = (0..8).map(|_| format!(" key{}", random.u8(..20))).collect();
+            format!("get{keys}\r\n")
+        }
+    }
+}
+
+/// What is answered to `script`, which ends with `mn`.
+fn replies(stream: &TcpStream, script: &[u8]) -> Vec<u8> {
+    let mut replies = Vec::new();
+    let mut room = [0; 65_536];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut stream = stream;
+            stream.write_all(script).unwrap()
+        });
+        while !replies.ends_with(b"MN\r\n") {
+            let count = {
+                let mut stream = stream;
+                stream.read(&mut room).unwrap()
+            };
+            assert!(count > 0, "the server has closed");
+            replies.extend_from_slice(&room[..count]);
+        }
+    });
+    replies
+}
+
+#[test]
+fn several_cores_answer_as_memcached_does() {
+    let namespace = Namespace::new().unwrap();
+    let oracle_port = PORT + 1;
+    let mut memcached = namespace.command("memcached");
+    memcached.args(["-u", "root", "-l", "127.0.0.1", "-p", &oracle_port.to_string()]);
+    let oracle = Process(memcached.spawn().unwrap());
+    in_both_worlds_on_several_cores(&[], |own_namespace, server| {
+        let mut random = fastrand::Rng::with_seed(6);
+        let to_oracle = SocketAddr::from((Ipv4Addr::LOCALHOST, oracle_port));
+        // Clients enough that every core has some, one after the other: each finds what those before it have left.
+        let clients: Vec<_> = (0..12)
+            .map(|_| {
+                (
+                    connect(own_namespace, server),
+                    peer::connect(&namespace, to_oracle),
+                )
+            })
+            .collect();
+        for round in 0..4 {
+            for (number, (to_kv, to_memcached)) in clients.iter().enumerate() {
+                let commands: String = (0..100).map(|_| random_command(&mut random)).collect();
+                let script = if round == 0 && number == 0 {
+                    "flush_all\r\nmn\r\n".to_owned()
+                } else {
+                    commands + "mn\r\n"
+                };
+                let expected = replies(to_memcached, script.as_bytes());
+                let got = replies(to_kv, script.as_bytes());
+                assert!(
+                    got == expected,
+                    "client {number}, round {round}\n{}\n--- memcached\n{}\n--- script\n{}",
+                    got.escape_ascii(),
+                    expected.escape_ascii(),
+                    script.escape_default()
+                );
+            }
+        }
+    });
+    drop(oracle);
+}
+
+#[test]
+fn keys_connections_and_statistics_are_of_all_cores_together() {
+    in_both_worlds_on_several_cores(&["-c", "40", "-U", "11211"], |namespace, server| {
+        let mut streams: Vec<_> = (0..40).map(|_| connect(namespace, server)).collect();
+        for (number, stream) in streams.iter().enumerate() {
+            let set = format!("set key{number} 0 0 1\r\nx\r\n");
+            ask(stream, set.as_bytes(), b"STORED\r\n");
+        }
+        let keys: String = (0..40).map(|number| format!(" key{number}")).collect();
+        let entries: String = (0..40)
+            .map(|number| format!("VALUE key{number} 0 1\r\nx\r\n"))
+            .collect();
+        let (get, reply) = (format!("get{keys}\r\n"), format!("{entries}END\r\n"));
+        for stream in &streams {
+            ask(stream, get.as_bytes(), reply.as_bytes());
+        }
+        let mut refused = String::new();
+        connect(namespace, server).read_to_string(&mut refused).unwrap();
+        assert_eq!(refused, "ERROR Too many open connections\r\n");
+        assert_eq!(stat(&streams[0], "curr_items"), 40);
+        assert_eq!(stat(&streams[0], "curr_connections"), 40);
+        assert!(stat(&streams[0], "threads") >= 2);
+        // Whichever core has the client, and whichever the key.
+        let reply = b"\x07\x09\0\0\0\x01\0\0VALUE key7 0 1\r\nx\r\nEND\r\n";
+        for _ in 0..20 {
+            let socket = namespace.enter(|| UdpSocket::bind("0.0.0.0:0").unwrap());
+            socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            socket
+                .send_to(b"\x07\x09\0\0\0\x01\0\0get key7\r\n", server.address())
+                .unwrap();
+            let mut room = [0; 100];
+            let len = socket.recv(&mut room).unwrap();
+            assert_eq!(&room[..len], reply);
+        }
+        streams.truncate(1);
+        let until = Instant::now() + Duration::from_secs(20);
+        while stat(&streams[0], "curr_connections") > 1 {
+            assert!(Instant::now() < until, "closed connections still count");
+        }
+        ask(&connect(namespace, server), b"mn\r\n", b"MN\r\n");
     });
 }
 
