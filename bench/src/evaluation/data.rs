@@ -85,7 +85,9 @@ pub(super) struct LoadPoint {
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) p999_us: f64,
+    /// Requests without an answer, and misses and errors.
     pub(super) unanswered: u64,
+    pub(super) refused: u64,
     pub(super) vcpu_share: f64,
     pub(super) main_loop_share: f64,
     pub(super) client_share: f64,
@@ -199,6 +201,7 @@ pub(super) mod tests {
             p99_us,
             p999_us: p99_us * 2.0,
             unanswered: 0,
+            refused: 0,
             vcpu_share: 0.5,
             main_loop_share: 0.5,
             client_share: 0.5,

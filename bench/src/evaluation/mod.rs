@@ -2,7 +2,7 @@
 //! connections per second and instructions per request, on Linux by its own servers, on Linux by our apps, and on Ixion.
 //!
 //! [`turns`] takes the machines in turns and measures them, offered loads as [`sweep`] chooses them; all that was measured is
-//! [`data`]. [`summary`] takes medians and holds the targets against them; [`tables`] and [`plots`] show it.
+//! [`data`]. [`summary`] takes medians, [`targets`] are held against them; [`tables`] and [`plots`] show it.
 
 mod turns;
 
@@ -11,6 +11,8 @@ mod sweep;
 mod data;
 
 mod summary;
+
+mod targets;
 
 mod tables;
 
@@ -39,7 +41,7 @@ pub(crate) struct Options {
     /// Rounds; medians are shown [default: 3].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=99))]
     rounds: Option<u32>,
-    /// Seconds measured of each load [default: 1, with --quick 0.5].
+    /// Seconds measured of each load [default: 0.75, with --quick 0.5].
     #[arg(long, value_parser = seconds)]
     window: Option<Duration>,
     /// Measure nothing: show what this file holds, which an earlier run has written.

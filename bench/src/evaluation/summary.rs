@@ -1,4 +1,4 @@
-//! Medians over the rounds, what can be read off the curves, and the targets.
+//! Medians over the rounds, and what can be read off the curves.
 
 use super::data::{Asked, ConnectionPoint, Data, LoadPoint, SizePoint};
 use super::sweep::keeps_up;
@@ -8,53 +8,12 @@ use crate::measure::Instructions;
 
 /// Bounds on the 99th percentile at which throughputs are compared, in microseconds.
 pub(super) const LIMITS_US: [f64; 7] = [500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0, 50_000.0];
-/// The opponent of the targets.
-const OPPONENT: Guest = Guest::LinuxTuned;
 
 /// The middle one; of an even number the lower of the two.
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len().saturating_sub(1) / 2).copied()
-}
-
-/// A target, and what became of it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Target {
-    /// What is compared.
-    pub(super) what: String,
-    /// The opponent's and ours, as far as one figure says it.
-    pub(super) figures: Option<(f64, f64)>,
-    /// Ours to the opponent's.
-    pub(super) ratio: Option<f64>,
-    pub(super) bound: Bound,
-}
-
-/// What the ratio should be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Bound {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
-impl Bound {
-    fn holds(self, ratio: f64) -> bool {
-        match self {
-            Self::AtLeast(bound) => ratio >= bound,
-            Self::AtMost(bound) => ratio <= bound,
-        }
-    }
-}
-
-impl Target {
-    /// In a word.
-    pub(super) fn verdict(&self) -> &'static str {
-        match self.ratio.map(|ratio| self.bound.holds(ratio)) {
-            Some(true) => "met",
-            Some(false) => "**missed**",
-            None => "not measured",
-        }
-    }
 }
 
 impl Data {
@@ -78,6 +37,7 @@ impl Data {
                 p99_us: middle(|p| p.p99_us),
                 p999_us: middle(|p| p.p999_us),
                 unanswered: points.iter().map(|point| point.unanswered).sum(),
+                refused: points.iter().map(|point| point.refused).sum(),
                 vcpu_share: middle(|p| p.vcpu_share),
                 main_loop_share: middle(|p| p.main_loop_share),
                 client_share: middle(|p| p.client_share),
@@ -130,6 +90,13 @@ impl Data {
         self.connections.iter().map(|point| point.failures).sum()
     }
 
+    /// Misses, errors, and requests without an answer, where the guest kept up.
+    pub(super) fn unserved(&self) -> u64 {
+        let kept_up = |point: &&LoadPoint| keeps_up(point.sent_per_s, point.carried_per_s);
+        let points = self.loads.iter().filter(kept_up);
+        points.map(|point| point.unanswered + point.refused).sum()
+    }
+
     /// Message sizes with one way's time and goodput, in order.
     pub(super) fn sizes(&self, guest: Guest) -> Vec<SizePoint> {
         let mut points: Vec<&SizePoint> = self.sizes.iter().filter(|point| point.guest == guest).collect();
@@ -147,68 +114,6 @@ impl Data {
         let mut counts = self.counts.iter();
         let count = counts.find(|count| (count.guest, count.kind) == (guest, kind));
         count.map(|count| count.instructions)
-    }
-
-    /// What was to be reached.
-    pub(super) fn targets(&self) -> Vec<Target> {
-        let closed = |what: &str, kind, connections, figure: fn(&ConnectionPoint) -> f64, bound| {
-            let of = |guest| self.closed_loop(guest, kind, connections, figure);
-            let figures = of(OPPONENT).zip(of(Guest::Ixion));
-            Target {
-                what: what.to_owned(),
-                figures,
-                ratio: figures.map(|(theirs, ours)| ours / theirs),
-                bound,
-            }
-        };
-        vec![
-            closed(
-                "echo of 64 bytes on 100 connections, requests/s",
-                Kind::Tcp,
-                100,
-                |point| point.rate_per_s,
-                Bound::AtLeast(4.0),
-            ),
-            self.equal_p99(),
-            closed(
-                "echo of 64 bytes, unloaded round trip, median, µs",
-                Kind::Tcp,
-                1,
-                |point| point.p50_us,
-                Bound::AtMost(0.5),
-            ),
-            closed(
-                "connect, echo, reset, connections/s",
-                Kind::Connect,
-                16,
-                |point| point.rate_per_s,
-                Bound::AtLeast(5.0),
-            ),
-        ]
-    }
-
-    /// memcached within the same 99th percentile: the limit at which we do worst, of those that the opponent meets at all.
-    fn equal_p99(&self) -> Target {
-        let compared = LIMITS_US.iter().filter_map(|&limit_us| {
-            let theirs = self.rate_within(OPPONENT, Asked::Etc, limit_us)?;
-            // A guest that never stays within the limit carries nothing within it.
-            let ours = self
-                .rate_within(Guest::Ixion, Asked::Etc, limit_us)
-                .unwrap_or(0.0);
-            Some((limit_us, theirs, ours))
-        });
-        let worst = compared
-            .min_by(|(_, theirs, ours), (_, others, mine)| (ours / theirs).total_cmp(&(mine / others)));
-        let at = worst.map(|(limit_us, ..)| format!(", at the worst p99 limit, {} ms", limit_us / 1e3));
-        Target {
-            what: format!(
-                "memcached, ETC mix, requests/s at equal p99{}",
-                at.unwrap_or_default()
-            ),
-            figures: worst.map(|(_, theirs, ours)| (theirs, ours)),
-            ratio: worst.map(|(_, theirs, ours)| ours / theirs),
-            bound: Bound::AtLeast(3.6),
-        }
     }
 }
 
@@ -230,7 +135,7 @@ fn rate_within(curve: &[LoadPoint], limit_us: f64) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bound, Target, median, rate_within};
+    use super::{median, rate_within};
     use crate::evaluation::data::Asked;
     use crate::evaluation::data::tests::{load as point, nothing};
     use crate::guest::Guest;
@@ -293,55 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn equal_p99_is_judged_where_we_do_worst_of_what_the_opponent_meets() {
-        let mut data = nothing();
-        let theirs = |mut p: crate::evaluation::data::LoadPoint| {
-            p.guest = Guest::LinuxTuned;
-            p
-        };
-        data.loads = vec![
-            // Within 1 ms never, within 2 ms 1000, within 5 ms 2000.
-            theirs(point(1_000.0, 1_000.0, 2_000.0)),
-            theirs(point(2_000.0, 2_000.0, 5_000.0)),
-            theirs(point(4_000.0, 2_000.0, 300_000.0)),
-            point(4_000.0, 4_000.0, 600.0),
-            point(8_000.0, 8_000.0, 4_000.0),
-            point(16_000.0, 8_000.0, 300_000.0),
-        ];
-        let target = data.equal_p99();
-        assert!(
-            target.what.ends_with("5 ms") || target.what.ends_with("10 ms"),
-            "{}",
-            target.what
-        );
-        assert_eq!(target.figures, Some((2_000.0, 8_000.0)));
-        assert_eq!(target.verdict(), "met");
-    }
-
-    #[test]
     fn the_median_of_two_is_the_lower() {
         assert_eq!(median([3.0, 1.0].into_iter()), Some(1.0));
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median(std::iter::empty()), None);
-    }
-
-    #[test]
-    fn a_target_is_met_missed_or_not_measured() {
-        let verdict = |ratio, bound| {
-            let what = String::new();
-            let figures = None;
-            Target {
-                what,
-                figures,
-                ratio,
-                bound,
-            }
-            .verdict()
-        };
-        assert_eq!(verdict(Some(4.0), Bound::AtLeast(4.0)), "met");
-        assert_eq!(verdict(Some(3.9), Bound::AtLeast(4.0)), "**missed**");
-        assert_eq!(verdict(Some(0.5), Bound::AtMost(0.5)), "met");
-        assert_eq!(verdict(Some(0.6), Bound::AtMost(0.5)), "**missed**");
-        assert_eq!(verdict(None, Bound::AtMost(0.5)), "not measured");
     }
 }

@@ -2,7 +2,8 @@
 
 use super::data::{Asked, ConnectionPoint, Data};
 use super::plots;
-use super::summary::{Bound, LIMITS_US, Target};
+use super::summary::LIMITS_US;
+use super::targets::{Bound, Target};
 use crate::guest::Guest;
 use crate::load::Kind;
 use crate::report::thousands;
@@ -68,7 +69,11 @@ pub(super) fn tables(data: &Data) -> String {
         prices(data),
         sizes(data),
         instructions(data),
-        format!("Failed connections, all runs together: {}.\n", data.failures()),
+        format!(
+            "Failed connections: {}; misses, errors and requests unanswered where the guest kept up: {}.\n",
+            data.failures(),
+            data.unserved()
+        ),
         plots(data),
     ]
     .concat()

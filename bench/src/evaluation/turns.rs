@@ -39,8 +39,7 @@ struct Extent {
     window: Duration,
     asked: Vec<Asked>,
     connections: Vec<usize>,
-    /// Of netpipe: neighbours of each size, in bytes, and milliseconds for each.
-    perturbation: &'static str,
+    /// Milliseconds for each size of a message.
     size_ms: &'static str,
 }
 
@@ -54,7 +53,7 @@ struct Turns<'a> {
 
 impl Extent {
     fn new(options: &Options) -> Self {
-        let (rounds, window_ms) = if options.quick { (1, 500) } else { (3, 1_000) };
+        let (rounds, window_ms) = if options.quick { (1, 500) } else { (3, 750) };
         let window = options.window.unwrap_or(Duration::from_millis(window_ms));
         Self {
             rounds: options.rounds.unwrap_or(rounds),
@@ -69,7 +68,6 @@ impl Extent {
             } else {
                 vec![1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000]
             },
-            perturbation: if options.quick { "0" } else { "3" },
             size_ms: if options.quick { "30" } else { "60" },
         }
     }
@@ -260,6 +258,7 @@ impl Turns<'_> {
             p99_us: offered.row.p99_us,
             p999_us: offered.row.p999_us,
             unanswered: offered.row.unanswered,
+            refused: offered.row.misses + offered.row.errors,
             vcpu_share: share(used.vcpu),
             main_loop_share: share(used.main_loop),
             client_share: share(used.client),
@@ -275,8 +274,7 @@ impl Turns<'_> {
                 .arg(PING_PONG_SECONDS)
                 .arg(self.options.images.release.join("netpipe"));
             command.arg("measure").arg(server.address().to_string());
-            command.args(["--perturbation", self.extent.perturbation]);
-            command.args(["--time-ms", self.extent.size_ms]);
+            command.args(["--perturbation", "0", "--time-ms", self.extent.size_ms]);
             command.output().context("cannot run netpipe")
         })?;
         let points = size_points(&String::from_utf8_lossy(&output.stdout), self.round, server.guest);
