@@ -28,7 +28,17 @@ pub(super) struct Call {
     pub(super) repeats: u32,
     /// The server has the whole request, and works.
     pub(super) is_worked_on: bool,
-    sent_at_ns: [u64; TIMES],
+}
+
+/// When the steps on their way were sent. A slot's, and not its call's: calls come and go, and it is long.
+#[derive(Debug, Default)]
+pub(super) struct Times([u64; TIMES]);
+
+impl Times {
+    #[inline]
+    fn of(&mut self, step: u16) -> &mut u64 {
+        &mut self.0[usize::from(step) % TIMES]
+    }
 }
 
 /// What an answer has changed.
@@ -52,7 +62,6 @@ impl Call {
             progress_at_ns: now_ns,
             repeats: 0,
             is_worked_on: false,
-            sent_at_ns: [0; TIMES],
         }
     }
 
@@ -85,9 +94,9 @@ impl Call {
 
     /// The next step is sent now. Returns whether that is for the first time.
     #[inline]
-    pub(super) fn sent(&mut self, now_ns: u64) -> bool {
+    pub(super) fn sent(&mut self, now_ns: u64, times: &mut Times) -> bool {
         let step = self.next_step;
-        self.sent_at_ns[usize::from(step) % TIMES] = now_ns;
+        *times.of(step) = now_ns;
         if self.in_flight() == 0 {
             self.progress_at_ns = now_ns;
         }
@@ -97,13 +106,13 @@ impl Call {
 
     /// Answer `step` is here, and with it all before: `None` if that is no news.
     #[inline]
-    pub(super) fn answer(&mut self, step: u16, now_ns: u64) -> Option<Progress> {
+    pub(super) fn answer(&mut self, step: u16, now_ns: u64, times: &mut Times) -> Option<Progress> {
         if step < self.answered {
             return None;
         }
         let was_in_flight = self.in_flight();
         let is_measured = step >= self.repeated_below && step < self.next_step;
-        let sent_at_ns = is_measured.then(|| self.sent_at_ns[usize::from(step) % TIMES]);
+        let sent_at_ns = is_measured.then(|| *times.of(step));
         self.answered = step + 1;
         // An answer to what was to be sent again has come after all.
         self.next_step = self.next_step.max(self.answered);

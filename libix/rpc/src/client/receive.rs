@@ -91,7 +91,7 @@ impl<R: AsRef<[u8]>> Client<R> {
         let Some(state) = self.sessions.get_mut(session) else {
             return;
         };
-        let Some(call) = state.call(header.slot, header.number) else {
+        let Some((call, times)) = state.call(header.slot, header.number) else {
             self.counters.duplicate += 1;
             return;
         };
@@ -108,7 +108,7 @@ impl<R: AsRef<[u8]>> Client<R> {
         } else {
             Some(header.packet)
         };
-        let progress = step.and_then(|step| call.answer(step, now_ns));
+        let progress = step.and_then(|step| call.answer(step, now_ns, times));
         match progress {
             Some(progress) => {
                 state.progressed(header, progress, now_ns);
@@ -125,14 +125,14 @@ impl<R: AsRef<[u8]>> Client<R> {
         let Some(state) = self.sessions.get_mut(session) else {
             return;
         };
-        let Some(call) = state
+        let Some((call, times)) = state
             .call(header.slot, header.number)
-            .filter(|call| !call.has_response())
+            .filter(|(call, _)| !call.has_response())
         else {
             self.counters.duplicate += 1;
             return;
         };
-        let Some(progress) = call.answer(call.last_request_step(), now_ns) else {
+        let Some(progress) = call.answer(call.last_request_step(), now_ns, times) else {
             self.counters.duplicate += 1;
             return;
         };
@@ -146,7 +146,7 @@ impl<R: AsRef<[u8]>> Client<R> {
         let Some(state) = self.sessions.get_mut(session) else {
             return;
         };
-        let Some(call) = state.call(header.slot, header.number) else {
+        let Some((call, times)) = state.call(header.slot, header.number) else {
             self.counters.duplicate += 1;
             return;
         };
@@ -172,7 +172,7 @@ impl<R: AsRef<[u8]>> Client<R> {
             }
             call.begin_response(header.code, header.length);
         }
-        let Some(progress) = call.answer(step, now_ns) else {
+        let Some(progress) = call.answer(step, now_ns, times) else {
             self.counters.duplicate += 1;
             return;
         };

@@ -29,12 +29,12 @@ impl<R: AsRef<[u8]>> Client<R> {
             state.turn = slot + 1;
             let header = state.header(Kind::Fetch);
             let peer = state.peer;
-            let Some((call, number)) = state.call_in(slot) else {
+            let Some((call, number, times)) = state.call_in(slot) else {
                 state.ready &= !(1 << slot);
                 continue;
             };
             let step = call.next_step;
-            let is_first_time = call.sent(now_ns);
+            let is_first_time = call.sent(now_ns, times);
             let last = call.last_request_step();
             if step <= last {
                 self.outbox.push(peer, &call.request, step);
@@ -51,7 +51,7 @@ impl<R: AsRef<[u8]>> Client<R> {
             let wait_ns = wait_ns(state.round_trip.timeout_ns(self.retransmit_after_ns), 0);
             if !state
                 .call_in(slot)
-                .is_some_and(|(call, _)| call.has_more_to_send())
+                .is_some_and(|(call, ..)| call.has_more_to_send())
             {
                 state.ready &= !(1 << slot);
             }
@@ -92,7 +92,7 @@ impl State {
             self.round_trip.sample(round_trip_ns);
             self.timely.sample(now_ns, round_trip_ns);
         }
-        if let Some((call, _)) = self.call_in(header.slot)
+        if let Some((call, ..)) = self.call_in(header.slot)
             && call.has_more_to_send()
         {
             self.ready |= 1 << header.slot;

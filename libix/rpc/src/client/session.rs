@@ -1,6 +1,6 @@
 //! What a client knows of one session.
 
-use super::call::Call;
+use super::call::{Call, Times};
 use super::rtt::RoundTrip;
 use super::timely::Timely;
 use crate::alarms::Alarm;
@@ -37,6 +37,7 @@ pub(super) struct Slot {
     /// Of its latest call; they count from 1.
     number: u32,
     pub(super) call: Option<Call>,
+    times: Times,
 }
 
 #[derive(Debug)]
@@ -133,16 +134,17 @@ impl State {
 
     /// The call in `slot`, if it is the one of this number.
     #[inline]
-    pub(super) fn call(&mut self, slot: u8, number: u32) -> Option<&mut Call> {
+    pub(super) fn call(&mut self, slot: u8, number: u32) -> Option<(&mut Call, &mut Times)> {
         let slot = self.slots.get_mut(usize::from(slot))?;
-        slot.call.as_mut().filter(|_| slot.number == number)
+        let call = slot.call.as_mut().filter(|_| slot.number == number)?;
+        Some((call, &mut slot.times))
     }
 
-    /// The call in `slot` and its number.
+    /// The call in `slot`, its number, and the times of its steps.
     #[inline]
-    pub(super) fn call_in(&mut self, slot: u8) -> Option<(&mut Call, u32)> {
+    pub(super) fn call_in(&mut self, slot: u8) -> Option<(&mut Call, u32, &mut Times)> {
         let slot = self.slots.get_mut(usize::from(slot))?;
-        Some((slot.call.as_mut()?, slot.number))
+        Some((slot.call.as_mut()?, slot.number, &mut slot.times))
     }
 
     pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {

@@ -89,7 +89,7 @@ impl State {
     fn repeat(&mut self, now_ns: u64, after_ns: u64) {
         let timeout_ns = self.round_trip.timeout_ns(after_ns);
         for slot in 0..SLOTS as u8 {
-            let Some((call, _)) = self.call_in(slot) else {
+            let Some((call, ..)) = self.call_in(slot) else {
                 continue;
             };
             let in_flight = call.in_flight();
