@@ -76,6 +76,9 @@ pub(crate) struct Images {
     /// More arguments for `ix run`, such as --batch=16 (repeatable).
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) ix_arg: Vec<String>,
+    /// What Ixion runs instead of the service's app: a program and its arguments but for the port, such as `echo_levels raw`.
+    #[arg(long)]
+    pub(crate) ix_app: Option<String>,
     /// The reflector's words (see its source).
     #[arg(long, default_value = "batch=64")]
     pub(crate) reflector_words: String,
@@ -198,10 +201,24 @@ impl Images {
                 .arg("--volume")
                 .arg(format!("{}:/srv:ro", files.display()));
         }
-        let (app, arguments) = server.service.app();
+        let (app, arguments) = self.app(server);
         command.args(&self.ix_arg).arg(self.release.join(app)).arg("--");
         command.args(arguments).arg(server.service.port().to_string());
         command
+    }
+
+    /// Ixion's app and its arguments but for the port.
+    fn app(&self, server: Server) -> (&str, Vec<&str>) {
+        match &self.ix_app {
+            Some(words) => {
+                let mut words = words.split_whitespace();
+                (words.next().unwrap_or_default(), words.collect())
+            }
+            None => {
+                let (app, arguments) = server.service.app();
+                (app, arguments.to_vec())
+            }
+        }
     }
 
     /// The plugin and its arguments, which tell it work from idling.
@@ -236,7 +253,7 @@ impl Images {
                 .as_deref()
                 .and_then(image_base)
             {
-                symbols.add(&self.release.join(server.service.app().0), base)?;
+                symbols.add(&self.release.join(self.app(server).0), base)?;
             }
         }
         Ok(symbols)

@@ -1,6 +1,7 @@
 //! Instructions per segment, counted by callgrind: exact, so a bound on them can fail a build. They depend on the
 //! compiler, so the bound's file names the one it was made with.
 
+use crate::calls::{Calls, Direct};
 use crate::ixion::Ixion;
 use crate::pair::Pair;
 use anyhow::{Context, Result, bail, ensure};
@@ -30,6 +31,8 @@ pub(crate) enum Scenario {
     Apart,
     /// A connection opened and closed.
     Churn,
+    /// A call of `libix::rpc` with 64 bytes each way, without a stack.
+    Calls,
 }
 
 /// A figure: the function that is counted, while what is done, and how often it does it per round.
@@ -43,7 +46,7 @@ struct Figure {
 /// Segments of a round of [`Scenario::Bulk`]; as many as are in flight at once.
 const BULK_SEGMENTS: u32 = 64;
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     figure(
         "request received, acknowledging the answer before",
         Scenario::Requests,
@@ -81,6 +84,12 @@ const FIGURES: [Figure; 7] = [
         "*counted*server_takes*",
         1,
     ),
+    figure(
+        "call sent, received, answered and its answer received, both ends",
+        Scenario::Calls,
+        "*Calls*counted_*",
+        1,
+    ),
 ];
 
 const fn figure(name: &'static str, scenario: Scenario, function: &'static str, per_round: u32) -> Figure {
@@ -94,6 +103,11 @@ const fn figure(name: &'static str, scenario: Scenario, function: &'static str, 
 
 /// Does it so many times, under callgrind.
 pub(crate) fn perform(scenario: Scenario, rounds: u32) {
+    if scenario == Scenario::Calls {
+        let mut calls = Calls::<Direct>::open(1);
+        (0..rounds).for_each(|_| calls.requests(&[0]));
+        return;
+    }
     let mut pair = Ixion::open(1);
     pair.apart = scenario == Scenario::Apart;
     for _ in 0..rounds {
@@ -101,6 +115,7 @@ pub(crate) fn perform(scenario: Scenario, rounds: u32) {
             Scenario::Requests => pair.requests(&[0]),
             Scenario::Bulk | Scenario::Apart => pair.bulk(BULK_SEGMENTS),
             Scenario::Churn => pair.churn(1),
+            Scenario::Calls => {}
         }
     }
 }

@@ -5,8 +5,8 @@ use crate::wire::{APP, BUFFERS, Port};
 use netstack::{BufId, Config, Event, Id, Instant, RxChecksum, Span, Stack};
 use std::net::{Ipv4Addr, SocketAddr};
 
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
 /// Bytes in flight of a bulk transfer.
 const BULK_WINDOW: u32 = 64 * SEGMENT_LEN;
@@ -20,7 +20,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    fn new(ip: Ipv4Addr, flows: u32, app_bytes: usize) -> Self {
+    pub(crate) fn new(ip: Ipv4Addr, flows: u32, app_bytes: usize) -> Self {
         let mut config = Config::new([2, 0, 0, 0, 0, ip.octets()[3]], ip, 24);
         (config.rx_checksum, config.tx_checksum) = (true, true);
         config.max_flows = flows + SPARE_FLOWS;
@@ -35,7 +35,7 @@ impl Side {
     }
 
     /// Takes in what the other side has sent, and sees to timers.
-    fn receive(&mut self, from: &mut Port, now: Instant, takes: Takes) {
+    pub(crate) fn receive(&mut self, from: &mut Port, now: Instant, takes: Takes) {
         let mut frames = from.take_out();
         self.stack
             .look_ahead(&self.port, frames.iter().map(|(full, len)| &full[..*len]));
@@ -55,9 +55,9 @@ type Take = fn(&mut Stack, &mut Port, Instant, BufId, &[u8]);
 
 /// How a batch is taken in.
 #[derive(Clone, Copy)]
-struct Takes {
-    first: Take,
-    next: Take,
+pub(crate) struct Takes {
+    pub(crate) first: Take,
+    pub(crate) next: Take,
 }
 
 /// The calls whose instructions are counted, each a function of its own, and no two so alike that the compiler makes

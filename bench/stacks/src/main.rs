@@ -2,7 +2,7 @@
 //!
 //! [`pair`] says what is asked of any stack; [`ixion`] (over [`wire`]) and [`smoltcp`] answer. [`workload`] measures
 //! one of them, [`compare`] all, lwIP included (which is a program of its own, in C). [`instructions`] counts ours, [`goodput`] sends through
-//! losses beside Linux.
+//! losses beside Linux; [`calls`] is `libix::rpc`'s protocol, alone and over ours.
 #![deny(unsafe_code)]
 
 mod pair;
@@ -12,6 +12,8 @@ mod wire;
 mod ixion;
 
 mod smoltcp;
+
+mod calls;
 
 mod workload;
 

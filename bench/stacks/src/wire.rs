@@ -64,6 +64,12 @@ impl Port {
         self.app[start..start + REQUEST].copy_from_slice(from);
     }
 
+    /// What has come in.
+    pub(crate) fn received(&self, buf: &BufId, offset: u16, len: u16) -> &[u8] {
+        let offset = usize::from(offset);
+        &self.buffers[buf.0 as usize][offset..offset + usize::from(len)]
+    }
+
     /// Frames on their way out.
     pub(crate) fn take_out(&mut self) -> Vec<(Buffer, usize)> {
         std::mem::take(&mut self.out)

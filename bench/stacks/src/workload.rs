@@ -1,5 +1,6 @@
 //! One stack under one load, for a while.
 
+use crate::calls::{Calls, Direct, Udp};
 use crate::ixion::Ixion;
 use crate::pair::Pair;
 use crate::smoltcp::Smoltcp;
@@ -14,6 +15,10 @@ pub(crate) enum Which {
     IxionInTime,
     /// The crate.
     Smoltcp,
+    /// No stack: calls of `libix::rpc`, a session for a connection and a long request for bulk.
+    Calls,
+    /// The same over our UDP.
+    CallsOverUdp,
 }
 
 impl Which {
@@ -23,6 +28,8 @@ impl Which {
             Which::Ixion => "ixion",
             Which::IxionInTime => "ixion-in-time",
             Which::Smoltcp => "smoltcp",
+            Which::Calls => "calls",
+            Which::CallsOverUdp => "calls-over-udp",
         }
     }
 }
@@ -70,6 +77,8 @@ pub(crate) fn measure(options: &Options) -> f64 {
             drive(&mut pair, options)
         }
         Which::Smoltcp => drive(&mut Smoltcp::open(options.flows), options),
+        Which::Calls => drive(&mut Calls::<Direct>::open(options.flows), options),
+        Which::CallsOverUdp => drive(&mut Calls::<Udp>::open(options.flows), options),
     }
 }
 

@@ -13,8 +13,8 @@ const DECREASE: f64 = 0.8;
 const INCREASE: f64 = 0.01;
 /// After so many round trips that did not become longer it is raised this many times as fast.
 const HYPERACTIVE: u32 = 5;
-/// No rate is below this share of the link's.
-const LEAST: f64 = 0.001;
+/// No rate is below this share of the link's: credits bound what is on its way in any case.
+const LEAST: f64 = 0.01;
 /// Samples without which a round says nothing.
 const SAMPLES: u32 = 4;
 /// Round trips below are short, above long, whatever the shortest is, in nanoseconds.
