@@ -39,6 +39,14 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Whether others wanted the cores, too: a measurement keeps two threads and a half busy.
+    pub(crate) fn was_busy(&self) -> bool {
+        let load = self.load.parse::<f64>().unwrap_or_default();
+        u32::try_from(self.cores).is_ok_and(|cores| load > 2.0 * f64::from(cores))
+    }
+}
+
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -80,4 +88,19 @@ fn command() -> String {
         let words = std::env::args().skip(1);
         words.fold("ix-bench".to_owned(), |all, word| all + " " + &word)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Machine;
+
+    #[test]
+    fn a_machine_is_busy_when_twice_as_many_want_to_run_as_can() {
+        let with = |load: &str| {
+            let mut machine = Machine::here();
+            (machine.cores, machine.load) = (2, load.to_owned());
+            machine.was_busy()
+        };
+        assert!(with("4.01") && !with("4.0") && !with("?"));
+    }
 }

@@ -21,8 +21,8 @@ const FONT: &str = "sans-serif";
 const PANEL: (u32, u32) = (560, 440);
 /// Height of the strip above the charts that says which line is whose.
 const LEGEND: u32 = 40;
-/// Width of an entry in it.
-const ENTRY: usize = 190;
+/// Width of an entry in it: the mark and what is around it, and a letter.
+const ENTRY: (i32, i32) = (48, 7);
 
 /// A chart on two logarithmic axes.
 struct Chart {
@@ -78,7 +78,7 @@ fn draw_all(root: &Area<'_>, charts: &[Chart]) -> Result<()> {
     areas
         .iter()
         .zip(charts)
-        .try_for_each(|(area, chart)| chart.draw(area))
+        .try_for_each(|(area, chart)| chart.draw(area, charts))
 }
 
 /// Latency over the offered load, a chart for each percentile.
@@ -172,20 +172,25 @@ fn sizes(data: &Data) -> [Chart; 2] {
 }
 
 impl Chart {
-    /// From the least to the largest, over all curves, and what is needed to see them from the frame.
+    /// From the least to the largest of a coordinate that can be drawn, over all curves.
     fn range(&self, coordinate: fn((f64, f64)) -> f64) -> Option<Range<f64>> {
         let all = || {
             let points = self.curves.iter().flat_map(|(_, points)| points);
             points.map(|&point| coordinate(point)).filter(|&at| at > 0.0)
         };
-        let (least, most) = (all().reduce(f64::min)?, all().reduce(f64::max)?);
-        Some(least / 1.3..most * 1.3)
+        Some(all().reduce(f64::min)?..all().reduce(f64::max)?)
     }
 
-    fn draw(&self, area: &Area<'_>) -> Result<()> {
-        let (Some(x), Some(y)) = (self.range(|(x, _)| x), self.range(|(_, y)| y)) else {
+    /// Among those beside it; the same quantity has the same axis.
+    fn draw(&self, area: &Area<'_>, beside: &[Chart]) -> Result<()> {
+        let alike = beside.iter().filter(|chart| chart.y.title == self.y.title);
+        let y = alike
+            .filter_map(|chart| chart.range(|(_, y)| y))
+            .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end));
+        let (Some(x), Some(y)) = (self.range(|(x, _)| x), y) else {
             return Ok(());
         };
+        let (x, y) = (x.start / 1.3..x.end * 1.3, decades(&y));
         let failed = |error: DrawingAreaErrorKind<_>| anyhow!("{error}");
         let mut chart = ChartBuilder::on(area)
             .caption(&self.title, (FONT, 18))
@@ -231,7 +236,8 @@ impl Chart {
         let failed = |error: DrawingAreaErrorKind<_>| anyhow!("{error}");
         let y = 22;
         let shown = self.curves.iter().filter(|(_, points)| !points.is_empty());
-        for (x, (guest, _)) in (24..).step_by(ENTRY).zip(shown) {
+        let mut x = 24;
+        for (guest, _) in shown {
             let line = colour(*guest).stroke_width(2);
             area.draw(&PathElement::new([(x, y), (x + 28, y)], line))
                 .map_err(failed)?;
@@ -244,9 +250,17 @@ impl Chart {
             marked.map_err(failed)?;
             area.draw(&Text::new(guest.title(), (x + 36, y - 7), (FONT, 14)))
                 .map_err(failed)?;
+            x += ENTRY.0 + ENTRY.1 * i32::try_from(guest.title().len())?;
         }
         Ok(())
     }
+}
+
+/// Out to the next powers of ten, lest an axis be without a label.
+fn decades(range: &Range<f64>) -> Range<f64> {
+    let first = range.start.log10().floor();
+    let last = range.end.log10().ceil().max(first + 1.0);
+    10_f64.powf(first)..10_f64.powf(last)
 }
 
 /// `20k` and the like.
@@ -268,7 +282,15 @@ fn microseconds(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, microseconds};
+    use super::{count, decades, microseconds};
+
+    #[test]
+    fn axes_begin_and_end_at_powers_of_ten() {
+        let range = decades(&(30.0..4_000.0));
+        assert!((range.start - 10.0).abs() < 1e-9 && (range.end - 10_000.0).abs() < 1e-9);
+        let point = decades(&(10.0..10.0));
+        assert!((point.start - 10.0).abs() < 1e-9 && (point.end - 100.0).abs() < 1e-9);
+    }
 
     #[test]
     fn labels_have_their_units() {

@@ -81,8 +81,13 @@ pub(super) fn tables(data: &Data) -> String {
 
 fn conditions(data: &Data) -> String {
     let conditions = &data.conditions;
+    let remark = if conditions.machine.was_busy() {
+        "**The host had other work**: latencies and rates are as much its as the guests', instructions are not.\n\n"
+    } else {
+        ""
+    };
     format!(
-        "{}\n{}. Medians of {} rounds, windows of {} s, machines in turns. `{}`\n\n",
+        "{}\n{}. Medians of {} rounds, windows of {} s, machines in turns. `{}`\n\n{remark}",
         conditions.machine,
         conditions.versions.join(", "),
         conditions.rounds,
