@@ -358,7 +358,7 @@ mod tests {
         let card = |line| Settings::parse(line).unwrap().card;
         assert_eq!((card("").mtu, card("mtu=9000").mtu), (None, Some(9000)));
         let fewer = card("offload=tso=off,rxcsum=off,lro=on").offloads;
-        assert_eq!(fewer, Offloads::TX_CHECKSUM | Offloads::LRO);
+        assert_eq!(fewer, Offloads::TX_CHECKSUM | Offloads::LRO | Offloads::RSS);
         assert_eq!(card("").offloads, Offloads::all());
         let own = |line| {
             Settings::parse(line)
@@ -422,7 +422,7 @@ mod tests {
             "vlan=4095",
             "vlan=",
             "offload=tso",
-            "offload=rss=on",
+            "offload=lso=on",
             "offload=",
             "dhcp-wait=0",
             "host=zz",
