@@ -213,6 +213,7 @@ impl Settings {
             cmdline::VLAN => {
                 let number = value.parse().ok().and_then(VlanId::new);
                 self.vlan = Some(number.ok_or("1 to 4094")?);
+                self.card.vlan = self.vlan;
             }
             cmdline::OFFLOAD => {
                 self.choose_offloads(value)

@@ -159,7 +159,7 @@ fn parts(boot: BootInfo) -> Result<Parts, StartError> {
 }
 
 /// Puts the rest on top of the NIC's queues and runs it until the app ends.
-fn serve<N: Nic + Send + 'static>(queues: Vec<N>, parts: Parts) -> Result<Outcome, StartError> {
+fn serve<N: Nic + Send + 'static>(queues: Vec<N>, mut parts: Parts) -> Result<Outcome, StartError> {
     let mut queues = queues.into_iter();
     let first = queues.next().ok_or(StartError::NoNic)?;
     if let Some(SelfTest::ForeignDma(at)) = parts.settings.self_test {
@@ -171,6 +171,10 @@ fn serve<N: Nic + Send + 'static>(queues: Vec<N>, parts: Parts) -> Result<Outcom
     }
     if parts.settings.cores > 1 && parts.settings.ip == Some(Ip4::Dhcp) {
         return Err(StartError::LeaseForCores);
+    }
+    if first.offloads().contains(Offloads::VLAN) {
+        // The card sees to it, and nobody above it has to know.
+        parts.settings.vlan = None;
     }
     let vlan = parts.settings.vlan;
     let first = OnVlan::new(first, vlan);

@@ -33,6 +33,7 @@ pub mod vlan;
 use crate::mem::mbuf::Pool;
 use ix_abi::host::cmdline::offload;
 use netstack::rss::{Key, Table};
+use netstack::wire::vlan::VlanId;
 use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
 
 /// A received frame, or a part of one that did not fit a buffer: `len` bytes at `offset` of a buffer that now belongs to
@@ -68,17 +69,20 @@ bitflags::bitflags! {
         const LRO = 1 << 3;
         /// It hands what it receives to queues by [`Nic::set_table`].
         const RSS = 1 << 4;
+        /// It inserts the tags of [`Wanted::vlan`] and takes them off; frames without never come up.
+        const VLAN = 1 << 5;
     }
 }
 
 impl Offloads {
     /// What the command line calls them.
-    pub const NAMES: [(&str, Offloads); 5] = [
+    pub const NAMES: [(&str, Offloads); 6] = [
         (offload::RX_CHECKSUM, Offloads::RX_CHECKSUM),
         (offload::TX_CHECKSUM, Offloads::TX_CHECKSUM),
         (offload::TSO, Offloads::TSO),
         (offload::LRO, Offloads::LRO),
         (offload::RSS, Offloads::RSS),
+        (offload::VLAN, Offloads::VLAN),
     ];
 
     /// As counters: 1 for each that is used, 0 for each that is not.
@@ -89,6 +93,7 @@ impl Offloads {
             ("nic.offload_tso", Offloads::TSO),
             ("nic.offload_lro", Offloads::LRO),
             ("nic.offload_rss", Offloads::RSS),
+            ("nic.offload_vlan", Offloads::VLAN),
         ]
         .into_iter()
         .map(move |(name, offload)| (name, u64::from(self.contains(offload))))
@@ -104,6 +109,8 @@ pub struct Wanted {
     pub mtu: Option<u16>,
     /// Queues of each direction, one for each core; fewer if it has fewer.
     pub queues: u16,
+    /// The VLAN that it is on.
+    pub vlan: Option<VlanId>,
 }
 
 impl Default for Wanted {
@@ -112,6 +119,7 @@ impl Default for Wanted {
             offloads: Offloads::all(),
             mtu: None,
             queues: 1,
+            vlan: None,
         }
     }
 }
@@ -134,6 +142,13 @@ pub enum Health {
     LinkDown,
     /// It has asked to be reset, or was reset by somebody else: nothing is received or transmitted any more.
     Failed,
+}
+
+impl Health {
+    /// Of a device that works.
+    fn of_link(is_up: bool) -> Self {
+        if is_up { Health::LinkUp } else { Health::LinkDown }
+    }
 }
 
 /// One receive queue and one transmit queue of a network interface, for one core.

@@ -29,6 +29,19 @@ impl VlanId {
         }
     }
 
+    /// What a tag of it says behind its type, with priority 0.
+    #[must_use]
+    pub const fn control(self) -> u16 {
+        self.0
+    }
+
+    /// A tag that says this behind its type is one of it.
+    #[inline]
+    #[must_use]
+    pub const fn is_of(self, control: u16) -> bool {
+        control & ID_BITS == self.0
+    }
+
     /// Tags the frame that begins [`TAG_LEN`] bytes into `room`, with priority 0: now it begins where `room` does. One without
     /// addresses stays as it is.
     #[inline]

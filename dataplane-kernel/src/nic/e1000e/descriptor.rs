@@ -1,16 +1,58 @@
-//! What the words of a descriptor say: legacy receive descriptors (SDM, section 3.2.3), and context and data descriptors
+//! What the words of a descriptor say: legacy receive descriptors (SDM, section 3.2.3) or extended ones (82574L's datasheet,
+//! section 7.1.5), and context and data descriptors
 //! for transmission (3.3.6, 3.3.7). The first word of all but contexts is an address.
 
 use netstack::{RxChecksum, TxOffload};
 
-/// In the second word of all of them: the card has done what it was to do.
+/// In the second word of all but extended receive descriptors: the card has done what it was to do.
 pub(super) const DONE: u64 = 1 << 32;
 
-/// The second word of a receive descriptor, as the card has written it.
+/// How receive descriptors are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// As all cards know it.
+    Legacy,
+    /// As the 82574L wants it where it is to choose among queues.
+    Extended,
+}
+
+impl Layout {
+    /// The bit of the second word that says that the card is done.
+    pub(super) const fn done(self) -> u64 {
+        match self {
+            Layout::Legacy => DONE,
+            Layout::Extended => 1,
+        }
+    }
+}
+
+/// The second word of a legacy receive descriptor, as the card has written it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received(pub(super) u64);
 
 impl Received {
+    /// Of a word in this layout. The extended one has the same status and errors in other places.
+    #[inline(always)]
+    pub(super) fn of(word: u64, layout: Layout) -> Self {
+        match layout {
+            Layout::Legacy => Received(word),
+            Layout::Extended => {
+                let (status, errors, len, tag) =
+                    (word & 0xff, word >> 24 & 0xff, word >> 32 & 0xffff, word >> 48);
+                Received(len | status << 32 | errors << 40 | tag << 48)
+            }
+        }
+    }
+
+    const VLAN: u64 = 1 << 35;
+
+    /// The tag's control information, if the card has taken a tag off (3.2.3.3).
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "the high 16 bits are meant")]
+    pub(super) fn tag(self) -> Option<u16> {
+        (self.0 & Self::VLAN != 0).then_some((self.0 >> 48) as u16)
+    }
+
     /// Status (3.2.3.1), from bit 32.
     const EOP: u64 = 1 << 33;
     const IGNORE_CHECKSUMS: u64 = 1 << 34;
@@ -67,6 +109,12 @@ const SEGMENT: u64 = 1 << 26;
 /// In contexts: of TCP (TUCMD.TCP), over IPv4 (TUCMD.IP).
 const TCP: u64 = 1 << 24;
 const IPV4: u64 = 1 << 25;
+
+/// What the second word of all data descriptors of a frame says for which the card is to insert a tag.
+pub(super) fn tagged(control: u16) -> u64 {
+    const INSERT_TAG: u64 = 1 << 30;
+    INSERT_TAG | u64::from(control) << 48
+}
 
 /// What the second word of a data descriptor says besides a length: the last one of a frame has the card send it with an
 /// FCS and report when it has.
@@ -159,7 +207,7 @@ fn transport(start: u16, offset: u16) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Context, Received, data};
+    use super::{Context, Layout, Received, data};
     use netstack::RxChecksum::{Good, Unknown};
     use netstack::TxOffload::{Complete, Partial, Segments};
 
@@ -202,6 +250,16 @@ mod tests {
         assert_eq!(data(86, Some(context)), 0x0000_0200_2410_0056);
         assert!(context.is_for_one_frame());
         assert_eq!(Context::of(v6, 256, 1), None);
+    }
+
+    #[test]
+    fn an_extended_descriptor_says_the_same_elsewhere() {
+        let word = Received::of(0x0007_003c_2000_002b, Layout::Extended);
+        assert_eq!((word.len(), word.tag(), word.is_end()), (60, Some(7), true));
+        assert_eq!((word.checksum(), word.is_broken()), (Unknown, false));
+        let word = Received::of(0x0000_05dc_8100_0023, Layout::Extended);
+        assert_eq!((word.len(), word.tag(), word.is_broken()), (1500, None, true));
+        assert_eq!(Received::of(0x3c_0000_0023, Layout::Extended).checksum(), Good);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A card for tests: registers without hardware behind them, and the card's half of the rings, which it reads and
 //! writes at the addresses it was told, like hardware. It behaves, or lies as a test tells it to.
 
-use super::regs::{GONE, Queue, Register, Registers, ctrl};
+use super::regs::{self, GONE, Queue, Register, Registers, Tail, ctrl};
 use crate::hw::dma::testing::{device_read, device_write};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -30,6 +30,8 @@ pub(super) struct State {
 pub(super) struct Sent {
     pub(super) bytes: Vec<u8>,
     pub(super) parts: Vec<(u64, usize)>,
+    /// The tag to insert.
+    pub(super) tag: Option<u16>,
     /// Place of its last descriptor.
     pub(super) last: u32,
 }
@@ -89,6 +91,9 @@ impl State {
 
     /// Descriptors the card has.
     pub(super) fn pending(&self, queue: Queue) -> u32 {
+        if self.size(queue) == 0 {
+            return 0;
+        }
         let (head, tail) = (self.register(queue.head()), self.register(queue.tail()));
         (tail + self.size(queue) - head) % self.size(queue)
     }
@@ -101,30 +106,62 @@ impl State {
 
     /// Writes status and errors into the next receive descriptor, whatever they say. `false`: it has none.
     pub(super) fn report(&mut self, len: u16, status: u8, errors: u8) -> bool {
-        if self.pending(Queue::RX) == 0 {
+        self.report_at(Queue::RX, (len, 0), status, errors)
+    }
+
+    /// The same at this queue, with this tag.
+    fn report_at(&mut self, queue: Queue, (len, tag): (u16, u16), status: u8, errors: u8) -> bool {
+        if self.pending(queue) == 0 {
             return false;
         }
-        let at = self.advance(Queue::RX);
-        let word = u64::from(len) | u64::from(status) << 32 | u64::from(errors) << 40;
+        let at = self.advance(queue);
+        let (len, tag, status, errors) = (
+            u64::from(len),
+            u64::from(tag),
+            u64::from(status),
+            u64::from(errors),
+        );
+        let word = if self.register(Register::RFCTL) & regs::EXTENDED != 0 {
+            status | errors << 24 | len << 32 | tag << 48
+        } else {
+            len | status << 32 | errors << 40 | tag << 48
+        };
         device_write(at + 8, &word.to_le_bytes());
         true
     }
 
     /// Receives a frame into the next buffer, as a card that behaves. `false`: no buffer.
     pub(super) fn receive(&mut self, status: u8, errors: u8, frame: &[u8]) -> bool {
-        if self.pending(Queue::RX) > 0 {
-            let at = self.place(Queue::RX, self.register(Queue::RX.head()));
+        self.receive_at(Queue::RX, 0, status, errors, frame)
+    }
+
+    /// The same at this queue, with this tag.
+    pub(super) fn receive_at(
+        &mut self,
+        queue: Queue,
+        tag: u16,
+        status: u8,
+        errors: u8,
+        frame: &[u8],
+    ) -> bool {
+        if self.pending(queue) > 0 {
+            let at = self.place(queue, self.register(queue.head()));
             device_write(read_u64(at), frame);
         }
-        self.report(u16::try_from(frame.len()).unwrap(), status, errors)
+        self.report_at(queue, (u16::try_from(frame.len()).unwrap(), tag), status, errors)
     }
 
     /// Takes the next frame to send, as far as it was shown, and computes its checksum; does not report it done.
     pub(super) fn send(&mut self) -> Option<Sent> {
+        self.send_at(Queue::TX)
+    }
+
+    /// The same of this queue.
+    pub(super) fn send_at(&mut self, queue: Queue) -> Option<Sent> {
         let (mut bytes, mut parts, mut options) = (Vec::new(), Vec::new(), None);
-        while self.pending(Queue::TX) > 0 {
-            let last = self.register(Queue::TX.head());
-            let at = self.advance(Queue::TX);
+        while self.pending(queue) > 0 {
+            let last = self.register(queue.head());
+            let at = self.advance(queue);
             let (first, second) = (read_u64(at), read_u64(at + 8));
             assert_eq!(second >> 29 & 1, 1, "an extended descriptor");
             if second >> 20 & 15 == 0 {
@@ -137,11 +174,17 @@ impl State {
             bytes.extend(device_read(first, len));
             parts.push((first, len));
             if second >> 24 & 1 == 1 {
-                assert_eq!(second >> 24 & 0xff, 0x2b, "EOP, IFCS, RS and DEXT");
+                assert_eq!(second >> 24 & 0xbf, 0x2b, "EOP, IFCS, RS and DEXT");
+                let tag = (second >> 30 & 1 == 1).then(|| u16::try_from(second >> 48).unwrap());
                 if options == Some(2) {
                     self.complete_checksum(&mut bytes);
                 }
-                return Some(Sent { bytes, parts, last });
+                return Some(Sent {
+                    bytes,
+                    parts,
+                    tag,
+                    last,
+                });
             }
         }
         assert!(parts.is_empty(), "half a frame was shown");
@@ -224,7 +267,28 @@ impl FakeDevice {
     }
 }
 
+/// Of a queue.
+#[derive(Debug)]
+pub(super) struct FakeTail(FakeDevice, Queue);
+
+impl Tail for FakeTail {
+    fn write(&self, tail: u16) {
+        let FakeTail(device, queue) = self;
+        device.with(|state| {
+            let doorbells = if (0..2).any(|number| Queue::RX.number(number) == *queue) {
+                &mut state.rx_doorbells
+            } else {
+                &mut state.tx_doorbells
+            };
+            *doorbells += 1;
+        });
+        device.write(queue.tail(), tail.into());
+    }
+}
+
 impl Registers for FakeDevice {
+    type Tail = FakeTail;
+
     fn read(&self, register: Register) -> u32 {
         self.with(|state| match register {
             _ if state.gone => GONE,
@@ -240,14 +304,8 @@ impl Registers for FakeDevice {
         self.with(|state| state.set(register, value));
     }
 
-    fn write_rx_tail(&self, tail: u16) {
-        self.with(|state| state.rx_doorbells += 1);
-        self.write(Queue::RX.tail(), tail.into());
-    }
-
-    fn write_tx_tail(&self, tail: u16) {
-        self.with(|state| state.tx_doorbells += 1);
-        self.write(Queue::TX.tail(), tail.into());
+    fn tail(&self, queue: Queue) -> Option<FakeTail> {
+        Some(FakeTail(self.clone(), queue))
     }
 
     fn wait(&self) {
@@ -255,6 +313,14 @@ impl Registers for FakeDevice {
             let control = state.register(Register::CTRL);
             if control & ctrl::RST != 0 && !state.stuck {
                 state.set(Register::CTRL, control & !ctrl::RST);
+                for queue in [Queue::RX, Queue::TX]
+                    .into_iter()
+                    .flat_map(|first| [first, first.number(1)])
+                {
+                    state.set(queue.len(), 0);
+                    state.set(queue.head(), 0);
+                    state.set(queue.tail(), 0);
+                }
             } else {
                 state.eeprom_delay = state.eeprom_delay.saturating_sub(1);
             }

@@ -1,12 +1,12 @@
 //! Intel's gigabit cards with e1000 registers: the 82574L (QEMU's `e1000e`) and the 82540EM (QEMU's `e1000`). One receive
-//! queue, one transmit queue, polled: all interrupts are masked for good.
+//! queue and one transmit queue, or two of each where several cores have an 82574L; polled: all interrupts are masked for good.
 //!
-//! What the two have in common is enough: the registers, legacy receive descriptors, and context and data descriptors
-//! for transmission. Neither merges what it receives. Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
+//! What the two have in common is enough for one queue: the registers, legacy receive descriptors, and context and data
+//! descriptors for transmission. With two, the 82574L chooses by its hash of TCP, and wants extended receive descriptors. Neither merges what it receives. Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
 //! Developer's Manual" (SDM), which the 82574L's datasheet repeats in its chapter 7.
 //!
 //! In the order of the story: `pci` finds the registers (`regs`), `init` resets and starts the card, `rx` and `tx`
-//! keep the two queues, each over a `ring` of descriptors.
+//! keep the two queues of a pair, each over a `ring` of descriptors. The first pair has the `device` as a whole.
 //!
 //! # Doorbells
 //!
@@ -35,16 +35,22 @@ mod rx;
 /// Transmitting.
 mod tx;
 
+/// The card as a whole.
+mod device;
+
 #[cfg(test)]
 mod fake_device;
 #[cfg(test)]
 mod tests;
 
+use super::pairs::{Member, Progress};
 use super::{Health, Nic, Offloads, RxFrame};
 use crate::mem::mbuf::Pool;
 use core::fmt;
+use device::Device;
+use netstack::rss::{Key, Table};
 use netstack::{Span, TxOffload, TxTicket};
-use regs::{Register, Registers, rctl, status};
+use regs::{Registers, Tail};
 
 /// Which card it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,52 +61,37 @@ pub enum Model {
     I82574l,
 }
 
-/// A card at work.
+/// A pair of queues of a card at work.
 #[derive(Debug)]
-pub struct E1000e<R> {
-    registers: R,
-    model: Model,
+pub struct E1000e<R: Registers> {
+    /// With the first pair.
+    device: Option<Device<R>>,
+    member: Member,
+    tails: Tails<R::Tail>,
     rx: rx::Rx,
     tx: tx::Tx,
     mac: [u8; 6],
     mtu: u16,
     offloads: Offloads,
     link_up: bool,
-    failed: bool,
-    counters: Counters,
 }
 
-/// What is counted about the card as a whole; what the card counts itself is added up at each check.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counters {
-    /// Times the link went up or down.
-    link_changes: u64,
-    /// Times the card was found gone, or reset by somebody else.
-    lost: u64,
-    /// The card's own: frames with a bad FCS, frames with a symbol error, frames that found no room.
-    crc_errors: u64,
-    symbol_errors: u64,
-    missed: u64,
+/// A pair's.
+#[derive(Debug)]
+struct Tails<T> {
+    rx: T,
+    tx: T,
 }
 
 impl<R: Registers> E1000e<R> {
-    /// The card does not work any more. It is reset, so that it touches no memory, and the frames it had are let go of:
-    /// lost, like any frame can be.
-    fn fail(&mut self, why: &str) -> Health {
-        log::error!("the network card {why}; it is shut down");
-        self.counters.lost += 1;
-        self.failed = true;
-        self.link_up = false;
-        self.stop();
-        Health::Failed
-    }
-
-    /// The statistics registers start over when they are read (SDM, section 13.7).
-    fn add_up(&mut self) {
-        let read = |register| u64::from(self.registers.read(register));
-        self.counters.crc_errors += read(Register::CRCERRS);
-        self.counters.symbol_errors += read(Register::RXERRC);
-        self.counters.missed += read(Register::MPC);
+    /// Follows the card down, or back.
+    #[cold]
+    fn follow(&mut self) {
+        let (rx, tx) = (&mut self.rx, &mut self.tx);
+        self.member.follow(|| {
+            rx.restart();
+            tx.restart();
+        });
     }
 }
 
@@ -113,14 +104,18 @@ impl fmt::Display for Model {
     }
 }
 
-impl<R> fmt::Display for E1000e<R> {
+impl<R: Registers> fmt::Display for E1000e<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.mac;
         let link = if self.link_up { "up" } else { "down" };
+        if let Some(device) = &self.device {
+            let (setup, pairs) = (&device.setup, device.setup.rings.len());
+            write!(f, "{}, {pairs} of each queue, ", setup.model)?;
+        }
         write!(
             f,
-            "{}, {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, link {link}, MTU {}, ",
-            self.model, self.mtu
+            "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}, link {link}, MTU {}, ",
+            self.mtu
         )?;
         bitflags::parser::to_writer(&self.offloads, f)
     }
@@ -145,6 +140,9 @@ impl<R: Registers> Nic for E1000e<R> {
 
     #[inline]
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
+        if self.member.has_news() {
+            self.follow();
+        }
         self.rx.poll(budget, sink)
     }
 
@@ -179,41 +177,46 @@ impl<R: Registers> Nic for E1000e<R> {
 
     #[inline]
     fn kick(&mut self) {
+        if self.member.is_down() {
+            // Lost, like any frame can be.
+            return self.tx.restart();
+        }
         if let Some(tail) = self.tx.show() {
-            self.registers.write_tx_tail(tail);
+            self.tails.tx.write(tail);
         }
         if let Some(tail) = self.rx.show() {
-            self.registers.write_rx_tail(tail);
+            self.tails.rx.write(tail);
         }
+    }
+
+    fn set_table(&mut self, key: &Key, table: &Table) -> bool {
+        self.device
+            .as_mut()
+            .is_some_and(|device| device.set_table(key, table))
     }
 
     fn check(&mut self) -> Health {
-        if self.failed {
-            return Health::Failed;
+        if self.link_up && !self.member.is_down() && self.tx.progress() == Progress::Hung {
+            self.member.pairs.want_reset();
         }
-        let state = self.registers.read(Register::STATUS);
-        if state == regs::GONE {
-            return self.fail("is gone");
+        if let Some(device) = &mut self.device {
+            device.check(&self.member.pairs);
         }
-        if self.registers.read(Register::RCTL) & rctl::EN == 0 {
-            return self.fail("was reset by somebody else");
+        self.follow();
+        if let Some(device) = &mut self.device {
+            device.bring_back(&self.member.pairs);
         }
-        self.add_up();
-        let link_up = state & status::LU != 0;
-        if link_up != self.link_up {
-            self.link_up = link_up;
-            self.counters.link_changes += 1;
-            log::info!("link {}", if link_up { "up" } else { "down" });
-        }
-        if link_up { Health::LinkUp } else { Health::LinkDown }
+        self.follow();
+        let health = self.member.pairs.health.get();
+        self.link_up = health == Health::LinkUp;
+        health
     }
 
+    /// The first pair's stops all.
     fn stop(&mut self) {
-        // A card that is gone touches no memory either.
-        let gone = self.registers.read(Register::STATUS) == regs::GONE;
-        if gone || init::reset(&self.registers).is_ok() {
+        if self.device.as_mut().is_some_and(Device::stop) {
             self.tx.reclaim();
-            self.tx.abandon();
+            self.tx.restart();
         }
     }
 
@@ -222,6 +225,7 @@ impl<R: Registers> Nic for E1000e<R> {
     /// - `nic.rx_bad_length`: the card wrote less than a frame, more than a buffer, or a frame over more buffers than the MTU
     ///   has; they went back to it.
     /// - `nic.rx_no_buffer`: times the pool became empty while the queue had room.
+    /// - `nic.rx_vlan_not_ours`: frames without a tag or with another's, where the card takes off ours; they went back to it.
     /// - `nic.rx_doorbells`: times the receive tail was written.
     /// - `nic.rx_crc_errors`, `nic.rx_symbol_errors`, `nic.rx_missed`: frames the card itself dropped: FCS, line coding,
     ///   no room.
@@ -231,25 +235,30 @@ impl<R: Registers> Nic for E1000e<R> {
     /// - `nic.tx_doorbells`: times the transmit tail was written.
     /// - `nic.link_changes`: times the link was found up or down after the other.
     /// - `nic.lost`: the card was found gone, or reset by somebody else.
+    /// - `nic.resets`: times it was reset, because of that or because it sent nothing any more.
     fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let (rx, tx) = (&self.rx.counters, &self.tx.counters);
+        let of_device = self.device.as_ref().map(|device| device.counters);
+        let device = of_device.unwrap_or_default();
         [
             ("nic.rx_frames", rx.frames),
             ("nic.rx_bytes", rx.bytes),
             ("nic.rx_bad_frame", rx.bad_frame),
             ("nic.rx_bad_length", rx.bad_length),
             ("nic.rx_no_buffer", rx.no_buffer),
+            ("nic.rx_vlan_not_ours", rx.other_vlan),
             ("nic.rx_doorbells", rx.doorbells),
-            ("nic.rx_crc_errors", self.counters.crc_errors),
-            ("nic.rx_symbol_errors", self.counters.symbol_errors),
-            ("nic.rx_missed", self.counters.missed),
+            ("nic.rx_crc_errors", device.crc_errors),
+            ("nic.rx_symbol_errors", device.symbol_errors),
+            ("nic.rx_missed", device.missed),
             ("nic.tx_frames", tx.frames),
             ("nic.tx_bytes", tx.bytes),
             ("nic.tx_ring_full", tx.ring_full),
             ("nic.tx_contexts", tx.contexts),
             ("nic.tx_doorbells", tx.doorbells),
-            ("nic.link_changes", self.counters.link_changes),
-            ("nic.lost", self.counters.lost),
+            ("nic.link_changes", device.link_changes),
+            ("nic.lost", device.lost),
+            ("nic.resets", device.resets),
         ]
         .into_iter()
     }

@@ -10,7 +10,6 @@ use crate::hw::pci::config::{Address, Command, ConfigSpace};
 use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
 use crate::nic::Wanted;
-use alloc::vec;
 use alloc::vec::Vec;
 
 const VENDOR: u16 = 0x8086;
@@ -44,9 +43,11 @@ pub fn open(
     init::reset(&registers)?;
     config.change_command(at, Command::BUS_MASTER, Command::empty());
     let memory = |bytes, align| DmaMemory::alloc(frames, bytes, align);
-    let nic = E1000e::new(registers, model, region, memory, wanted)?;
-    log::info!("network card at {at}: {nic}");
-    Ok(vec![nic])
+    let pairs = E1000e::new(registers, model, region, memory, wanted)?;
+    if let Some(first) = pairs.first() {
+        log::info!("network card at {at}: {first}");
+    }
+    Ok(pairs)
 }
 
 /// Switches the function's memory on, keeps it from ours, and finds its registers; `map` makes memory of the device

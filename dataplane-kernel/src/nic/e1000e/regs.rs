@@ -32,12 +32,8 @@ impl Register {
     pub(super) const TIPG: Self = Register(0x0410);
     /// Delay of receive interrupts, which also delays the writing back of descriptors.
     pub(super) const RDTR: Self = Register(0x2820);
-    /// When receive descriptors are fetched and written back.
-    pub(super) const RXDCTL: Self = Register(0x2828);
     /// Upper bound of that delay.
     pub(super) const RADV: Self = Register(0x282c);
-    /// When transmit descriptors are fetched and written back.
-    pub(super) const TXDCTL: Self = Register(0x3828);
     /// Frames with a bad FCS, since last read.
     pub(super) const CRCERRS: Self = Register(0x4000);
     /// Frames with a symbol error, since last read.
@@ -53,8 +49,25 @@ impl Register {
     /// The other two, and whether there is one.
     pub(super) const RAH: Self = Register(0x5404);
 
+    /// EtherType of VLAN tags.
+    pub(super) const VET: Self = Register(0x0038);
+
     /// The 82574L's choice of a queue for each received frame.
     pub(super) const MRQC: Self = Register(0x5818);
+
+    /// Words of its table of 128 entries, and of its key.
+    pub(super) const TABLE_WORDS: usize = 32;
+    pub(super) const KEY_WORDS: usize = 10;
+
+    /// Word `index` of the table, an entry a byte (RETA).
+    pub(super) const fn table(index: usize) -> Self {
+        Register(0x5c00 + 4 * index)
+    }
+
+    /// Word `index` of the key (RSSRK).
+    pub(super) const fn key(index: usize) -> Self {
+        Register(0x5c80 + 4 * index)
+    }
 
     /// Words of the table of multicast addresses.
     pub(super) const MULTICAST_WORDS: usize = 128;
@@ -65,13 +78,24 @@ impl Register {
     }
 }
 
-/// The registers of one queue; both queues have the same.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Queue(usize);
+/// The registers of one queue; all queues have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue(usize);
 
 impl Queue {
+    /// The first of each direction.
     pub(super) const RX: Self = Queue(0x2800);
     pub(super) const TX: Self = Queue(0x3800);
+
+    /// The one with this number of the same direction.
+    pub(super) const fn number(self, number: u16) -> Self {
+        Queue(self.0 + 0x100 * number as usize)
+    }
+
+    /// When descriptors are fetched and written back.
+    pub(super) const fn control(self) -> Register {
+        Register(self.0 + 0x28)
+    }
 
     /// Where the descriptors lie: the low half, then the high half.
     pub(super) const fn base(self) -> [Register; 2] {
@@ -136,7 +160,7 @@ pub(super) mod tctl {
     pub(in super::super) const COLLISIONS: u32 = 15 << 4 | 64 << 12;
 }
 
-/// Bits of [`Register::RXDCTL`] and [`Register::TXDCTL`].
+/// Bits of [`Queue::control`].
 pub(super) mod dctl {
     /// Write back after each descriptor.
     pub(in super::super) const WTHRESH_1: u32 = 1 << 16;
@@ -149,22 +173,45 @@ pub(super) mod dctl {
 /// [`Register::RXCSUM`]: verify IP checksums, verify TCP and UDP checksums.
 pub(super) const VERIFY_CHECKSUMS: u32 = 1 << 8 | 1 << 9;
 
+/// [`Register::RXCSUM`]: the hash stands in descriptors where a checksum of the whole frame could, without which the 82574L chooses
+/// no queue (its datasheet, register RXCSUM).
+pub(super) const REPORT_HASH: u32 = 1 << 13;
+
+/// [`Register::VET`]: as IEEE 802.1Q has it.
+pub(super) const TAG_TYPE: u32 = 0x8100;
+
+/// [`Register::RFCTL`]: extended receive descriptors.
+pub(super) const EXTENDED: u32 = 1 << 15;
+
+/// [`Register::MRQC`]: queues are chosen by the hash over addresses and ports of TCP over IPv4, and over IPv6. The card knows no
+/// such hash of UDP.
+pub(super) const HASH_TCP: u32 = 1 | 1 << 16 | 1 << 18;
+
+/// The bit of a table's entry that is the queue.
+pub(super) const SECOND_QUEUE: u8 = 1 << 7;
+
 /// [`Register::RAH`]: the address is a valid one.
 pub(super) const ADDRESS_VALID: u32 = 1 << 31;
 
+/// The tail of a queue, for the core that has the queue.
+pub trait Tail {
+    /// Writes it.
+    fn write(&self, tail: u16);
+}
+
 /// What a driver asks of a card.
 pub trait Registers {
+    /// A queue's.
+    type Tail: Tail;
+
     /// Reads a register; all ones if the card is gone.
     fn read(&self, register: Register) -> u32;
 
     /// Writes a register.
     fn write(&self, register: Register, value: u32);
 
-    /// Writes the tail of the receive queue.
-    fn write_rx_tail(&self, tail: u16);
-
-    /// Writes the tail of the transmit queue.
-    fn write_tx_tail(&self, tail: u16);
+    /// The tail of a queue; `None` if there are no such registers.
+    fn tail(&self, queue: Queue) -> Option<Self::Tail>;
 
     /// Lets a millisecond pass.
     fn wait(&self);
@@ -173,8 +220,17 @@ pub trait Registers {
 /// Registers of a card on PCI.
 pub struct PciRegisters {
     range: Mmio,
-    rx_tail: Cell<u32>,
-    tx_tail: Cell<u32>,
+}
+
+/// A queue's tail.
+#[derive(Debug)]
+pub struct PciTail(Cell<u32>);
+
+impl Tail for PciTail {
+    #[inline(always)]
+    fn write(&self, tail: u16) {
+        self.0.write(tail.into());
+    }
 }
 
 impl fmt::Debug for PciRegisters {
@@ -187,15 +243,13 @@ impl PciRegisters {
     /// `None` if the range does not hold all of them.
     pub(super) fn new(range: Mmio) -> Option<Self> {
         let range = range.part(0, usize::try_from(BYTES).ok()?)?;
-        Some(PciRegisters {
-            rx_tail: range.cell(Queue::RX.tail().0)?,
-            tx_tail: range.cell(Queue::TX.tail().0)?,
-            range,
-        })
+        Some(PciRegisters { range })
     }
 }
 
 impl Registers for PciRegisters {
+    type Tail = PciTail;
+
     fn read(&self, register: Register) -> u32 {
         self.range.cell(register.0).map_or(GONE, |cell| cell.read())
     }
@@ -206,14 +260,8 @@ impl Registers for PciRegisters {
         }
     }
 
-    #[inline(always)]
-    fn write_rx_tail(&self, tail: u16) {
-        self.rx_tail.write(tail.into());
-    }
-
-    #[inline(always)]
-    fn write_tx_tail(&self, tail: u16) {
-        self.tx_tail.write(tail.into());
+    fn tail(&self, queue: Queue) -> Option<PciTail> {
+        self.range.cell(queue.tail().0).map(PciTail)
     }
 
     fn wait(&self) {

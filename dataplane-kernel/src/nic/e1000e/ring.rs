@@ -4,7 +4,6 @@
 //! Descriptors are used in order. The card may write anything into them; what it writes is looked at only between the
 //! oldest that was not taken and the last one shown, and only as the word it is.
 
-use super::descriptor::DONE;
 use crate::hw::barrier;
 use crate::hw::cell::Ring;
 use crate::hw::dma::DmaMemory;
@@ -16,6 +15,8 @@ const DESCRIPTOR_BYTES: usize = 16;
 pub(super) struct DescriptorRing {
     size: u16,
     base: GuestPhys,
+    /// In the second word: the card has done it.
+    done: u64,
     /// Two words per descriptor: for the card an address (or a context), and what it is to do or has done with it.
     words: Ring<u64>,
     /// Descriptors posted, counted modulo 2^16; how many of them the card was shown; how many were taken back.
@@ -33,15 +34,16 @@ impl DescriptorRing {
         DESCRIPTOR_BYTES * usize::from(size)
     }
 
-    /// An empty ring. `None` if the memory is too small or misaligned, or `size` is no power of two from 8 to 4096, as the
+    /// An empty ring, in whose second words the card sets `done`. `None` if the memory is too small or misaligned, or `size` is no power of two from 8 to 4096, as the
     /// card wants it.
-    pub(super) fn new(memory: &DmaMemory, size: u16) -> Option<Self> {
+    pub(super) fn new(memory: &DmaMemory, size: u16, done: u64) -> Option<Self> {
         if !size.is_power_of_two() || !(8..=4096).contains(&size) {
             return None;
         }
         Some(DescriptorRing {
             size,
             base: memory.phys(0),
+            done,
             words: memory.ring(0, 2 * size)?,
             posted: 0,
             shown: 0,
@@ -66,7 +68,7 @@ impl DescriptorRing {
     /// Descriptors that can be posted. One is always left over: a ring whose tail meets its head is empty to the card.
     #[inline(always)]
     pub(super) fn room(&self) -> u16 {
-        self.size - 1 - self.posted.wrapping_sub(self.taken)
+        self.size - 1 - self.used()
     }
 
     /// Place of the descriptor posted next.
@@ -115,7 +117,7 @@ impl DescriptorRing {
         }
         let place = self.place(self.taken.wrapping_add(ahead));
         let word = self.words.read(2 * place + 1);
-        if word & DONE == 0 {
+        if word & self.done == 0 {
             return None;
         }
         barrier::read();
@@ -128,10 +130,14 @@ impl DescriptorRing {
         self.taken = self.taken.wrapping_add(count);
     }
 
-    /// Takes back all of them.
-    pub(super) fn take_all(&mut self) {
-        self.shown = self.posted;
-        self.taken = self.posted;
+    /// Descriptors posted and not taken back.
+    pub(super) fn used(&self) -> u16 {
+        self.posted.wrapping_sub(self.taken)
+    }
+
+    /// Empties it, for a card that was reset and begins with the first place.
+    pub(super) fn restart(&mut self) {
+        (self.posted, self.shown, self.taken) = (0, 0, 0);
     }
 }
 
@@ -139,21 +145,27 @@ impl DescriptorRing {
 mod tests {
     use super::DescriptorRing;
     use crate::hw::dma::testing::{device_write, memory};
+    use crate::nic::e1000e::descriptor::DONE;
 
     fn ring(size: u16) -> DescriptorRing {
-        DescriptorRing::new(&memory(DescriptorRing::bytes(size), DescriptorRing::ALIGN), size).unwrap()
+        DescriptorRing::new(
+            &memory(DescriptorRing::bytes(size), DescriptorRing::ALIGN),
+            size,
+            DONE,
+        )
+        .unwrap()
     }
 
     #[test]
     fn memory_or_sizes_that_do_not_fit_are_refused() {
         for size in [0, 4, 24, 8192] {
             assert!(
-                DescriptorRing::new(&memory(1 << 18, 4096), size).is_none(),
+                DescriptorRing::new(&memory(1 << 18, 4096), size, DONE).is_none(),
                 "{size}"
             );
         }
         let short = memory(DescriptorRing::bytes(8) - 1, 4096);
-        assert!(DescriptorRing::new(&short, 8).is_none());
+        assert!(DescriptorRing::new(&short, 8, DONE).is_none());
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Receiving: empty buffers go out, filled ones come back, both in order. A buffer holds a whole frame, from its first
 //! byte, or as much of a long one as fits (SDM, section 3.2).
 
-use super::descriptor::Received;
+use super::descriptor::{Layout, Received};
 use super::ring::DescriptorRing;
 use crate::mem::mbuf::{BUFFER_BYTES, Pool, Region};
 use crate::nic::parts::Parts;
 use crate::nic::{MAX_PARTS, RxFrame};
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
+use netstack::wire::vlan::VlanId;
 use netstack::{BufId, RxChecksum};
 
 /// An Ethernet header: nothing shorter is a frame.
@@ -29,6 +31,8 @@ pub(super) struct Counters {
     pub(super) bad_length: u64,
     /// Times the pool became empty while the queue had room.
     pub(super) no_buffer: u64,
+    /// Frames without a tag, or with another's, where the card takes off ours.
+    pub(super) other_vlan: u64,
     /// Times the tail was written.
     pub(super) doorbells: u64,
 }
@@ -36,6 +40,9 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct Rx {
     ring: DescriptorRing,
+    layout: Layout,
+    /// The VLAN whose tag the card takes off.
+    vlan: Option<VlanId>,
     pub(super) counters: Counters,
     region: Region,
     /// Per descriptor: the buffer posted there last.
@@ -51,9 +58,16 @@ pub(super) struct Rx {
 }
 
 impl Rx {
-    /// A queue for frames with IP packets of up to `mtu` bytes.
-    pub(super) fn new(ring: DescriptorRing, region: Region, mtu: u16) -> Self {
+    /// A queue for frames with IP packets of up to `mtu` bytes, on `vlan`, if the card takes off its tags.
+    pub(super) fn new(
+        (ring, layout): (DescriptorRing, Layout),
+        region: Region,
+        mtu: u16,
+        vlan: Option<VlanId>,
+    ) -> Self {
         Rx {
+            layout,
+            vlan,
             most: usize::from(mtu + MIN_FRAME).div_ceil(BUFFER_BYTES),
             parts: Parts::new(),
             counters: Counters::default(),
@@ -75,7 +89,7 @@ impl Rx {
             let place = usize::from(self.ring.oldest());
             let Some(&buf) = self.lent.get(place) else { break };
             self.ring.take(1);
-            let received = Received(word);
+            let received = Received::of(word, self.layout);
             if !received.is_end() || self.parts.len() > 0 || self.skipping {
                 buffers += self.take_part(BufId(buf), received, sink);
                 continue;
@@ -106,7 +120,17 @@ impl Rx {
             return false;
         }
         self.counters.bad_frame += u64::from(received.is_broken());
-        !received.is_broken()
+        !received.is_broken() && self.is_on_vlan(received)
+    }
+
+    /// Counts what is not.
+    #[inline]
+    fn is_on_vlan(&mut self, received: Received) -> bool {
+        let ours = self
+            .vlan
+            .is_none_or(|vlan| received.tag().is_some_and(|tag| vlan.is_of(tag)));
+        self.counters.other_vlan += u64::from(!ours);
+        ours
     }
 
     /// One of several buffers of a frame. With the last one the frame is passed on; gives the number of its buffers then.
@@ -142,12 +166,14 @@ impl Rx {
             };
             *counter += 1;
             self.skipping = !is_end;
-            while let Some(buf) = self.parts.pop() {
-                self.lend(buf);
-            }
+            self.lend_parts();
             return 0;
         }
         if !is_end {
+            return 0;
+        }
+        if !self.is_on_vlan(received) {
+            self.lend_parts();
             return 0;
         }
         self.counters.frames += 1;
@@ -169,6 +195,26 @@ impl Rx {
             self.lend(buf);
         }
         self.starved = false;
+    }
+
+    /// What is there of a frame goes back to the card.
+    fn lend_parts(&mut self) {
+        while let Some(buf) = self.parts.pop() {
+            self.lend(buf);
+        }
+    }
+
+    /// Posts all buffers again, to a card that was reset.
+    pub(super) fn restart(&mut self) {
+        let oldest = self.ring.oldest();
+        let places = (0..self.ring.used()).map(|ahead| oldest.wrapping_add(ahead) % self.ring.size());
+        let lent: Vec<u32> = places
+            .filter_map(|place| self.lent.get(usize::from(place)).copied())
+            .collect();
+        self.ring.restart();
+        self.skipping = false;
+        lent.into_iter().for_each(|buf| self.lend(BufId(buf)));
+        self.lend_parts();
     }
 
     #[inline]

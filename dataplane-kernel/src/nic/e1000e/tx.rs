@@ -8,8 +8,10 @@
 use super::descriptor::{self, Context};
 use super::ring::DescriptorRing;
 use crate::hw::dma::DmaBuffers;
+use crate::nic::pairs::{Progress, Standstill};
 use alloc::boxed::Box;
 use alloc::vec;
+use netstack::wire::vlan::VlanId;
 use netstack::{MAX_SEGMENTS_BYTES, MAX_TX_SPANS, Span, TxOffload, TxTicket};
 
 /// Most bytes of a descriptor: what the 82540EM takes without doubt (the limit of Intel's own driver).
@@ -47,18 +49,24 @@ pub(super) struct Tx {
     runs: Box<[u8]>,
     /// The one the card goes by.
     context: Option<Context>,
+    /// What all data descriptors say: the tag to insert, if there is one.
+    tag: u64,
+    standstill: Standstill,
     /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
     done: u32,
 }
 
 impl Tx {
-    /// A queue whose frames start in `headers`, which must be as many as the ring has descriptors.
-    pub(super) fn new(ring: DescriptorRing, headers: DmaBuffers) -> Self {
+    /// A queue whose frames start in `headers`, which must be as many as the ring has descriptors; into which the card inserts
+    /// tags of `vlan`.
+    pub(super) fn new(ring: DescriptorRing, headers: DmaBuffers, vlan: Option<VlanId>) -> Self {
         Tx {
             counters: Counters::default(),
             headers,
             runs: vec![0; ring.size().into()].into(),
             context: None,
+            tag: vlan.map_or(0, |vlan| descriptor::tagged(vlan.control())),
+            standstill: Standstill::default(),
             done: 0,
             ring,
         }
@@ -114,16 +122,17 @@ impl Tx {
         // What goes over several header buffers takes as many descriptors, so that no other frame has these buffers.
         let mut most = BUFFER_LEN;
         let mut spans = payload.iter();
+        let data = |len, tag| descriptor::data(len, context) | tag;
         loop {
             while len > most {
-                self.ring.post(address, descriptor::data(most, context));
+                self.ring.post(address, data(most, self.tag));
                 (address, len) = (address + u64::from(most), len - most);
             }
             most = MAX_PIECE;
             let Some(span) = spans.find(|span| span.len > 0).filter(|_| left > 0) else {
-                return (address, descriptor::data(len, context));
+                return (address, data(len, self.tag));
             };
-            self.ring.post(address, descriptor::data(len, context));
+            self.ring.post(address, data(len, self.tag));
             (address, len) = (span.address, span.len.min(left));
             left -= len;
         }
@@ -185,11 +194,17 @@ impl Tx {
         }
     }
 
-    /// Lets go of all frames, because the card is not going to touch them any more.
-    pub(super) fn abandon(&mut self) {
-        self.ring.take_all();
+    /// Whether the card has sent anything since this was last asked.
+    pub(super) fn progress(&mut self) -> Progress {
+        self.standstill.look(self.done, self.is_idle())
+    }
+
+    /// Lets go of all frames, because the card was reset, and is not going to touch them any more.
+    pub(super) fn restart(&mut self) {
+        self.ring.restart();
         self.context = None;
         self.done = self.next_ticket();
+        self.standstill = Standstill::default();
     }
 
     /// The tail to write, if there is anything new to send.

@@ -34,11 +34,7 @@ struct Counters {
 /// A core that receives `inbound` and sends through the hub that has `nic`; and the hub's end of it.
 pub(super) fn through(nic: &impl Nic, inbound: Inbound) -> (Served, Remote) {
     let card = Card::of(nic);
-    let health = if nic.link_up() {
-        Health::LinkUp
-    } else {
-        Health::LinkDown
-    };
+    let health = Health::of_link(nic.link_up());
     let header_bytes = BUFFER_BYTES.max(usize::from(card.mtu) + ETHERNET_HEADER);
     let (tx, end) = spsc::queue(TX_SLOTS, || TxFrame::new(header_bytes));
     let told = Arc::new(Told {

@@ -114,7 +114,7 @@ impl<R: Registers> Device<R> {
 
     fn tell_link(&mut self, pairs: &Pairs) {
         let link_up = self.features.link_up(&self.registers);
-        let health = if link_up { Health::LinkUp } else { Health::LinkDown };
+        let health = Health::of_link(link_up);
         if pairs.health.get() != health {
             pairs.health.set(health);
             self.counters.link_changes += 1;

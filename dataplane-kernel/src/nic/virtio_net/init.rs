@@ -95,7 +95,7 @@ impl<R: Registers> VirtioNet<R> {
             features.mtu(&registers, wanted),
         );
         let link_up = features.link_up(&registers);
-        let health = if link_up { Health::LinkUp } else { Health::LinkDown };
+        let health = Health::of_link(link_up);
         let count = u16::try_from(pairs.len()).unwrap_or(1);
         let shared = Pairs::new(count, health);
         let mut nics: Vec<_> = pairs

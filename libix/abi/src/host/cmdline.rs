@@ -75,12 +75,14 @@ pub mod offload {
     pub const LRO: &str = "lro";
     /// Hand what is received to the queue of the core it is for.
     pub const RSS: &str = "rss";
+    /// Insert VLAN tags and take them off.
+    pub const VLAN: &str = "vlan";
     /// Take TCP segments that continue the one before in a short way. It is the stack that does, not the card.
     pub const GRO: &str = "gro";
     /// Cut what may leave at once into TCP segments as late as can be. The stack does, where the card does not.
     pub const GSO: &str = "gso";
     /// All of them.
-    pub const ALL: [&str; 7] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS, GRO, GSO];
+    pub const ALL: [&str; 8] = [RX_CHECKSUM, TX_CHECKSUM, TSO, LRO, RSS, VLAN, GRO, GSO];
 
     /// The choices a value makes: names, and whether they are on. `Err`: the first part of it that is none.
     pub fn choices(value: &str) -> impl Iterator<Item = Result<(&'static str, bool), &str>> {

@@ -31,14 +31,9 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
     device.set(Register::MRQC, 1);
     let take = |bytes, align| Some(memory(bytes, align));
     let wanted = Wanted::default();
-    let nic = E1000e::new(
-        device.clone(),
-        Model::I82574l,
-        testing::pool(4).region(),
-        take,
-        &wanted,
-    )
-    .unwrap();
+    let region = testing::pool(4).region();
+    let mut pairs = E1000e::new(device.clone(), Model::I82574l, region, take, &wanted).unwrap();
+    let nic = pairs.remove(0);
     assert_eq!(nic.mac(), [0x52, 0x54, 0, 1, 2, 3]);
     assert!(nic.link_up());
     assert_eq!(device.register(Register::IMC), u32::MAX);
@@ -46,7 +41,7 @@ fn a_working_card_is_masked_addressed_and_has_two_empty_queues() {
     assert_eq!(device.register(Register::multicast(5)), 0);
     assert_eq!(device.register(Register::RFCTL), 0);
     assert_eq!(device.register(Register::MRQC), 0);
-    assert_eq!(device.register(Register::TXDCTL), 0x0140_0000);
+    assert_eq!(device.register(Queue::TX.control()), 0x0140_0000);
     assert_eq!(
         device.register(Register::RCTL),
         rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC
@@ -145,25 +140,4 @@ fn the_link_is_followed_and_what_the_card_counts_is_added_up() {
     assert_eq!(bench.counter("nic.link_changes"), 2);
     assert_eq!(bench.counter("nic.rx_missed"), 7);
     assert_eq!(bench.counter("nic.rx_crc_errors"), 1);
-}
-
-#[test]
-fn a_card_that_is_gone_or_was_reset_is_shut_down_once() {
-    for gone in [true, false] {
-        let mut bench = Bench::receiving();
-        bench.nic.begin_tx().unwrap();
-        let ticket = bench.nic.commit_tx(60, &[], Default::default());
-        bench.device.with(|state| {
-            state.gone = gone;
-            state.set(Register::RCTL, 0);
-        });
-        assert_eq!(bench.nic.check(), Health::Failed);
-        assert_eq!(bench.nic.check(), Health::Failed);
-        assert_eq!(bench.counter("nic.lost"), 1);
-        assert_eq!(bench.device.register(Register::TCTL) & tctl::EN != 0, gone);
-        assert!(
-            bench.nic.tx_done(ticket) && bench.nic.tx_idle(),
-            "nobody waits for a frame that is lost"
-        );
-    }
 }

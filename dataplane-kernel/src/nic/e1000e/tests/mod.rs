@@ -2,8 +2,11 @@
 
 mod bring_up;
 mod hostile;
+mod queues;
 mod receive;
+mod recovery;
 mod transmit;
+mod vlan;
 
 use super::fake_device::FakeDevice;
 use super::{E1000e, Model};
@@ -23,6 +26,7 @@ const JUMBO: Wanted = Wanted {
     offloads: Offloads::all(),
     mtu: Some(9000),
     queues: 1,
+    vlan: None,
 };
 
 /// A working driver, its card, and a pool.
@@ -40,7 +44,8 @@ impl Bench {
     fn wanting(wanted: &Wanted) -> Self {
         let (device, pool) = (FakeDevice::default(), testing::pool(BUFFERS));
         let take = |bytes, align| Some(memory(bytes, align));
-        let nic = E1000e::new(device.clone(), Model::I82574l, pool.region(), take, wanted).unwrap();
+        let mut pairs = E1000e::new(device.clone(), Model::I82574l, pool.region(), take, wanted).unwrap();
+        let nic = pairs.remove(0);
         Bench { nic, device, pool }
     }
 

@@ -9,7 +9,7 @@ use crate::mem::mbuf::testing;
 use crate::nic::{Health, Nic, Offloads, Wanted};
 
 /// What a device with one pair can do.
-const ONE_QUEUE: Offloads = Offloads::all().difference(Offloads::RSS);
+const ONE_QUEUE: Offloads = Offloads::all().difference(Offloads::RSS.union(Offloads::VLAN));
 
 fn fails(device: FakeDevice) -> InitError {
     let pool = testing::pool(4);
