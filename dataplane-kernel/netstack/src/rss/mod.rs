@@ -88,7 +88,8 @@ impl Steering {
     #[must_use]
     pub const fn group_of(hash: u32) -> u8 {
         // As a card does: the low bits are the place in the table.
-        hash.to_le_bytes()[0] % ENTRIES as u8
+        const _: () = assert!(ENTRIES == 1 << 7);
+        hash.to_le_bytes()[0] & 0x7f
     }
 
     /// All entries, and the number of changes that made them what they are.
