@@ -178,9 +178,8 @@ mod tests {
         let pairs = Pairs::new(2, Health::LinkUp);
         let mut members = [Member::new(&pairs), Member::new(&pairs)];
         pairs.take_down();
-        for parked in 0..2 {
+        for member in &mut members {
             assert!(!pairs.have_parked());
-            let member = &mut members[parked];
             assert!(member.has_news() && !member.is_down());
             let mut times = 0;
             member.follow(|| times += 1);

@@ -56,7 +56,9 @@ impl<D: Doorbell> Control<D> {
 
     /// Has it use so many, and choose by table and key for these hashes; for everything else the first (section 5.1.6.5.7).
     pub(super) fn set_rss(&mut self, pairs: u16, hashes: u32, key: &Key, table: &Table) -> bool {
-        const MASK: u16 = ENTRIES as u16 - 1;
+        const MASK: u16 = 127;
+        const KEY_LEN: u8 = 40;
+        const _: () = assert!(MASK as usize + 1 == ENTRIES && KEY_LEN as usize == KEY_BYTES);
         const UNCLASSIFIED: u16 = 0;
         let mut data = Vec::with_capacity(BYTES);
         data.extend(hashes.to_le_bytes());
@@ -64,7 +66,7 @@ impl<D: Doorbell> Control<D> {
         data.extend(UNCLASSIFIED.to_le_bytes());
         table.iter().for_each(|&queue| data.extend([queue, 0]));
         data.extend(pairs.to_le_bytes());
-        data.push(KEY_BYTES as u8);
+        data.push(KEY_LEN);
         data.extend(key);
         self.command(RSS_CONFIG, &data)
     }

@@ -7,6 +7,9 @@ use super::{BUFFERS, Bench, QUEUE};
 use crate::nic::{Health, Nic, Offloads};
 use netstack::TxTicket;
 
+/// What happens to a card.
+type Cause<'a> = &'a dyn Fn(&mut Bench);
+
 fn send(bench: &mut Bench) -> TxTicket {
     bench.nic.begin_tx().unwrap()[..60].fill(7);
     let ticket = bench.nic.commit_tx(60, &[], Default::default());
@@ -35,7 +38,7 @@ fn assert_works(bench: &mut Bench, number: u8) {
 fn after_a_reset_frames_go_on_and_no_buffer_is_missing() {
     let lost = |bench: &mut Bench| bench.device.set(Register::RCTL, 0);
     let hang = |bench: &mut Bench| (0..3).for_each(|_| assert_eq!(bench.nic.check(), Health::LinkUp));
-    let causes: [(&dyn Fn(&mut Bench), u64); 2] = [(&lost, 1), (&hang, 0)];
+    let causes: [(Cause<'_>, u64); 2] = [(&lost, 1), (&hang, 0)];
     for (cause, lost) in causes {
         let mut bench = Bench::receiving();
         assert_works(&mut bench, 1);

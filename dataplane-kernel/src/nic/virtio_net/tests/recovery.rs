@@ -9,6 +9,9 @@ use crate::nic::{Health, Nic};
 use netstack::{TxOffload, TxTicket};
 use std::vec::Vec;
 
+/// What happens to a device.
+type Cause<'a> = &'a dyn Fn(&mut Bench);
+
 fn send(bench: &mut Bench) -> TxTicket {
     bench.nic.begin_tx().unwrap()[..60].fill(7);
     let ticket = bench.nic.commit_tx(60, &[], TxOffload::Complete);
@@ -47,7 +50,7 @@ fn after_a_reset_frames_go_on_and_no_buffer_is_missing() {
     let state = |state: u8| move |bench: &mut Bench| bench.device.with(|device| device.status = state);
     let needs_reset = state(init::WORKING | status::NEEDS_RESET);
     let (lost, mut number) = (state(0), 0);
-    let causes: [(&dyn Fn(&mut Bench), &str); 3] = [
+    let causes: [(Cause<'_>, &str); 3] = [
         (&needs_reset, "nic.needs_reset"),
         (&lost, "nic.lost"),
         (&hang, "nic.tx_stalls"),
