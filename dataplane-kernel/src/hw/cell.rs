@@ -20,8 +20,8 @@ unsafe impl Plain for u64 {}
 // SAFETY: integers, and no padding between them.
 unsafe impl Plain for [u64; 2] {}
 
-/// One place.
-#[derive(Debug)]
+/// One place. A copy is the same place, which is there for ever.
+#[derive(Clone, Debug)]
 pub struct Cell<T>(NonNull<T>);
 
 // SAFETY: a place that is valid for as long as the cell exists is so on every core, and volatile accesses of several are those of

@@ -82,7 +82,7 @@ impl State {
 }
 
 /// Of a queue.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FakeDoorbell(FakeDevice, u16);
 
 impl Doorbell for FakeDoorbell {

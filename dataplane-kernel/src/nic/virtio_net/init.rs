@@ -3,7 +3,7 @@
 use super::control::{self, Control};
 use super::device::{Counters, Device, Told};
 use super::features::Feature;
-use super::regs::{Registers, status};
+use super::regs::{Doorbell, Registers, status};
 use super::ring::SplitQueue;
 use super::rx::Rx;
 use super::tx::{MAX_CHAIN, Tx};
@@ -176,8 +176,12 @@ fn bring_up<R: Registers>(
             doorbells: Doorbells {
                 rx: rx_doorbell,
                 tx: tx_doorbell,
+                others: Vec::new(),
             },
         });
+    }
+    if features.contains(Feature::RSS) {
+        acquaint(&mut pairs);
     }
     let mut control = None;
     if features.contains(Feature::CTRL_VQ) {
@@ -192,6 +196,15 @@ fn bring_up<R: Registers>(
         pairs,
         control,
     })
+}
+
+/// Gives each pair the others' doorbells to receive.
+fn acquaint<D: Doorbell>(pairs: &mut [Pair<D>]) {
+    let all: Vec<_> = pairs.iter().map(|pair| pair.doorbells.rx.clone()).collect();
+    for (own, pair) in pairs.iter_mut().enumerate() {
+        let others = all.iter().enumerate().filter(|(number, _)| *number != own);
+        pair.doorbells.others = others.map(|(_, doorbell)| doorbell.clone()).collect();
+    }
 }
 
 fn with_headers(ring: SplitQueue, memory: &mut impl Memory) -> Result<Tx, InitError> {

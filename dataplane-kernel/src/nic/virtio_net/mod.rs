@@ -10,6 +10,10 @@
 //! batch posts is shown to the device at its end, in `Nic::kick`, and the device is notified only if it says that it
 //! has stopped looking. QEMU looks on its own while it has frames to send, and while it has buffers to receive into; it
 //! wants to be told of the first frame after a pause, and of buffers after it had none.
+//!
+//! Where the device chooses the queue (RSS), a frame for a queue without buffers may wait where it came in, with all behind it:
+//! QEMU keeps it at the tap's queue, and looks at that again when it is told of new buffers in the receive queue of the same
+//! number, whichever one the frame is for. So who is asked for a doorbell after his queue had no buffers rings for all.
 
 /// Finding a device's registers on PCI.
 pub mod pci;
@@ -50,6 +54,7 @@ use super::pairs::{Member, Progress};
 use super::{Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
 use crate::mem::mbuf::Pool;
+use alloc::vec::Vec;
 use core::fmt;
 use device::Device;
 use features::Feature;
@@ -79,6 +84,8 @@ pub struct VirtioNet<R: Registers> {
 struct Doorbells<D> {
     rx: D,
     tx: D,
+    /// Of the other pairs' receive queues, where frames for this one may wait for buffers.
+    others: Vec<D>,
 }
 
 impl<R: Registers> VirtioNet<R> {
@@ -95,9 +102,16 @@ impl<R: Registers> VirtioNet<R> {
             self.doorbells.tx.ring();
         }
         if rx.is_some_and(|before| self.rx.ring.wants_doorbell(before)) {
-            self.rx.counters.doorbells += 1;
-            self.doorbells.rx.ring();
+            self.ring_rx();
         }
+    }
+
+    /// There are buffers again.
+    #[cold]
+    fn ring_rx(&mut self) {
+        self.rx.counters.doorbells += 1;
+        self.doorbells.rx.ring();
+        self.doorbells.others.iter().for_each(Doorbell::ring);
     }
 
     /// Follows the device down, or back.

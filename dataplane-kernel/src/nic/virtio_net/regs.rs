@@ -17,7 +17,7 @@ pub(super) mod status {
 }
 
 /// The place to notify a device of a queue.
-pub trait Doorbell {
+pub trait Doorbell: Clone {
     /// There is something new in the queue.
     fn ring(&self);
 }
@@ -131,7 +131,7 @@ pub struct PciRegisters {
 }
 
 /// A queue's place to notify, and its number, which is what is written there.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PciDoorbell {
     place: Cell<u16>,
     queue: u16,

@@ -74,6 +74,21 @@ fn key_and_table_are_told_as_the_specification_wants() {
 }
 
 #[test]
+fn who_has_buffers_again_rings_for_all_where_the_device_chooses() {
+    for (features, rung) in [(&[CTRL_VQ, MQ][..], 1), (&[CTRL_VQ, MQ, RSS], 3)] {
+        let (mut pairs, device, mut pool) = pairs(features, 3);
+        pairs[1].refill(&mut pool);
+        pairs[1].kick();
+        assert_eq!(device.with(|state| state.rx_doorbells), rung, "{features:?}");
+        assert!(
+            pairs[1]
+                .counters()
+                .any(|counter| counter == ("nic.rx_doorbells", 1))
+        );
+    }
+}
+
+#[test]
 fn a_device_that_lacks_something_has_fewer_pairs_or_leaves_the_choice_to_us() {
     for (features, count) in [
         (&[][..], 1),
