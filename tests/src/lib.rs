@@ -7,6 +7,7 @@
 //! * [`RawStation`] is a peer of frames, whatever it likes to say.
 //! * [`Switch`] is a long way that loses frames, between [`Tap`]s.
 //! * [`peer`] is the Linux side: clients that check what they get.
+//! * [`Monitor`] does to a machine's card what happens to real ones.
 //! * [`Traffic`] is all of it together, to an echo server.
 //! * [`elf`] makes programs that are none.
 //! * [`lab`] is a whole Linux machine with KVM, an IOMMU and network cards to give away.
@@ -40,6 +41,9 @@ mod impaired;
 pub use impaired::Switch;
 
 pub mod peer;
+
+mod monitor;
+pub use monitor::Monitor;
 
 mod traffic;
 pub use traffic::Traffic;

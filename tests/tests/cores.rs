@@ -101,9 +101,14 @@ fn a_core_that_computes_for_too_long_is_named_and_ended() {
 
 /// An echo server on four cores.
 fn echo(namespace: &Namespace, options: &[&str]) -> Run {
+    echo_on("4", namespace, options)
+}
+
+/// The same on so many.
+fn echo_on(cores: &str, namespace: &Namespace, options: &[&str]) -> Run {
     let run = Runner::new(artifacts::echo())
         .on(namespace)
-        .options(&["--cores", "4"])
+        .options(&["--cores", cores])
         .options(options)
         .start();
     run.wait_for("echo: tcp and udp port 7");
@@ -388,4 +393,32 @@ fn where_the_card_does_not_choose_frames_come_home_over_other_cores() {
     drop(streams);
     wait_until_home(&run, free);
     run.stop().assert_code(0);
+}
+
+#[test]
+fn the_82574l_brings_tcp_to_two_cores_and_these_hand_on_what_is_for_others() {
+    for (cores, handed) in [("2", false), ("4", true)] {
+        let namespace = Namespace::new().unwrap();
+        let run = echo_on(cores, &namespace, &["--nic", "e1000e"]);
+        let streams: Vec<_> = (0..32)
+            .map(|_| peer::connect(&namespace, peer::guest(7)))
+            .collect();
+        let before = run.stats();
+        for (number, stream) in (0..).zip(&streams) {
+            peer::exchange(stream, &peer::pattern(number, 20_000));
+        }
+        let stats = run.stats();
+        assert!(is_steered_by_card(&stats), "{stats:#?}");
+        let of = |name: &str| stats.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
+        let (first, second) = (of("core0.nic.rx_frames"), of("core1.nic.rx_frames"));
+        assert!(first > 20 && second > 20, "{stats:#?}");
+        assert_eq!(of("steer.handed") * 20 > first + second, handed, "{stats:#?}");
+        let socket = peer::udp(&namespace, peer::guest(7));
+        let datagram = peer::pattern(5, 700);
+        socket.send(&datagram).unwrap();
+        let mut answer = [0; 2048];
+        let count = socket.recv(&mut answer).unwrap();
+        peer::assert_same(&answer[..count], &datagram);
+        run.stop().assert_code(0);
+    }
 }
