@@ -82,6 +82,8 @@ pub struct Settings {
     pub log: LevelFilter,
     /// Cores to work on.
     pub cores: usize,
+    /// How long a core looks for the next packet before it sleeps; `None`: for ever.
+    pub idle: Option<Duration>,
     /// Packets per cycle, at most.
     pub batch: u32,
     /// The app's environment, `K=V` each.
@@ -112,6 +114,7 @@ impl Default for Settings {
             vlan: None,
             log: LevelFilter::Info,
             cores: 1,
+            idle: None,
             batch: 64,
             env: Vec::new(),
             args: Vec::new(),
@@ -228,6 +231,10 @@ impl Settings {
                 let cores = value.parse().ok().filter(|cores| (1..=MAX_CORES).contains(cores));
                 self.cores = cores.ok_or("1 to 64")?;
                 self.card.queues = u16::try_from(self.cores).unwrap_or(1);
+            }
+            cmdline::IDLE => {
+                let micros = within(value, 1..=u32::MAX).ok_or("microseconds, at least 1")?;
+                self.idle = Some(Duration::from_micros(micros.into()));
             }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),

@@ -41,6 +41,14 @@ pub(crate) enum Command {
     /// Be the machine that standard input describes (started by `ix run`)
     #[command(hide = true)]
     Machine,
+    /// Give a run more cores or fewer, while it works; its connections notice nothing
+    Scale {
+        /// Its name
+        name: String,
+        /// How many, from 1 to its --max-cores
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+        cores: u16,
+    },
     /// Ask a run to finish, and wait until it has
     Stop {
         /// Its name

@@ -94,6 +94,10 @@ fn obey(command: Command) -> Result<u8, Error> {
                 show::counters(&stats, None, &mut out)?;
             }
         }
+        Command::Scale { name, cores } => {
+            let cores = control::scale(&name, cores)?;
+            writeln!(out, "{name} works on {cores} cores")?;
+        }
         Command::Stop { name } => control::stop(&name)?,
         Command::Doctor { json } => return doctor(json, &mut out),
         Command::Machine => {

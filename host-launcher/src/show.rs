@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// One row per run.
 pub(crate) fn runs(runs: &[Info], out: &mut impl Write) -> io::Result<()> {
-    let header = ["NAME", "PID", "STATE", "UP", "IP", "NET", "APP"].map(str::to_owned);
+    let header = ["NAME", "PID", "STATE", "UP", "CORES", "IP", "NET", "APP"].map(str::to_owned);
     let rows = runs.iter().map(|run| {
         let up = format!("{}s", run.uptime_s);
         [
@@ -18,6 +18,7 @@ pub(crate) fn runs(runs: &[Info], out: &mut impl Write) -> io::Result<()> {
             &run.pid.to_string(),
             &run.state,
             &up,
+            &format!("{}/{}", run.cores, run.max_cores),
             &run.ip,
             &run.net,
             &run.app,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -246,11 +246,7 @@ impl Run {
     /// If it fails.
     #[must_use]
     pub fn ix(&self, words: &[&str]) -> String {
-        let output = Command::new(artifacts::ix())
-            .env("IX_RUNTIME_DIR", self.folder.join("run"))
-            .args(words)
-            .output()
-            .expect("ix can be started");
+        let output = self.other_ix(words);
         if !output.status.success() {
             self.fail(&format!(
                 "ix {words:?}: {}",
@@ -258,6 +254,25 @@ impl Run {
             ));
         }
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn other_ix(&self, words: &[&str]) -> Output {
+        Command::new(artifacts::ix())
+            .env("IX_RUNTIME_DIR", self.folder.join("run"))
+            .args(words)
+            .output()
+            .expect("ix can be started")
+    }
+
+    /// What another `ix` that talks to this run complains of.
+    ///
+    /// # Panics
+    /// If it succeeds.
+    #[must_use]
+    pub fn ix_fails(&self, words: &[&str]) -> String {
+        let output = self.other_ix(words);
+        assert!(!output.status.success(), "ix {words:?} succeeds");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// The process id of `ix`.

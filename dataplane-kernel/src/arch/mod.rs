@@ -4,6 +4,6 @@
 mod x86_64;
 
 pub use self::x86_64::{
-    apic, context, control, gdt, halt, idt, image, init, init_interrupts, port, serial, shootdown, smp,
-    syscall_entry, tsc,
+    apic, context, control, gdt, halt, idt, image, init, init_interrupts, places, port, serial, shootdown,
+    sleep, smp, syscall_entry, tsc,
 };

@@ -23,6 +23,12 @@ pub(super) struct Tally {
     pub(super) rx_wait_ns: u64,
     /// Cycles that found nothing to do.
     pub(super) idle_polls: u64,
+    /// Time for which the processor had nothing to do.
+    pub(super) idle_ns: u64,
+    /// Times the processor slept.
+    pub(super) sleeps: u64,
+    /// Times it has come to another processor.
+    pub(super) moves: u64,
     /// Ticks that found ring 3 computing for longer than the watchdog's limit.
     pub(super) late_ticks: u64,
 }
@@ -37,6 +43,9 @@ impl Tally {
             ("core.rx_batches", self.rx_batches),
             ("core.rx_wait_ns", self.rx_wait_ns),
             ("core.idle_polls", self.idle_polls),
+            ("core.idle_ns", self.idle_ns),
+            ("core.sleeps", self.sleeps),
+            ("core.moves", self.moves),
             ("core.late_ticks", self.late_ticks),
         ]
         .into_iter()

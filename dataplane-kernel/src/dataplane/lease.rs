@@ -48,7 +48,7 @@ impl<N: Nic> Core<N> {
             if now() >= until {
                 return Wait::TimedOut;
             }
-            self.pause(seat, now());
+            self.pause(seat);
         }
     }
 }

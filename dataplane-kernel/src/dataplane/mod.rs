@@ -1,6 +1,9 @@
 //! The dataplane: one `Core` carries packets from its NIC to ring 3 and back, one bounded batch at a time, each batch
 //! to completion (IX, section 3). Nothing in a `Core` is shared with another.
 //!
+//! A core is the dataplane's, a *processor* the machine's. As a rule there is one for each, but a core needs nothing of
+//! the processor that carries it, and goes on on another if there are to be more of them or fewer.
+//!
 //! A packet's way through this folder is the order of its modules.
 
 /// The whole way on one screen: `run_io`.
@@ -28,6 +31,10 @@ pub use lease::{Wait, name_servers};
 /// What ring 3 wants besides `run_io`: the life of its process.
 mod serve;
 pub use serve::Watchdog;
+
+/// Who carries it.
+mod processor;
+pub use processor::{Fleet, FlowGroup, Group, Processor};
 
 /// What the launcher reads.
 mod counters;
@@ -86,6 +93,7 @@ pub struct Core<N> {
     check_due: Instant,
     /// The stop word the launcher wrote has been passed on as an event.
     stop_told: bool,
+    phase: serve::Phase,
     not_sync: PhantomData<Cell<()>>,
 }
 
@@ -118,6 +126,7 @@ impl<N: Nic> Core<N> {
             last_look,
             check_due: Instant::default(),
             stop_told: false,
+            phase: serve::Phase::Before,
             not_sync: PhantomData,
         }
     }

@@ -1,5 +1,7 @@
 //! The life of the app on a core: ring 3 runs, and what makes it leave is served, until it ends.
 
+use super::cycle::Wait;
+use super::processor::{Stay, Turn};
 use super::transmit::Wire;
 use super::{Core, now};
 use crate::host;
@@ -7,6 +9,7 @@ use crate::nic::Nic;
 use crate::user::{Leave, Seat};
 use core::sync::atomic::Ordering;
 use core::time::Duration;
+use netstack::Instant;
 
 /// How long what was sent before the end may take to be acknowledged.
 const LINGER: Duration = Duration::from_millis(500);
@@ -27,53 +30,143 @@ pub struct Watchdog {
     pub kill: Option<Duration>,
 }
 
-impl<N: Nic> Core<N> {
-    /// Runs this core's part of the app to its end, and its connections to theirs.
-    pub fn serve(&mut self, seat: &mut Seat, watchdog: Watchdog) {
-        if self.number == 0 {
-            self.stack
-                .announce(&mut Wire::new(&mut self.nic, &mut self.pool), now());
-        }
-        self.run(seat, watchdog);
-        self.linger(seat);
-        self.wait_for_others(seat);
-        self.nic.stop();
-        self.publish_counters(seat);
-        self.team.finish(self.number);
-    }
-
-    fn run(&mut self, seat: &mut Seat, watchdog: Watchdog) {
-        loop {
-            match seat.run() {
-                Leave::RunIo(call) => {
-                    let result = self.run_io(seat, &call);
-                    seat.finish_call(result.map_or_else(|e| e.negated().into(), i64::from));
-                }
-                Leave::SetUp => {
-                    if let Some(home) = &self.home {
-                        home.steering.offer(home.core);
-                    }
-                }
-                Leave::Tick => {
-                    self.watch(seat, watchdog);
-                    self.attend();
-                }
-                Leave::Idle => self.sleep(seat),
-                Leave::Ended => return,
-            }
-            if told_to_stop_now() && !seat.has_ended() {
-                log::warn!("the app did not finish in time; ending it");
-                seat.kill(SIGKILL);
-            }
-        }
-    }
-
+/// How far a core's part of the app's life has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has not begun.
+    Before,
+    /// Ring 3 runs, or can.
+    Running,
+    /// Its thread waits in `run_io`.
+    Waiting(Wait),
     /// No thread can run here: the network goes on.
-    fn sleep(&mut self, seat: &Seat) {
-        while !seat.has_work() && !told_to_stop_now() {
-            self.attend();
-            self.pause(seat, now());
+    Vacant,
+    /// The app has ended, and what it had sent may be acknowledged until then.
+    Closing(Instant),
+    /// What was left is reset, and leaves until then.
+    Resetting(Instant),
+    /// Other cores' last frames may leave through this one, until then; and core 0 stops the card.
+    Outlasting(Instant),
+    /// All is done.
+    Over,
+}
+
+impl<N: Nic> Core<N> {
+    /// Does this core's part of the app, to its end, for as long as the processor is its own: `stay` says when it is to
+    /// look at something else.
+    pub(super) fn turn(&mut self, seat: &mut Seat, watchdog: Watchdog, stay: &Stay<'_>) -> Turn {
+        self.answer_counters(seat);
+        loop {
+            let turn = self.step(seat, watchdog, stay);
+            if turn == Turn::Over || stay.is_over() {
+                return turn;
+            }
+            if turn == Turn::Idle {
+                if self.is_tired(stay.idle_ns()) {
+                    return turn;
+                }
+                self.rest(seat);
+            }
         }
+    }
+
+    /// The time until the next look is of no use to this core.
+    pub(super) fn rest(&mut self, seat: &mut Seat) {
+        if let Phase::Waiting(_) = self.phase {
+            self.idle(seat);
+        } else {
+            self.pause(seat);
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, seat: &mut Seat, watchdog: Watchdog, stay: &Stay<'_>) -> Turn {
+        match self.phase {
+            Phase::Running => {
+                if told_to_stop_now() && !seat.has_ended() {
+                    log::warn!("the app did not finish in time; ending it");
+                    seat.kill(SIGKILL);
+                }
+                self.run(seat, watchdog, stay)
+            }
+            Phase::Waiting(wait) => self.look(seat, wait, now()),
+            _ => self.step_aside(seat),
+        }
+    }
+
+    #[inline]
+    fn run(&mut self, seat: &mut Seat, watchdog: Watchdog, stay: &Stay<'_>) -> Turn {
+        match seat.run() {
+            Leave::RunIo(call) => return self.run_io(seat, &call, stay),
+            Leave::SetUp => {
+                if let Some(home) = &self.home {
+                    home.steering.offer(home.core);
+                }
+            }
+            Leave::Tick => {
+                self.watch(seat, watchdog);
+                self.attend();
+            }
+            Leave::Idle => self.phase = Phase::Vacant,
+            Leave::Ended => self.close_all(),
+        }
+        Turn::Worked
+    }
+
+    /// What is done while ring 3 is not there.
+    #[inline(never)]
+    fn step_aside(&mut self, seat: &mut Seat) -> Turn {
+        match self.phase {
+            Phase::Before => {
+                if self.number == 0 {
+                    self.stack
+                        .announce(&mut Wire::new(&mut self.nic, &mut self.pool), now());
+                }
+                self.phase = Phase::Running;
+            }
+            Phase::Vacant if !seat.has_work() && !told_to_stop_now() => {
+                self.attend();
+                return Turn::Idle;
+            }
+            Phase::Vacant | Phase::Running | Phase::Waiting(_) => self.phase = Phase::Running,
+            Phase::Closing(until) if self.stack.has_unfinished_flows() && now() < until => {
+                self.attend();
+                return Turn::Idle;
+            }
+            Phase::Closing(until) => self.reset_all(until + LINGER),
+            Phase::Resetting(until) if !self.nic.tx_idle() && now() < until => {
+                self.nic.reclaim_tx();
+                return Turn::Idle;
+            }
+            Phase::Resetting(_) => self.phase = Phase::Outlasting(now() + LINGER * 3),
+            Phase::Outlasting(until) if !self.team.later_have_finished(self.number) && now() < until => {
+                self.attend();
+                return Turn::Idle;
+            }
+            Phase::Outlasting(_) => {
+                self.nic.stop();
+                self.publish_counters(seat);
+                self.team.finish(self.number);
+                self.phase = Phase::Over;
+            }
+            Phase::Over => return Turn::Over,
+        }
+        Turn::Worked
+    }
+
+    /// Ends the connections the app left open: what it had sent is delivered if that takes no longer than [`LINGER`];
+    /// then whatever is left is reset, so that no peer waits for a machine that is gone.
+    fn close_all(&mut self) {
+        let Core { nic, pool, stack, .. } = self;
+        stack.close_all(&mut Wire::new(nic, pool), now());
+        self.phase = Phase::Closing(now() + LINGER);
+    }
+
+    fn reset_all(&mut self, until: Instant) {
+        let Core { nic, pool, stack, .. } = self;
+        stack.abort_all(&mut Wire::new(nic, pool), now());
+        self.attend();
+        self.phase = Phase::Resetting(until);
     }
 
     fn watch(&mut self, seat: &Seat, limit: Watchdog) {
@@ -94,34 +187,6 @@ impl<N: Nic> Core<N> {
                 "ring 3 on core {core} has computed for {computing:?} since its last run_io; it is ended"
             );
             seat.kill(SIGXCPU);
-        }
-    }
-
-    /// Other cores' last frames may leave through this core, and core 0 stops the card.
-    fn wait_for_others(&mut self, seat: &Seat) {
-        let until = Duration::from_nanos(now().0) + LINGER * 3;
-        while !self.team.later_have_finished(self.number) && Duration::from_nanos(now().0) < until {
-            self.attend();
-            self.pause(seat, now());
-        }
-    }
-
-    /// Ends the connections the app left open: what it had sent is delivered if that takes no longer than [`LINGER`];
-    /// then whatever is left is reset, so that no peer waits for a machine that is gone.
-    fn linger(&mut self, seat: &Seat) {
-        let until = Duration::from_nanos(now().0) + LINGER;
-        let Core { nic, pool, stack, .. } = self;
-        stack.close_all(&mut Wire::new(nic, pool), now());
-        while self.stack.has_unfinished_flows() && Duration::from_nanos(now().0) < until {
-            self.attend();
-            self.pause(seat, now());
-        }
-        let Core { nic, pool, stack, .. } = self;
-        stack.abort_all(&mut Wire::new(nic, pool), now());
-        self.attend();
-        while !self.nic.tx_idle() && Duration::from_nanos(now().0) < until + LINGER {
-            self.nic.reclaim_tx();
-            self.pause(seat, now());
         }
     }
 }

@@ -291,10 +291,9 @@ impl Pool {
     /// Lets other cores see the buffers that were sent home.
     #[inline]
     pub fn publish(&mut self) {
-        self.homes
-            .iter_mut()
-            .filter_map(|home| home.ring.as_mut())
-            .for_each(Producer::publish);
+        for home in self.homes.iter_mut().filter_map(|home| home.ring.as_mut()) {
+            home.publish();
+        }
     }
 
     /// Takes in the buffers that other cores have sent home.

@@ -117,13 +117,15 @@ impl<T> Producer<T> {
         Ok(())
     }
 
-    /// Lets the consumer see what was filled.
+    /// Lets the consumer see what was filled; `true` if there was anything.
     #[inline]
-    pub fn publish(&mut self) {
-        if self.published != self.filled {
+    pub fn publish(&mut self) -> bool {
+        let is_news = self.published != self.filled;
+        if is_news {
             self.ring.filled.0.store(self.filled, Ordering::Release);
             self.published = self.filled;
         }
+        is_news
     }
 }
 

@@ -4,7 +4,7 @@
 /// whole and of its state (`device`), or of frames on their way out (`transmit`).
 macro_rules! forward {
     ($($method:ident),+) => { $(forward!(@ $method);)+ };
-    (@ device) => { forward!(mac, mtu, link_up, set_table); };
+    (@ device) => { forward!(mac, mtu, link_up, set_table, arm); };
     (@ transmit) => { forward!(tx_done, tx_idle, kick); };
     (@ mac) => {
         fn mac(&self) -> [u8; 6] {
@@ -81,6 +81,11 @@ macro_rules! forward {
         #[inline]
         fn kick(&mut self) {
             self.nic.kick();
+        }
+    };
+    (@ arm) => {
+        fn arm(&mut self) -> bool {
+            self.nic.arm()
         }
     };
     (@ check) => {

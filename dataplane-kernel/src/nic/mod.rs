@@ -193,6 +193,12 @@ pub trait Nic {
     /// Tells the device what was posted since the last call, unless it is looking anyway.
     fn kick(&mut self);
 
+    /// A frame that comes from now on interrupts this processor, once; `false` if the device cannot do that, or one has come
+    /// already. To be called by who then looks once more, and sleeps.
+    fn arm(&mut self) -> bool {
+        false
+    }
+
     /// Reads the state of device and link from its registers, which is slow: a few times a second will do. News is
     /// logged and counted.
     fn check(&mut self) -> Health;

@@ -2,7 +2,7 @@
 
 use super::{Parts, StartError, app, io_area, stack};
 use crate::arch::smp;
-use crate::dataplane::{self, Core, Team, Wait, Watchdog};
+use crate::dataplane::{self, Core, Fleet, FlowGroup, Group, Processor, Team, Wait, Watchdog};
 use crate::host;
 use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
@@ -10,7 +10,9 @@ use crate::mem::mbuf::Pool;
 use crate::nic::Nic;
 use crate::nic::steered::{self, Remote};
 use crate::settings::{Ip4, Settings};
+use crate::user::Seat;
 use crate::user::random::Random;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
@@ -95,8 +97,8 @@ impl Yard {
         (yard, pool)
     }
 
-    /// The next core.
-    fn core<N: Nic>(&mut self, nic: N, pool: Pool, home: Option<Home>) -> Result<Core<N>, StartError> {
+    /// The next core; boxed, for it is large, and the stack we are on is not.
+    fn core<N: Nic>(&mut self, nic: N, pool: Pool, home: Option<Home>) -> Result<Box<Core<N>>, StartError> {
         let (region, number) = (pool.region(), home.as_ref().map_or(0, |home| home.core));
         let buffers = (region.count(), self.share);
         let stack = stack(&nic, buffers, home.clone(), &self.settings, &mut self.random)?;
@@ -110,6 +112,7 @@ impl Yard {
             home,
         };
         let core = Core::new(parts, self.settings.batch as usize, Arc::clone(&self.team));
+        let core = Box::new(core);
         self.counters.push(core.counter_names());
         Ok(core)
     }
@@ -117,9 +120,9 @@ impl Yard {
     /// Loads the app and has all cores run it, to its end.
     fn run<N: Nic + Send + 'static>(
         mut self,
-        mut first: Core<N>,
-        hubs: impl IntoIterator<Item = Core<N>>,
-        remotes: Vec<Core<Remote>>,
+        mut first: Box<Core<N>>,
+        hubs: impl IntoIterator<Item = Box<Core<N>>>,
+        remotes: Vec<Box<Core<Remote>>>,
     ) -> Result<Outcome, StartError> {
         // The app comes last: what is left of memory is its own.
         let app = app(&mut self.frames, self.file, &self.settings, self.io_areas)?;
@@ -132,7 +135,7 @@ impl Yard {
         if let Some(area) = host::area() {
             area.stage.store(1, Ordering::Release);
         }
-        let mut seat = app.seat(0);
+        let seat = app.seat(0);
         if self.settings.ip == Some(Ip4::Dhcp) {
             match first.wait_for_address(&seat, self.settings.dhcp_wait) {
                 Wait::Over => {}
@@ -140,16 +143,24 @@ impl Yard {
                 Wait::Stopped => return Ok(Outcome::Exited(0)),
             }
         }
-        let mut numbers = 1..;
-        for (mut hub, core) in hubs.into_iter().zip(numbers.by_ref()) {
-            let mut seat = app.seat(core);
-            smp::run_on(core, move || hub.serve(&mut seat, watchdog));
+        let mut others: Vec<Box<dyn Group>> = Vec::new();
+        for (core, number) in hubs.into_iter().zip(1..) {
+            others.push(group(core, app.seat(number), watchdog));
         }
-        for (mut remote, core) in remotes.into_iter().zip(numbers) {
-            let mut seat = app.seat(core);
-            smp::run_on(core, move || remote.serve(&mut seat, watchdog));
+        let numbers = others.len() + 1..;
+        for (core, number) in remotes.into_iter().zip(numbers) {
+            others.push(group(core, app.seat(number), watchdog));
         }
-        first.serve(&mut seat, watchdog);
+        let fleet = Fleet::new(self.settings.cores, self.settings.idle);
+        for (number, group) in (1..).zip(others) {
+            let mut processor = Processor::new(number, Arc::clone(&fleet), group);
+            smp::run_on(number, move || processor.run());
+        }
+        Processor::new(0, fleet, group(first, seat, watchdog)).run();
         Ok(app.outcome().unwrap_or(Outcome::Running))
     }
+}
+
+fn group<N: Nic + Send + 'static>(core: Box<Core<N>>, seat: Seat, watchdog: Watchdog) -> Box<dyn Group> {
+    Box::new(FlowGroup { core, seat, watchdog })
 }

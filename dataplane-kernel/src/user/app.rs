@@ -7,7 +7,7 @@ use super::loader::Program;
 use super::process::Process;
 use super::seat::Seat;
 use crate::arch::smp::{self, MAX_CORES};
-use crate::arch::{shootdown, syscall_entry, tsc};
+use crate::arch::{places, shootdown, sleep, syscall_entry, tsc};
 use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
 use alloc::sync::Arc;
@@ -83,7 +83,9 @@ impl App {
 
     fn show(&self, process: &Process) {
         let ready = u32::try_from(process.scheduler.ready_count()).unwrap_or(u32::MAX);
-        self.ready.store(ready, Ordering::Release);
+        if self.ready.swap(ready, Ordering::AcqRel) < ready {
+            sleep::rouse_any();
+        }
         self.next_deadline_ns
             .store(process.next_deadline_ns, Ordering::Release);
         self.asked.store(process.host.asked(), Ordering::Release);
@@ -93,8 +95,8 @@ impl App {
                 .wanted
                 .get(core)
                 .is_none_or(|wanted| wanted.swap(true, Ordering::Release));
-            if !was_wanted && core != me {
-                smp::interrupt(core);
+            if !was_wanted && places::of(core) != me {
+                places::interrupt(core);
             }
         }
         if process.outcome.is_some() && !self.has_ended.swap(true, Ordering::Release) {
@@ -148,6 +150,12 @@ impl App {
     pub(super) fn is_due(&self) -> bool {
         let deadline_ns = self.next_deadline_ns.load(Ordering::Relaxed);
         (deadline_ns != u64::MAX && tsc::now_ns() >= deadline_ns) || self.is_answered()
+    }
+
+    /// When [`App::is_due`] will be; `None`: the launcher's answer may come at any time.
+    pub(super) fn next_deadline_ns(&self) -> Option<u64> {
+        let is_asked = self.asked.load(Ordering::Relaxed) != 0;
+        (!is_asked).then(|| self.next_deadline_ns.load(Ordering::Relaxed))
     }
 
     #[inline]

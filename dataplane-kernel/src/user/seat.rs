@@ -201,6 +201,12 @@ impl Seat {
         app.has_ended() || app.is_wanted(self.core) || app.has_ready() || app.is_due()
     }
 
+    /// Until when [`Seat::has_work`] stays as it is if nobody interrupts, in nanoseconds; `None`: the launcher may answer at
+    /// any time, and interrupts nobody.
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.app.next_deadline_ns()
+    }
+
     /// `true` if a thread other than the bound one could run.
     #[inline]
     pub fn background_ready(&self) -> bool {
@@ -223,6 +229,15 @@ impl Seat {
         }
         self.give_back_guest();
         apic::set_pace(Pace::Normal);
+    }
+
+    /// Another core's threads are to run on this processor: what it holds of one of ours is kept.
+    pub fn put_down(&mut self) {
+        if let Some(place) = self.loaded.take()
+            && let Some(running) = self.at(place)
+        {
+            running.thread.extended.save();
+        }
     }
 
     /// Answers the `run_io` that [`Seat::run`] returned for.
@@ -321,11 +336,7 @@ impl Seat {
     /// Gives the processor the extended state of the thread that is to run.
     #[cold]
     fn load(&mut self, place: Place) {
-        if let Some(before) = self.loaded.take()
-            && let Some(running) = self.at(before)
-        {
-            running.thread.extended.save();
-        }
+        self.put_down();
         if let Some(running) = self.at(place) {
             running.thread.extended.restore();
             self.loaded = Some(place);

@@ -11,6 +11,9 @@ pub(super) fn machine_wish(options: &Options) -> Option<&'static str> {
         args: _,
         env: _,
         cores,
+        max_cores,
+        elastic,
+        poll,
         cpus,
         net,
         nic,
@@ -39,6 +42,9 @@ pub(super) fn machine_wish(options: &Options) -> Option<&'static str> {
     } = options;
     let wishes = [
         (cores.is_some(), "--cores"),
+        (max_cores.is_some(), "--max-cores"),
+        (*elastic, "--elastic"),
+        (poll.is_some(), "--poll"),
         (cpus.is_some(), "--cpus"),
         (net.is_some(), "--net"),
         (nic.is_some(), "--nic"),

@@ -7,6 +7,9 @@ pub use size::{MemSize, MemSizeError};
 mod cpus;
 pub use cpus::{CpuList, CpuListError, MAX_CPUS};
 
+mod poll;
+pub use poll::{Poll, PollError};
+
 mod forward;
 pub use forward::{Forward, ForwardError, Transport};
 

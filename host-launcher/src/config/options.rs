@@ -1,6 +1,6 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Offloads, Volume};
+use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Offloads, Poll, Volume};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -116,11 +116,23 @@ pub struct Options {
     )]
     pub backend: Option<Backend>,
 
-    /// How many cores it works on [default: as many as --cpus names, or 1]
+    /// How many cores it works on at first [default: as many as it may have, by --max-cores or --cpus, or 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub cores: Option<u16>,
 
-    /// Host cores for its CPUs, one each, such as 2,3 or 2-5 [default: any core] (KVM)
+    /// How many cores `ix scale` may give it; the app has a thread for each from the start [default: --cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub max_cores: Option<u16>,
+
+    /// Give it cores when packets wait for those it has, and take them back when the others are enough (see --max-cores)
+    #[arg(long)]
+    pub elastic: bool,
+
+    /// Whether idle cores go on looking for packets, or sleep after so long (200 us, unless said) [default: always]
+    #[arg(long, value_name = "always|adaptive[:US]")]
+    pub poll: Option<Poll>,
+
+    /// Host cores for its CPUs (as many as --max-cores), one each, such as 2,3 or 2-5 [default: any core] (KVM)
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuList>,
 
@@ -300,6 +312,9 @@ impl Options {
         Self {
             backend: self.backend.or(file.backend),
             cores: self.cores.or(file.cores),
+            max_cores: self.max_cores.or(file.max_cores),
+            elastic: self.elastic || file.elastic,
+            poll: self.poll.or(file.poll),
             cpus: self.cpus.or(file.cpus),
             net: self.net.or(file.net),
             nic: self.nic.or(file.nic),

@@ -4,7 +4,7 @@ use super::linux;
 use super::needs::{Needs, NeedsError};
 use super::{
     Backend, CpuList, EnvVar, Link, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel,
-    Options, Vhost, Volume,
+    Options, Poll, Vhost, Volume,
 };
 use ix_abi::app::MAX_NAME_SERVERS;
 use ix_abi::host::{area, cmdline};
@@ -37,8 +37,12 @@ pub struct Plan {
     pub kernel: Option<PathBuf>,
     /// Guest memory.
     pub mem: MemSize,
-    /// How many cores it works on.
+    /// How many cores it has.
     pub cores: u16,
+    /// How many of them work at first.
+    pub active_cores: u16,
+    /// Whether `ix` changes that as it sees fit.
+    pub elastic: bool,
     /// Host cores for its CPUs, if they matter.
     pub cpus: Option<CpuList>,
     /// The network.
@@ -79,13 +83,24 @@ pub enum PlanError {
     #[error("{0} is no number of cores; a machine has 1 to {MAX_CPUS}")]
     Cores(u16),
     /// Two counts of the same.
-    #[error("--cores {cores}, but --cpus names {named}; each core needs one of the host's")]
+    #[error("{cores} cores, but --cpus names {named}; each core (of --max-cores) needs one of the host's")]
     CoresAtOdds {
         /// How many were asked for.
         cores: u16,
         /// How many were named.
         named: u16,
     },
+    /// More at first than there may be.
+    #[error("--cores {cores}, but --max-cores {most}; ask for as many at most")]
+    CoresAboveMost {
+        /// How many were asked for.
+        cores: u16,
+        /// How many there may be.
+        most: u16,
+    },
+    /// There is nothing to give or to take.
+    #[error("--elastic needs cores to give; say with --max-cores how many it may have")]
+    ElasticAlone,
     /// A wish about the machine, where there is none.
     #[error("{0} is about a machine, and with --backend linux there is none; leave out one of the two")]
     NeedsMachine(&'static str),
@@ -142,7 +157,10 @@ impl Plan {
         if let Some(vlan) = options.vlan {
             check_vlan(vlan, &network.link)?;
         }
-        let cores = cores(&options)?;
+        let (cores, active_cores) = cores(&options)?;
+        if options.elastic && cores == 1 {
+            return Err(PlanError::ElasticAlone);
+        }
         let cmdline = kernel_cmdline(&options, cores, &network, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
             return Err(PlanError::TooLong(cmdline.len() - MAX_CMDLINE_BYTES));
@@ -157,6 +175,8 @@ impl Plan {
             kernel: options.kernel,
             mem: options.mem.unwrap_or(MemSize::DEFAULT),
             cores,
+            active_cores,
+            elastic: options.elastic,
             cpus: options.cpus,
             network,
             volumes: options.volume,
@@ -189,15 +209,24 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && !name.starts_with(['.', '-']) && name.chars().all(is_name_char)
 }
 
-fn cores(options: &Options) -> Result<u16, PlanError> {
+/// How many there are, and how many of them work at first.
+fn cores(options: &Options) -> Result<(u16, u16), PlanError> {
     let named = options
         .cpus
         .as_ref()
         .map(|cpus| u16::try_from(cpus.cores().len()).unwrap_or(u16::MAX));
-    match (options.cores, named) {
-        (Some(cores), Some(named)) if cores != named => Err(PlanError::CoresAtOdds { cores, named }),
-        (Some(cores), _) if !(1..=MAX_CPUS).contains(&usize::from(cores)) => Err(PlanError::Cores(cores)),
-        (cores, named) => Ok(cores.or(named).unwrap_or(1)),
+    let mut given = [options.cores, options.max_cores].into_iter().flatten();
+    if let Some(bad) = given.find(|&count| !(1..=MAX_CPUS).contains(&count.into())) {
+        return Err(PlanError::Cores(bad));
+    }
+    let said = options.max_cores.or(options.cores);
+    let most = match (said, named) {
+        (Some(cores), Some(named)) if cores != named => return Err(PlanError::CoresAtOdds { cores, named }),
+        (said, named) => said.or(named).unwrap_or(1),
+    };
+    match options.cores.unwrap_or(most) {
+        cores if cores > most => Err(PlanError::CoresAboveMost { cores, most }),
+        cores => Ok((most, cores)),
     }
 }
 
@@ -262,6 +291,9 @@ fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) 
         setting(cmdline::OFFLOAD, offload);
     }
     setting(cmdline::LOG, &options.log.map_or("warn", super::LogLevel::word));
+    if let Some(Poll::Adaptive(budget)) = options.poll {
+        setting(cmdline::IDLE, &budget.as_micros());
+    }
     if let Some(batch) = options.batch {
         setting(cmdline::BATCH, &batch);
     }
@@ -373,6 +405,31 @@ mod tests {
             assert_eq!(plan.cores, expected);
             assert_eq!(plan.cmdline.contains(" cores="), expected > 1);
         }
+        let most = |cores, max_cores| {
+            Plan::new(Options {
+                cores,
+                max_cores: Some(max_cores),
+                ..options()
+            })
+        };
+        let plan_of_few = most(Some(1), 4).unwrap();
+        assert_eq!((plan_of_few.cores, plan_of_few.active_cores), (4, 1));
+        assert!(plan_of_few.cmdline.contains(" cores=4 "));
+        assert_eq!(most(None, 4).unwrap().active_cores, 4);
+        assert!(matches!(
+            most(Some(5), 4),
+            Err(PlanError::CoresAboveMost { cores: 5, most: 4 })
+        ));
+        let elastic = |max_cores| {
+            Plan::new(Options {
+                max_cores,
+                elastic: true,
+                poll: "adaptive:50".parse().ok(),
+                ..options()
+            })
+        };
+        assert!(elastic(Some(2)).unwrap().cmdline.contains(" idle=50 "));
+        assert!(matches!(elastic(None), Err(PlanError::ElasticAlone)));
         let at_odds = plan(Some(3), Some("2,3"));
         assert!(matches!(
             at_odds,

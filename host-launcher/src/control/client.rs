@@ -19,6 +19,9 @@ pub enum ClientError {
     /// It does not answer, or not sensibly.
     #[error("the run {0} does not answer")]
     NoAnswer(String, #[source] io::Error),
+    /// It works on as many cores as before.
+    #[error("the run {0} does not work on so many cores: {1}")]
+    NotScaled(String, String),
     /// It did not understand us.
     #[error("the run {name} refused: {message}; is it of another version of ix?")]
     Refused {
@@ -107,6 +110,16 @@ pub fn stats(name: &str) -> Result<Stats, ClientError> {
     let mut run = Connection::open(&directory(), name)?;
     match run.ask(Ask::Stats)? {
         Reply::Stats(stats) => Ok(stats),
+        _ => Err(run.misunderstood()),
+    }
+}
+
+/// Has a run work on so many cores, and waits until it does.
+pub fn scale(name: &str, cores: u16) -> Result<u16, ClientError> {
+    let mut run = Connection::open(&directory(), name)?;
+    match run.ask(Ask::Scale { cores })? {
+        Reply::Scaled { cores } => Ok(cores),
+        Reply::NotScaled { reason } => Err(ClientError::NotScaled(name.to_owned(), reason)),
         _ => Err(run.misunderstood()),
     }
 }

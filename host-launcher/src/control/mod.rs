@@ -9,9 +9,13 @@ pub use server::{ControlError, Server, Wish};
 mod counting;
 pub use counting::{Counting, MachineCounters};
 
-/// The side of `ix ps|stats|stop`.
+/// What becomes of a wish for more cores or fewer.
+mod scaling;
+pub use scaling::Scaling;
+
+/// The side of `ix ps|stats|scale|stop`.
 mod client;
-pub use client::{ClientError, list, stats, stop};
+pub use client::{ClientError, list, scale, stats, stop};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,6 +29,11 @@ pub enum Ask {
     Info,
     /// Fresh counters.
     Stats,
+    /// Work on so many cores. Answered when it does.
+    Scale {
+        /// How many, from 1 to as many as there are.
+        cores: u16,
+    },
     /// Stop, as at SIGTERM. The connection ends when the run has.
     Stop,
 }
@@ -37,6 +46,16 @@ pub enum Reply {
     Info(Info),
     /// To [`Ask::Stats`].
     Stats(Stats),
+    /// To [`Ask::Scale`].
+    Scaled {
+        /// How many it works on.
+        cores: u16,
+    },
+    /// To [`Ask::Scale`], too: why it does not.
+    NotScaled {
+        /// In words.
+        reason: String,
+    },
     /// To [`Ask::Stop`].
     Stopping,
     /// To anything else.
@@ -58,6 +77,10 @@ pub struct Info {
     pub state: String,
     /// Whole seconds since its start.
     pub uptime_s: u64,
+    /// How many cores it works on, and how many it has.
+    pub cores: u16,
+    /// See `cores`.
+    pub max_cores: u16,
     /// Address and prefix length of the guest.
     pub ip: String,
     /// What its NIC hangs on.

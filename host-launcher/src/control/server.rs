@@ -1,5 +1,5 @@
 use super::counting::{Counting, Request};
-use super::{Ask, Info, Reply, Stats, socket};
+use super::{Ask, Info, Reply, Scaling, Stats, socket};
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,8 +14,10 @@ const MAX_ASK_BYTES: usize = 4096;
 const MAX_CLIENTS: usize = 32;
 /// How long the kernel may take to answer with fresh counters.
 const STATS_PATIENCE: Duration = Duration::from_millis(500);
+/// How long cores may take to move: ring 3 may compute for long.
+const SCALE_PATIENCE: Duration = Duration::from_secs(4);
 /// How often we look whether it has: it has no way to wake us for this.
-const STATS_INTERVAL: Duration = Duration::from_millis(2);
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Why a run has no control socket.
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +60,17 @@ struct Client {
     waits: Option<Waiting>,
 }
 
-/// A client that waits for fresh counters.
+/// A client that waits for something of the kernel's.
 struct Waiting {
-    request: Request,
+    what: Awaited,
     until: Instant,
+}
+
+enum Awaited {
+    /// Fresh counters.
+    Stats(Request),
+    /// So many cores at work.
+    Cores(u16),
 }
 
 impl Server {
@@ -113,11 +122,11 @@ impl Server {
         self.clients
             .iter()
             .any(|client| client.waits.is_some())
-            .then_some(STATS_INTERVAL)
+            .then_some(LOOK_INTERVAL)
     }
 
     /// Accepts, reads and answers what can be without waiting.
-    pub fn serve(&mut self, counting: &Counting<'_>, info: impl Fn() -> Info) -> Wish {
+    pub fn serve(&mut self, counting: &Counting<'_>, scaling: &Scaling<'_>, info: impl Fn() -> Info) -> Wish {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() < MAX_CLIENTS && stream.set_nonblocking(true).is_ok() {
                 self.clients.push(Client {
@@ -129,7 +138,7 @@ impl Server {
         }
         let mut wish = Wish::None;
         self.clients
-            .retain_mut(|client| client.serve(counting, &info, &mut wish).is_ok());
+            .retain_mut(|client| client.serve(counting, scaling, &info, &mut wish).is_ok());
         wish
     }
 }
@@ -146,18 +155,23 @@ impl Client {
     fn serve(
         &mut self,
         counting: &Counting<'_>,
+        scaling: &Scaling<'_>,
         info: &impl Fn() -> Info,
         wish: &mut Wish,
     ) -> io::Result<()> {
         self.read()?;
-        self.answer_stats(counting)?;
+        self.answer(counting, scaling)?;
         while self.waits.is_none()
             && let Some(end) = self.input.iter().position(|&byte| byte == b'\n')
         {
             let line: Vec<u8> = self.input.drain(..=end).collect();
             match serde_json::from_slice(&line) {
                 Ok(Ask::Info) => self.reply(&Reply::Info(info()))?,
-                Ok(Ask::Stats) => self.waits = Some(Waiting::begin(counting)),
+                Ok(Ask::Stats) => self.wait_for(Awaited::Stats(counting.ask()), STATS_PATIENCE),
+                Ok(Ask::Scale { cores }) => match scaling.ask(cores) {
+                    Ok(()) => self.wait_for(Awaited::Cores(cores), SCALE_PATIENCE),
+                    Err(reason) => self.reply(&Reply::NotScaled { reason })?,
+                },
                 Ok(Ask::Stop) => {
                     *wish = Wish::Stop;
                     self.reply(&Reply::Stopping)?;
@@ -186,17 +200,35 @@ impl Client {
         }
     }
 
-    fn answer_stats(&mut self, counting: &Counting<'_>) -> io::Result<()> {
+    fn wait_for(&mut self, what: Awaited, patience: Duration) {
+        self.waits = Some(Waiting {
+            what,
+            until: Instant::now() + patience,
+        });
+    }
+
+    /// Answers what the client waits for, if it is there or never comes.
+    fn answer(&mut self, counting: &Counting<'_>, scaling: &Scaling<'_>) -> io::Result<()> {
         let Some(waiting) = &self.waits else { return Ok(()) };
-        let fresh = counting.has_answered(waiting.request);
-        if !fresh && Instant::now() < waiting.until {
+        let is_there = match waiting.what {
+            Awaited::Stats(request) => counting.has_answered(request),
+            Awaited::Cores(cores) => scaling.active() == cores,
+        };
+        if !is_there && Instant::now() < waiting.until {
             return Ok(());
         }
+        let reply = match waiting.what {
+            Awaited::Stats(_) => Reply::Stats(Stats {
+                fresh: is_there,
+                counters: counting.read().collect(),
+            }),
+            Awaited::Cores(cores) if is_there => Reply::Scaled { cores },
+            Awaited::Cores(_) => Reply::NotScaled {
+                reason: "the kernel has not done it yet".to_owned(),
+            },
+        };
         self.waits = None;
-        self.reply(&Reply::Stats(Stats {
-            fresh,
-            counters: counting.read().collect(),
-        }))
+        self.reply(&reply)
     }
 
     /// A client that does not read what it asked for is cut off rather than waited for.
@@ -207,19 +239,10 @@ impl Client {
     }
 }
 
-impl Waiting {
-    fn begin(counting: &Counting<'_>) -> Self {
-        Self {
-            request: counting.ask(),
-            until: Instant::now() + STATS_PATIENCE,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{ControlError, Server, Wish};
-    use crate::control::{Counting, Info, Reply};
+    use crate::control::{Counting, Info, Reply, Scaling};
     use crate::sys::{GuestRam, PageKind};
     use std::io::{BufRead, BufReader, Write};
     use std::os::unix::net::{UnixListener, UnixStream};
@@ -237,6 +260,8 @@ mod tests {
             pid: 1,
             state: word(),
             uptime_s: 0,
+            cores: 1,
+            max_cores: 4,
             ip: word(),
             net: word(),
             app: word(),
@@ -247,6 +272,13 @@ mod tests {
         Counting {
             kernel: &ram.area().counters,
             machine: None,
+        }
+    }
+
+    fn cores(ram: &GuestRam) -> Scaling<'_> {
+        Scaling {
+            area: ram.area(),
+            most: 4,
         }
     }
 
@@ -267,7 +299,7 @@ mod tests {
         let mut client = UnixStream::connect(directory.join("x.sock")).unwrap();
         let mut serve = |line: &str| {
             client.write_all(line.as_bytes()).unwrap();
-            server.serve(&kernel(&ram), info)
+            server.serve(&kernel(&ram), &cores(&ram), info)
         };
         assert_eq!(serve("{\"ask\":\"info\"}\nnonsense\n{\"ask\":\"sta"), Wish::None);
         assert_eq!(serve("ts\"}\n"), Wish::None);
@@ -290,18 +322,47 @@ mod tests {
     }
 
     #[test]
+    fn cores_are_said_to_have_moved_when_they_have() {
+        let directory = directory("scale");
+        let ram = GuestRam::create(64 << 20, PageKind::Transparent).unwrap();
+        let area = ram.area();
+        let mut server = Server::listen(&directory, "x").unwrap();
+        let mut client = UnixStream::connect(directory.join("x.sock")).unwrap();
+        for bad in [0, 5] {
+            let line = format!("{{\"ask\":\"scale\",\"cores\":{bad}}}\n");
+            client.write_all(line.as_bytes()).unwrap();
+            server.serve(&kernel(&ram), &cores(&ram), info);
+            assert!(
+                matches!(reply(&client), Reply::NotScaled { reason } if reason.contains("it has 4 cores")),
+                "{bad}"
+            );
+        }
+        assert_eq!(area.cores_wanted.load(Ordering::Relaxed), 0);
+        client.write_all(b"{\"ask\":\"scale\",\"cores\":3}\n").unwrap();
+        server.serve(&kernel(&ram), &cores(&ram), info);
+        assert_eq!(area.cores_wanted.load(Ordering::Relaxed), 3);
+        assert!(server.patience().is_some(), "it waits for the kernel");
+        area.cores_active.store(3, Ordering::Relaxed);
+        server.serve(&kernel(&ram), &cores(&ram), info);
+        assert_eq!(reply(&client), Reply::Scaled { cores: 3 });
+        assert_eq!(server.patience(), None);
+        drop(server);
+        std::fs::remove_dir(&directory).unwrap();
+    }
+
+    #[test]
     fn a_silent_kernel_gives_old_counters() {
         let directory = directory("silent");
         let ram = GuestRam::create(64 << 20, PageKind::Transparent).unwrap();
         let mut server = Server::listen(&directory, "x").unwrap();
         let mut client = UnixStream::connect(directory.join("x.sock")).unwrap();
         client.write_all(b"{\"ask\":\"stats\"}\n").unwrap();
-        while server.serve(&kernel(&ram), info) == Wish::None && server.patience().is_some() {
+        while server.serve(&kernel(&ram), &cores(&ram), info) == Wish::None && server.patience().is_some() {
             std::thread::sleep(server.patience().unwrap());
         }
         assert!(matches!(reply(&client), Reply::Stats(stats) if !stats.fresh));
         client.write_all(&[b'x'; 5000]).unwrap();
-        server.serve(&kernel(&ram), info);
+        server.serve(&kernel(&ram), &cores(&ram), info);
         assert_eq!(server.fds().count(), 1, "who sends too much is cut off");
         drop(server);
         std::fs::remove_dir(&directory).unwrap();

@@ -83,7 +83,7 @@ impl Machine {
             Kind::Kvm => memory::large(plan.mem),
         }
         .map_err(|error| MachineError::Memory(plan.mem, error))?;
-        fill_in(ram.area()).map_err(MachineError::Wires)?;
+        fill_in(ram.area(), plan.active_cores).map_err(MachineError::Wires)?;
         let (log, log_end) = wire().map_err(MachineError::Wires)?;
         let (doorbell, doorbell_end) = wire().map_err(MachineError::Wires)?;
         let (complaints, complaints_end) = complaints().map_err(MachineError::Wires)?;
@@ -192,7 +192,7 @@ impl Drop for Machine {
 }
 
 /// What the kernel finds in the host area when it starts.
-fn fill_in(area: &HostArea) -> io::Result<()> {
+fn fill_in(area: &HostArea, active_cores: u16) -> io::Result<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let epoch_ns = u64::try_from(now.as_nanos()).unwrap_or_default();
     area.boot_epoch_ns.store(epoch_ns, Ordering::Relaxed);
@@ -202,6 +202,7 @@ fn fill_in(area: &HostArea) -> io::Result<()> {
         random.read_exact(&mut bytes)?;
         word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
     }
+    area.cores_wanted.store(active_cores.into(), Ordering::Relaxed);
     area.magic.store(MAGIC, Ordering::Release);
     Ok(())
 }

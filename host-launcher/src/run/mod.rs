@@ -19,6 +19,9 @@ mod stopping;
 /// What the end means.
 mod verdict;
 
+/// More cores, or fewer.
+mod elastic;
+
 /// The loop.
 mod session;
 
@@ -29,6 +32,7 @@ use crate::host::Host;
 use crate::hostcall::{self, ServerError, VolumeError, Volumes};
 use crate::images::{self, AppError, KernelError};
 use crate::nic::NicError;
+use elastic::Elastic;
 use ix_abi::host::exit::status;
 use machine::Machine;
 use session::{Session, Signals};
@@ -188,6 +192,7 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         stderr: Output::new(io::stderr()).map_err(RunError::Watch)?,
         signals,
         stopping: Stopping::new(plan.grace),
+        elastic: plan.elastic.then(|| Elastic::new(plan.cores)),
         control,
         info: info(plan, name),
         started,
@@ -261,6 +266,8 @@ fn info(plan: &Plan, name: String) -> Info {
         pid: std::process::id(),
         state: String::new(),
         uptime_s: 0,
+        cores: 0,
+        max_cores: plan.cores,
         ip: shown(&plan.network),
         net,
         app: plan.app.display().to_string(),

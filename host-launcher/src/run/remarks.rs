@@ -29,10 +29,10 @@ pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine, landlock: Lan
             .to_owned()
         });
     let host_cores = super::host_cores();
-    let shared_cores = (plan.cores > host_cores).then(|| {
+    let shared_cores = (plan.active_cores > host_cores).then(|| {
         format!(
             "{} cores share the host's {host_cores}, and each of them polls",
-            plan.cores
+            plan.active_cores
         )
     });
     let unheld = landlock == Landlock::Missing && plan.log >= LogLevel::Info;

@@ -1,11 +1,12 @@
 //! A run in progress: one loop that carries output, heeds signals, serves the control socket, and ends with the
 //! machine.
 
+use super::elastic::Elastic;
 use super::machine::Machine;
 use super::stopping::{Step, Stopping};
 use super::streams::{KernelLog, Output};
 use super::{RunError, verdict::verdict};
-use crate::control::{Counting, Info, MachineCounters, Server, Wish};
+use crate::control::{Counting, Info, MachineCounters, Scaling, Server, Wish};
 use crate::hostcall;
 use ix_abi::host::Stream;
 use ix_abi::host::area::Outcome;
@@ -72,6 +73,8 @@ pub(super) struct Session {
     pub(super) signals: Signals,
     /// How far that has come.
     pub(super) stopping: Stopping,
+    /// Who decides how many cores it works on, if that is not left to the user.
+    pub(super) elastic: Option<Elastic>,
     /// The control socket.
     pub(super) control: Server,
     /// What it tells about us.
@@ -94,6 +97,9 @@ impl Session {
             self.move_output(&mut complaints)?;
             self.heed_signals()?;
             self.serve_control()?;
+            if let Some(elastic) = &mut self.elastic {
+                elastic.look(self.machine.ram.area(), Instant::now());
+            }
             // The process's standard error ends when it does, and wakes us.
             if self.machine.complaints.has_ended() {
                 break self.machine.child.wait().map_err(RunError::Watch)?;
@@ -166,7 +172,11 @@ impl Session {
             kernel: &area.counters,
             machine,
         };
-        let wish = self.control.serve(&counting, || {
+        let scaling = Scaling {
+            area,
+            most: info.max_cores,
+        };
+        let wish = self.control.serve(&counting, &scaling, || {
             let state = match (area.outcome(), area.stage.load(Ordering::Acquire)) {
                 (Outcome::Running, 0) => "booting",
                 (Outcome::Running, _) => "running",
@@ -175,6 +185,7 @@ impl Session {
             Info {
                 state: state.to_owned(),
                 uptime_s: started.elapsed().as_secs(),
+                cores: scaling.active(),
                 ..info.clone()
             }
         });
@@ -222,9 +233,11 @@ impl Session {
         );
         fds.extend(self.signals.poll_fds());
         fds.extend(self.control.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-        let due = self
-            .stopping
-            .deadline()
+        let look = self.elastic.as_ref().map(Elastic::due);
+        let due = [self.stopping.deadline(), look]
+            .into_iter()
+            .flatten()
+            .min()
             .map(|due| due.saturating_duration_since(Instant::now()));
         let patience = [due, self.control.patience()].into_iter().flatten().min();
         poll_for(&mut fds, patience)

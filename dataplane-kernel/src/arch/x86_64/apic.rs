@@ -1,5 +1,5 @@
-//! The local interrupt controller (SDM volume 3, chapter 11): periodic ticks, which are taken in ring 3 only, so that
-//! an app that computes for long is noticed and its threads get their turns.
+//! The local interrupt controller (SDM volume 3, chapter 11): periodic ticks, which are taken in ring 3, so that an app
+//! that computes for long is noticed and its threads get their turns, and by processors that sleep.
 
 use super::control::cpuid;
 use super::idt;
@@ -205,6 +205,14 @@ pub fn set_pace(pace: Pace) {
         Pace::Short => per_tick / SHORT_TICKS,
     };
     write(INITIAL_COUNT, count.max(1));
+}
+
+/// The next tick comes after so long, or earlier if a tick is shorter.
+pub fn set_alarm(ns: u64) {
+    const TICK_NS: u64 = 1_000_000_000 / TICKS_PER_S;
+    let per_tick = u64::from(COUNTS_PER_TICK.load(Ordering::Relaxed));
+    let count = per_tick * ns.min(TICK_NS) / TICK_NS;
+    write(INITIAL_COUNT, u32::try_from(count).unwrap_or(u32::MAX).max(1));
 }
 
 /// Tells the controller that the interrupt just taken has been seen to.

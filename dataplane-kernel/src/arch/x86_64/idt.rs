@@ -2,7 +2,8 @@
 //!
 //! A stub per vector leaves on its trap stack `vector, error code (or 0), rip, cs, rflags, rsp, ss` and touches no
 //! register. From ring 3 it goes on to `user_trap`, which keeps the registers of ring 3 and returns from
-//! `user::enter`. From ring 0, where interrupts are off, any trap is a fault of ours: registers, backtrace, end.
+//! `user::enter`. From ring 0, where interrupts are off, any trap is a fault of ours: registers, backtrace, end. But for an
+//! interrupt that finds a processor asleep ([`super::sleep`]): it ends that, and nothing else.
 
 use super::gdt;
 use crate::panic;
@@ -32,6 +33,9 @@ pub const LOOK: u8 = 0x41;
 /// Vector of the local controller's spurious interrupts.
 pub const SPURIOUS: u8 = 0xff;
 
+/// Of RFLAGS.
+const INTERRUPT_FLAG: i32 = 1 << 9;
+
 /// Stubs lie this far apart.
 const STUB_BYTES: u64 = 16;
 
@@ -55,6 +59,18 @@ global_asm!(
     "trap:",
     "test byte ptr [rsp + 24], 3",
     "jnz {user_trap}",
+    "cmp dword ptr [rsp], {first_external}",
+    "jb 2f",
+    "push rax",
+    "lea rax, [rip + halted]",
+    "cmp [rsp + 24], rax",
+    "pop rax",
+    "jne 2f",
+    // Back from HLT with vector and error code dropped and interrupts off.
+    "and qword ptr [rsp + 32], {without_interrupts}",
+    "add rsp, 16",
+    "iretq",
+    "2:",
     "push rax",
     "push rcx",
     "push rdx",
@@ -76,6 +92,8 @@ global_asm!(
     "ud2",
     kernel_trap = sym kernel_trap,
     user_trap = sym super::syscall_entry::user_trap,
+    first_external = const FIRST_EXTERNAL,
+    without_interrupts = const !INTERRUPT_FLAG,
 );
 
 unsafe extern "C" {

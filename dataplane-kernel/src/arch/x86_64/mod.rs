@@ -24,6 +24,12 @@ pub mod apic;
 /// The other cores.
 pub mod smp;
 
+/// Who carries which core of the dataplane.
+pub mod places;
+
+/// Sleep.
+pub mod sleep;
+
 /// What other cores remember of page tables.
 pub mod shootdown;
 

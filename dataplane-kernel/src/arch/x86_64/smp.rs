@@ -188,10 +188,11 @@ pub fn run_on(core: usize, job: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Interrupts another core if it is in ring 3, or else as soon as it is.
+/// Interrupts another core if it is in ring 3 or sleeps, or else as soon as it does. One that was never started is not.
 pub fn interrupt(core: usize) {
-    if let Some(id) = IDS.get(core) {
-        apic::send_look(id.load(Ordering::Relaxed));
+    let id = IDS.get(core).map(|id| id.load(Ordering::Relaxed));
+    if let Some(id) = id.filter(|&id| id != u32::MAX) {
+        apic::send_look(id);
     }
 }
 

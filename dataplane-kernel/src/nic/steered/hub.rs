@@ -152,8 +152,8 @@ impl<N: Nic> Steered<N> {
                     }
                     None => self.counters.copies_dropped += 1,
                 }
-                line.publish();
             }
+            self.lines.publish();
             self.copied.push(frame);
         }
     }

@@ -139,7 +139,7 @@ pub fn share<N: Nic>(
         if let Some(hub) = steered.get_mut(core) {
             hub.receive_from(inbound);
         } else if let Some(hub) = steered.get_mut(core % hubs) {
-            let (served, remote) = remote::through(&hub.nic, inbound);
+            let (served, remote) = remote::through(&hub.nic, core % hubs, inbound);
             hub.serve(served);
             remotes.push(remote);
         }

@@ -2,6 +2,7 @@
 
 use super::inbound::Inbound;
 use super::{BUFFER_BYTES, Card, ETHERNET_HEADER, Served, TX_SLOTS, Told, TxFrame};
+use crate::arch::{places, sleep};
 use crate::mem::mbuf::Pool;
 use crate::mem::spsc::{self, Producer};
 use crate::nic::pairs::SharedHealth;
@@ -14,6 +15,8 @@ use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
 #[derive(Debug)]
 pub struct Remote {
     card: Card,
+    /// The core that sends for this one.
+    hub: usize,
     inbound: Inbound,
     tx: Producer<TxFrame>,
     told: Arc<Told>,
@@ -32,7 +35,7 @@ struct Counters {
 }
 
 /// A core that receives `inbound` and sends through the hub that has `nic`; and the hub's end of it.
-pub(super) fn through(nic: &impl Nic, inbound: Inbound) -> (Served, Remote) {
+pub(super) fn through(nic: &impl Nic, hub: usize, inbound: Inbound) -> (Served, Remote) {
     let card = Card::of(nic);
     let health = Health::of_link(nic.link_up());
     let header_bytes = BUFFER_BYTES.max(usize::from(card.mtu) + ETHERNET_HEADER);
@@ -47,6 +50,7 @@ pub(super) fn through(nic: &impl Nic, inbound: Inbound) -> (Served, Remote) {
     };
     let remote = Remote {
         card,
+        hub,
         inbound,
         tx,
         told,
@@ -139,7 +143,14 @@ impl Nic for Remote {
 
     #[inline]
     fn kick(&mut self) {
-        self.tx.publish();
+        if self.tx.publish() {
+            sleep::rouse(places::of(self.hub));
+        }
+    }
+
+    /// Hubs rouse whom they hand a frame.
+    fn arm(&mut self) -> bool {
+        true
     }
 
     fn check(&mut self) -> Health {

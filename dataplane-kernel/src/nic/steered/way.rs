@@ -1,6 +1,7 @@
 //! To where a frame goes, with all of its parts.
 
 use super::Outbound;
+use crate::arch::{places, sleep};
 use crate::nic::{MAX_PARTS, RxFrame};
 use alloc::vec::Vec;
 use netstack::BufId;
@@ -69,6 +70,10 @@ impl Lines {
     /// Lets the others see what was handed to them.
     #[inline]
     pub(super) fn publish(&mut self) {
-        self.each().for_each(Outbound::publish);
+        for (core, line) in self.outbound.iter_mut().enumerate() {
+            if line.as_mut().is_some_and(Outbound::publish) {
+                sleep::rouse(places::of(core));
+            }
+        }
     }
 }

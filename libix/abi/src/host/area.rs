@@ -43,6 +43,10 @@ pub struct HostArea {
     /// Kernel to launcher: 0 booting, 1 the app has been entered.
     pub stage: AtomicU32,
     outcome: AtomicU32,
+    /// Launcher to kernel: how many processors are to carry the dataplane's cores; 0, or more than there are: all.
+    pub cores_wanted: AtomicU32,
+    /// Kernel to launcher: how many do, all cores being where they should be.
+    pub cores_active: AtomicU32,
     /// App output.
     pub console: Console,
     /// Counters, for `ix stats`.

@@ -16,6 +16,7 @@
 //! | `offload` | `NAME=on\|off`, separated by commas | what the card may do for the stack, and the stack for itself ([`offload`]; on, where the card can) |
 //! | `log` | off, error, warn, info, debug, trace | what goes to the serial line (info) |
 //! | `cores` | 1..=64 | cores to work on, of those the machine has (1) |
+//! | `idle` | microseconds | how long a core looks for the next packet before it sleeps (for ever) |
 //! | `batch` | 1..=1024 | packets per cycle (64) |
 //! | `env` | `K=V` | one environment variable of the app; may stand more than once |
 //! | `watchdog` | seconds | ring 3 is late when it computes longer than this between two `run_io` (1) |
@@ -50,6 +51,8 @@ pub const OFFLOAD: &str = "offload";
 pub const LOG: &str = "log";
 /// Key of the number of cores.
 pub const CORES: &str = "cores";
+/// Key of the time before a core sleeps.
+pub const IDLE: &str = "idle";
 /// Key of the batch bound.
 pub const BATCH: &str = "batch";
 /// Key of an environment variable.
