@@ -9,7 +9,7 @@ pub const DATA_BYTES: usize = 1408;
 /// Longest message.
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 /// Calls that one session can have under way.
-pub const SLOTS: usize = 8;
+pub const SLOTS: u8 = 8;
 /// Packets that one session may have sent and not seen answered.
 pub const CREDITS: u16 = 32;
 
@@ -182,7 +182,7 @@ impl Header {
             });
         }
         let flags = if header.kind == Kind::Response { DELAYED } else { 0 };
-        if header.flags & !flags != 0 || usize::from(header.slot) >= SLOTS || !header.holds(data.len()) {
+        if header.flags & !flags != 0 || header.slot >= SLOTS || !header.holds(data.len()) {
             return Err(Malformed::Form);
         }
         Ok((header, data))
@@ -244,6 +244,10 @@ mod tests {
         }
     }
 
+    /// [`MAX_MESSAGE_BYTES`] as lengths on the wire are.
+    const MOST: u32 = 8 << 20;
+    const _: () = assert!(MOST as usize == MAX_MESSAGE_BYTES);
+
     #[test]
     fn a_header_is_laid_out_as_the_document_says() {
         let bytes = header(Kind::Request).encode();
@@ -282,7 +286,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_parts_of_a_message_make_it_up(length in 0..=MAX_MESSAGE_BYTES as u32) {
+        fn the_parts_of_a_message_make_it_up(length in 0..=MOST) {
             let count = packets(length);
             let sum: usize = (0..count).map(|packet| part_bytes(length, packet).expect("a part")).sum();
             assert_eq!(sum, length as usize);
@@ -291,8 +295,8 @@ mod tests {
         }
 
         #[test]
-        fn too_long_messages_have_no_parts(beyond in 1..=u32::MAX - MAX_MESSAGE_BYTES as u32, packet: u16) {
-            assert_eq!(part_bytes(MAX_MESSAGE_BYTES as u32 + beyond, packet), None);
+        fn too_long_messages_have_no_parts(beyond in 1..=u32::MAX - MOST, packet: u16) {
+            assert_eq!(part_bytes(MOST + beyond, packet), None);
         }
 
         #[test]

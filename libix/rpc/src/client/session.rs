@@ -48,7 +48,7 @@ pub(super) struct State {
     /// The server's number of the session.
     pub(super) theirs: u32,
     pub(super) token: u64,
-    slots: [Slot; SLOTS],
+    slots: [Slot; SLOTS as usize],
     /// Slots with a call, a bit each.
     pub(super) busy: u8,
     /// Slots with something to send.
@@ -163,7 +163,7 @@ impl State {
 
     /// Takes all calls out.
     pub(super) fn take_calls(&mut self) -> Vec<Call> {
-        (0..SLOTS as u8).filter_map(|slot| self.finish(slot)).collect()
+        (0..SLOTS).filter_map(|slot| self.finish(slot)).collect()
     }
 
     /// The server lives.

@@ -88,7 +88,7 @@ impl State {
     /// Rolls back the calls whose answers have not come in time.
     fn repeat(&mut self, now_ns: u64, after_ns: u64) {
         let timeout_ns = self.round_trip.timeout_ns(after_ns);
-        for slot in 0..SLOTS as u8 {
+        for slot in 0..SLOTS {
             let Some((call, ..)) = self.call_in(slot) else {
                 continue;
             };

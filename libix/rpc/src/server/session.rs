@@ -58,7 +58,7 @@ pub(super) struct State {
     pub(super) token: u64,
     ours: Session,
     theirs: u32,
-    pub(super) slots: [Slot; SLOTS],
+    pub(super) slots: [Slot; SLOTS as usize],
     pub(super) heard_at_ns: u64,
     pub(super) timeout: Alarm,
 }

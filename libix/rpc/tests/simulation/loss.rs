@@ -35,7 +35,7 @@ fn calls_are_carried_out_once(seed: u64, weather: Weather, calls: u64) {
             let delay_us = world.random.u32(0..20_000);
             request[8..12].copy_from_slice(&delay_us.to_be_bytes());
         } else if method == FILL {
-            request[..4].copy_from_slice(&(len as u32).to_be_bytes());
+            request[..4].copy_from_slice(&u32::try_from(len).expect("short").to_be_bytes());
             response = Some(pattern(len));
         }
         world.call(client, session, method, &request, tag);

@@ -238,9 +238,10 @@ impl World {
     }
 }
 
-/// Bytes that differ from their neighbours.
+/// Bytes that differ from their neighbours, and between packets.
 pub(crate) fn pattern(len: usize) -> Bytes {
-    (0..len).map(|at| (at % 251) as u8 ^ (at >> 11) as u8).collect()
+    let low = |number: usize| number.to_le_bytes()[0];
+    (0..len).map(|at| low(at % 251) ^ low(at >> 11)).collect()
 }
 
 /// A request that carries out `name`.
