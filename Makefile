@@ -38,6 +38,7 @@ bench:
 	bench/stacks/run goodput
 	bench/run report
 	bench/run
+	bench/run bulk --quick
 	bench/run lab
 
 clean:

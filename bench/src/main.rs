@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the load generator. [`compare`] runs it against each [`guest`]'s [`server`], in a [`netns`] of its own, and
 //! [`report`] makes tables of what [`measure`] finds with [`cpu`] and [`counts`]. [`profile`] shows where a guest's
-//! instructions go, [`lab`] compares on cards passed through, [`evaluation`] draws the curves of all services. `bench/run`
+//! instructions go, [`bulk`] how fast one connection is, [`lab`] compares on cards passed through, [`evaluation`] draws the curves of all services. `bench/run`
 //! builds all that this needs.
 #![forbid(unsafe_code)]
 
@@ -34,6 +34,8 @@ mod profile;
 
 mod lab;
 
+mod bulk;
+
 mod evaluation;
 
 use anyhow::Result;
@@ -48,6 +50,8 @@ enum Command {
     Profile(profile::Options),
     /// The comparison with its curves: echo, memcached, HTTP and NetPIPE on Linux, on Ixion, and on Linux by Ixion's apps
     Report(evaluation::Options),
+    /// One connection as fast as it goes, each way, with offloads and without
+    Bulk(bulk::Options),
     /// Ixion beside Linux in the lab: under KVM, with cards passed through
     Lab(lab::Options),
     /// One load on any server, from where this is called
@@ -59,6 +63,7 @@ fn main() -> Result<()> {
         Command::Compare(options) => report::publish(&compare::run(&options)?, options.write.as_deref()),
         Command::Profile(options) => profile::run(&options),
         Command::Report(options) => evaluation::run(&options),
+        Command::Bulk(options) => bulk::run(&options),
         Command::Lab(options) => lab::run(&options),
         Command::Load(load) => {
             let (outcome, ..) = load::run(&load, || Ok(()))?;

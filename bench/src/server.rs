@@ -22,10 +22,13 @@ pub(crate) enum Service {
     Http,
     /// Messages of any length, after NetPIPE.
     PingPong,
+    /// One end of a bulk transfer; of no other comparison.
+    #[value(skip)]
+    Bulk,
 }
 
 impl Service {
-    /// All of them.
+    /// Those that are compared under many loads.
     pub(crate) const ALL: [Service; 4] = [
         Service::Echo,
         Service::Memcached,
@@ -40,6 +43,7 @@ impl Service {
             Self::Memcached => 11_211,
             Self::Http => 80,
             Self::PingPong => 5002,
+            Self::Bulk => 5201,
         }
     }
 
@@ -50,6 +54,7 @@ impl Service {
             Self::Memcached => &["memcached", "-u", "root", "-t", "1", "-c", "16384"],
             Self::Http => &["nginx", "-c", "/etc/nginx.conf"],
             Self::PingPong => &["pingpong"],
+            Self::Bulk => &["iperf3", "-s"],
         }
     }
 
@@ -60,6 +65,7 @@ impl Service {
             Self::Memcached => ("kv", &["-c", "16384", "-p"]),
             Self::Http => ("http", &["--port"]),
             Self::PingPong => ("netpipe", &["respond", "--port"]),
+            Self::Bulk => ("bulk", &[]),
         }
     }
 }

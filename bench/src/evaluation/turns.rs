@@ -162,6 +162,8 @@ impl Turns<'_> {
                     std::thread::sleep(SETTLING_TIME);
                 }
                 Service::PingPong => tell("sizes", self.sizes(server)),
+                // It has a part of its own.
+                Service::Bulk => {}
                 Service::Memcached | Service::Http => {
                     for asked in self.extent.asked.clone() {
                         if asked.service() == service {
