@@ -96,7 +96,7 @@ fn wakers(is_ready: &Receiver<(u16, Waker)>) -> Vec<Waker> {
 }
 
 fn exchange(stream: &TcpStream, seed: usize) {
-    let bytes: Vec<u8> = (seed..seed + 3_000).map(|byte| (byte % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..=250).cycle().skip(seed % 251).take(3_000).collect();
     let mut echoed = vec![0; bytes.len()];
     (&mut &*stream).write_all(&bytes).unwrap();
     (&mut &*stream).read_exact(&mut echoed).unwrap();

@@ -208,15 +208,14 @@ impl Connection {
         let taken = data.len().min(wanted.saturating_sub(self.partial.len()));
         self.partial.extend_from_slice(&data[..taken]);
         match self.partial.first_chunk::<HEADER_LEN>().map(Header::parse) {
-            None => {}
             Some(None) => self.state = State::Closing,
-            Some(Some(header)) => {
-                if self.partial.len() == HEADER_LEN + header.fields_len() {
-                    let request = core::mem::take(&mut self.partial);
-                    let step = binary::command(header, &request[HEADER_LEN..], shard, replies);
-                    self.go(step, shard, replies);
-                }
+            Some(Some(header)) if self.partial.len() == HEADER_LEN + header.fields_len() => {
+                let request = core::mem::take(&mut self.partial);
+                let step = binary::command(header, &request[HEADER_LEN..], shard, replies);
+                self.go(step, shard, replies);
             }
+            // Not whole yet.
+            _ => {}
         }
         taken
     }
