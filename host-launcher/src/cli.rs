@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Launches and watches dataplanes: one app each, on a kernel and a TCP/IP stack of its own
 #[derive(Parser)]
-#[command(version, disable_help_subcommand = true)]
+#[command(name = "ix", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -177,7 +177,19 @@ fn cargo() -> Command {
         .arg("--quiet")
         .arg("--locked")
         .env("CARGO_TARGET_DIR", target());
+    forget_cargo(&mut cargo);
     cargo
+}
+
+/// Takes from `command` the variables by which cargo tells this test about itself. Build scripts look at them, and build
+/// again when they differ from those of a build by hand.
+pub fn forget_cargo(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 fn finish(mut command: Command) {

@@ -21,7 +21,7 @@ mod namespace;
 pub use namespace::{GUEST, HOST, Namespace, SUBNET};
 
 mod run;
-pub use run::{Ended, Run, Runner};
+pub use run::{Ended, Run, Runner, take_turn};
 
 mod dnsmasq;
 pub use dnsmasq::Dnsmasq;

@@ -15,6 +15,12 @@ use std::time::{Duration, Instant};
 /// One machine at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits until no machine runs, and keeps others from starting: for tests that start `ix run` in their own way.
+#[must_use]
+pub fn take_turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The file of the kernel's log.
 const LOG: &str = "kernel.log";
 
@@ -111,7 +117,7 @@ impl<'a> Runner<'a> {
     #[must_use]
     pub fn start(self) -> Run {
         let ix = artifacts::ix();
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = take_turn();
         let folder = Folder::new();
         let mut command = Command::new(ix);
         command.env("IX_RUNTIME_DIR", folder.join("run"));
