@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 static TURN: Mutex<()> = Mutex::new(());
 
 /// Waits until no machine runs, and keeps others from starting: for tests that start `ix run` in their own way.
-#[must_use]
 pub fn take_turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
