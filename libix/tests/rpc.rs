@@ -190,7 +190,11 @@ async fn call_from_tasks(address: SocketAddr) -> Result<(), Error> {
     // One that is given up leaves the session as it is.
     {
         let mut given_up = pin!(session.call(LATER, b"12345678"));
-        poll_fn(|cx| Poll::Ready(assert!(given_up.as_mut().poll(cx).is_pending()))).await;
+        poll_fn(|cx| {
+            assert!(given_up.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
     }
     assert!(session.call(ECHO, b"12345678").await.is_ok());
     Ok(())
