@@ -87,7 +87,6 @@ mod rx_buffers;
 /// TCP.
 mod tcp;
 
-/// Several cores on one interface.
 pub mod rss;
 
 mod stack;

@@ -24,7 +24,6 @@ pub mod e1000e;
 /// A wrapper's methods that are those of the card in it.
 mod forward;
 
-/// A card whose frames are for several cores.
 pub mod steered;
 
 /// A card on a VLAN.
