@@ -401,7 +401,7 @@ fn without_a_machine_ix_becomes_the_app() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).starts_with("host-launcher "), "{output:?}");
+    assert!(text(&output.stdout).starts_with("ix "), "{output:?}");
     let output = place
         .run(&["--backend", "linux"], &["no-such-command"])
         .output()

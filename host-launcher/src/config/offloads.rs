@@ -49,9 +49,9 @@ mod tests {
 
     #[test]
     fn choices_are_checked_where_they_are_made() {
-        let text = "tso=off,lro=on,rxcsum=off,txcsum=off,rss=off";
+        let text = "tso=off,lro=on,rxcsum=off,txcsum=off,rss=off,vlan=off,gro=off,gso=off";
         assert_eq!(text.parse::<Offloads>().unwrap().to_string(), text);
-        for (text, part) in [("tso=off,gro=on", "`gro=on`"), ("tso", "`tso`"), ("", "``")] {
+        for (text, part) in [("tso=off,jumbo=on", "`jumbo=on`"), ("tso", "`tso`"), ("", "``")] {
             let error = text.parse::<Offloads>().unwrap_err().to_string();
             assert!(error.starts_with(part) && error.contains("rxcsum"), "{error}");
         }
