@@ -163,8 +163,6 @@ impl Pair for Ixion {
             len: REQUEST_LEN,
         };
         let now = self.now;
-        let Side { stack, port } = &mut self.client;
-        stack.look_ahead_at(port, flows.iter().map(|flow| self.flows[*flow as usize].index));
         for flow in flows {
             let id = self.flows[*flow as usize];
             let Side { stack, port } = &mut self.client;

@@ -12,9 +12,6 @@ use ix_abi::app::{Endpoint, SgEntry, Status, layout};
 use netstack::{Instant, Span};
 use run_io::{App, Done, Request};
 
-/// Commands whose flows are asked for at once.
-const AHEAD: u32 = 64;
-
 impl<N: Nic> Core<N> {
     /// Carries out the first `count` commands of the array.
     pub(super) fn submit(&mut self, count: u32, view: &View, time: Instant) {
@@ -25,10 +22,6 @@ impl<N: Nic> Core<N> {
         let region = pool.region();
         let wire = &mut Wire::new(nic, pool);
         for index in 0..count {
-            if index.is_multiple_of(AHEAD) && count > 1 {
-                let next = index..count.min(index + AHEAD);
-                stack.look_ahead_at(wire, next.map(|index| io.request(index).handle.index()));
-            }
             let memory = Memory {
                 view,
                 region,

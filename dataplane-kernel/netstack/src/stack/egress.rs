@@ -54,7 +54,6 @@ impl Stack {
             let Some(slot) = self.shared.dirty.pop() else {
                 return;
             };
-            self.expect_answer(env, slot);
             let flow = self.flows.at(slot);
             flow.marks.clear(Marks::ON_DIRTY);
             match flow.transmit(&mut self.shared, env, now) {

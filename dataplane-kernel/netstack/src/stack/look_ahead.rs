@@ -22,24 +22,6 @@ impl Stack {
         }
     }
 
-    /// Names the flows that the app's next calls will be about, by the indices of their handles: the same for them.
-    #[inline]
-    pub fn look_ahead_at<E: Env>(&self, env: &E, flows: impl Iterator<Item = u32>) {
-        if self.flows.len() >= CACHED_FLOWS {
-            flows.for_each(|slot| self.flows.prefetch(env, slot));
-        }
-    }
-
-    /// The same for the place in the index of a flow that sends: an answer will come.
-    #[inline]
-    pub(super) fn expect_answer<E: Env>(&self, env: &E, slot: u32) {
-        if self.flows.len() >= CACHED_FLOWS
-            && let Some(tuple) = self.flows.tuple(slot)
-        {
-            self.flows.prefetch_place(env, self.shared.secrets.place(tuple));
-        }
-    }
-
     /// The same for a flow that the app speaks of.
     #[inline]
     pub(super) fn look_at<E: Env>(&self, env: &E, slot: u32) {

@@ -69,12 +69,6 @@ impl FlowTable {
         }
     }
 
-    /// Who the flow in a slot connects.
-    #[inline]
-    pub(crate) fn tuple(&self, slot: u32) -> Option<&Tuple> {
-        self.flows.get(slot as usize).map(|flow| &flow.tuple)
-    }
-
     /// What a slot holds. Slots come from this table only.
     #[inline]
     pub(crate) fn at(&mut self, slot: u32) -> &mut Flow {
