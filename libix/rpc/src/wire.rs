@@ -130,6 +130,23 @@ pub enum Malformed {
 }
 
 impl Header {
+    /// Of a packet of a session, by both its numbers, that is about no call.
+    #[inline]
+    pub(crate) fn of_session(kind: Kind, session: u32, source: u32, token: u64) -> Self {
+        Header {
+            kind,
+            slot: 0,
+            flags: 0,
+            code: 0,
+            packet: 0,
+            session,
+            source,
+            token,
+            number: 0,
+            length: 0,
+        }
+    }
+
     /// As it is sent.
     #[inline]
     #[must_use]

@@ -101,18 +101,7 @@ impl State {
     /// What all packets of this session begin with.
     #[inline]
     pub(super) fn header(&self, kind: Kind) -> Header {
-        Header {
-            kind,
-            slot: 0,
-            flags: 0,
-            code: 0,
-            packet: 0,
-            session: self.theirs,
-            source: self.ours.0,
-            token: self.token,
-            number: 0,
-            length: 0,
-        }
+        Header::of_session(kind, self.theirs, self.ours.0, self.token)
     }
 
     /// Gives a call to a slot that has none.

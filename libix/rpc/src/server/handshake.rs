@@ -48,16 +48,8 @@ impl<R: AsRef<[u8]>> Server<R> {
     pub(super) fn refuse(&mut self, to: SocketAddr, source: u32, nonce: u64, reason: Refusal) {
         self.counters.refused += 1;
         let header = Header {
-            kind: Kind::Refuse,
-            slot: 0,
-            flags: 0,
             code: reason as u16,
-            packet: 0,
-            session: source,
-            source: 0,
-            token: nonce,
-            number: 0,
-            length: 0,
+            ..Header::of_session(Kind::Refuse, source, 0, nonce)
         };
         self.outbox.push_header(to, &header);
     }
@@ -121,16 +113,5 @@ impl<R: AsRef<[u8]>> Server<R> {
 
 /// An answer to a packet of nobody known.
 fn stranger(kind: Kind, header: &Header) -> Header {
-    Header {
-        kind,
-        slot: 0,
-        flags: 0,
-        code: 0,
-        packet: 0,
-        session: header.source,
-        source: header.session,
-        token: header.token,
-        number: 0,
-        length: 0,
-    }
+    Header::of_session(kind, header.source, header.session, header.token)
 }
