@@ -1,7 +1,6 @@
 //! Command array to stack. Each command is copied once, then checked, then carried out ([`run_io::execute`]); a bad one gets its
 //! error and the rest of the batch runs.
 
-use super::transmit::Wire;
 use super::{Core, Home};
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Region;
@@ -16,11 +15,10 @@ impl<N: Nic> Core<N> {
     /// Carries out the first `count` commands of the array.
     pub(super) fn submit(&mut self, count: u32, view: &View, time: Instant) {
         self.tally.commands += u64::from(count);
-        let Core {
-            nic, pool, stack, io, ..
-        } = self;
+        let Core { links, pool, io, .. } = self;
         let region = pool.region();
-        let wire = &mut Wire::new(nic, pool);
+        let Some(link) = links.first_mut() else { return };
+        let (stack, mut wire) = link.ends(pool);
         for index in 0..count {
             let memory = Memory {
                 view,
@@ -29,7 +27,7 @@ impl<N: Nic> Core<N> {
                 home: self.home.as_ref(),
             };
             let command = io.request(index);
-            match run_io::execute(stack, wire, time, &memory, &command) {
+            match run_io::execute(stack, &mut wire, time, &memory, &command) {
                 Ok(Done::Value(value)) => io.answer(index, i32::try_from(value).unwrap_or(i32::MAX)),
                 Ok(Done::Made(made)) => io.answer_with_handle(index, made),
                 Err(error) => {

@@ -1,6 +1,7 @@
 //! What the launcher reads: every counter of the core under its name, brought up to date when it asks.
 
 use super::Core;
+use super::link::Link;
 use super::team::Counter;
 use crate::nic::Nic;
 use crate::user::Seat;
@@ -52,16 +53,19 @@ impl Tally {
     }
 }
 
+impl<N: Nic> Link<N> {
+    fn counters(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
+        let offloads = self.nic.offloads().each();
+        let stack = self.stack.counters().each();
+        self.nic.counters().chain(offloads).chain(stack)
+    }
+}
+
 impl<N: Nic> Core<N> {
     fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
         let (tally, pool) = (self.tally.each(), self.pool.counters());
-        let stack = self.stack.counters().each();
-        let offloads = self.nic.offloads().each();
-        tally
-            .chain(pool)
-            .chain(self.nic.counters())
-            .chain(offloads)
-            .chain(stack)
+        let links = self.links.iter().flat_map(Link::counters);
+        tally.chain(pool).chain(links)
     }
 
     /// Their names.

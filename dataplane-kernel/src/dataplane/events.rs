@@ -2,7 +2,6 @@
 
 use super::Core;
 use super::lease::servers_of;
-use super::transmit::Wire;
 use crate::host;
 use crate::nic::Nic;
 use core::sync::atomic::Ordering;
@@ -14,24 +13,24 @@ impl<N: Nic> Core<N> {
     #[inline]
     pub(super) fn deliver(&mut self, room: u32, time: Instant) -> u32 {
         let mut count = u32::from(self.tell_stop());
-        let Core {
-            nic, pool, stack, io, ..
-        } = self;
+        let Core { links, pool, io, .. } = self;
         let region = pool.region();
-        let mut wire = Wire::new(nic, pool);
-        while count < room {
-            let Some(event) = stack.poll_event(&mut wire, time) else {
-                break;
-            };
-            if let Event::Address { ip } = event {
-                log::warn!("our IPv4 address is {ip:?} now");
-                io.lease_name_servers(servers_of(stack.lease()));
+        for link in links {
+            let (stack, mut wire) = link.ends(pool);
+            while count < room {
+                let Some(event) = stack.poll_event(&mut wire, time) else {
+                    break;
+                };
+                if let Event::Address { ip } = event {
+                    log::warn!("our IPv4 address is {ip:?} now");
+                    io.lease_name_servers(servers_of(stack.lease()));
+                }
+                // Buffers become addresses in the receive window.
+                run_io::write(event, io.event(count), |buf, offset| {
+                    layout::RX_WINDOW + region.window_offset(buf.0) + u64::from(offset)
+                });
+                count += 1;
             }
-            // Buffers become addresses in the receive window.
-            run_io::write(event, io.event(count), |buf, offset| {
-                layout::RX_WINDOW + region.window_offset(buf.0) + u64::from(offset)
-            });
-            count += 1;
         }
         self.tally.events += u64::from(count);
         count

@@ -7,6 +7,7 @@ use crate::arch::shootdown;
 use crate::nic::Nic;
 use crate::user::Seat;
 use core::ops::RangeInclusive;
+use netstack::Instant;
 
 /// How long a core looks for the next frame at full speed before it pauses between looks: longer than a peer with one
 /// request outstanding takes to come back, which is 42 us under QEMU's emulator (docs/benchmarks.md).
@@ -64,16 +65,30 @@ impl<N: Nic> Core<N> {
             _ => return None,
         };
         // Of what the device has done with, nobody tells.
-        if !self.is_tired(idle_ns) || !self.nic.tx_idle() {
+        if !self.is_tired(idle_ns) || !self.tx_idle() {
             return None;
         }
         let pause_ns = self.last_look.0.saturating_sub(self.last_frame.0);
         let untold_ns = (pause_ns / PAUSE_SHARE).clamp(*UNTOLD_NS.start(), *UNTOLD_NS.end());
         let next_look_ns = self.last_look.0 + untold_ns;
-        let stack_ns = self.stack.next_deadline().map_or(u64::MAX, |at| at.0);
+        let stack_ns = self.stacks_deadline().map_or(u64::MAX, |at| at.0);
         let app_ns = seat.next_deadline_ns().unwrap_or(next_look_ns);
-        let card_ns = if self.nic.arm() { u64::MAX } else { next_look_ns };
+        let card_ns = if self.arm() { u64::MAX } else { next_look_ns };
         Some(wait_ns.min(stack_ns).min(app_ns).min(card_ns))
+    }
+
+    fn stacks_deadline(&self) -> Option<Instant> {
+        self.links
+            .iter()
+            .filter_map(|link| link.stack.next_deadline())
+            .min()
+    }
+
+    /// Any card rouses this core from now on; `false` if one does not.
+    fn arm(&mut self) -> bool {
+        self.links
+            .iter_mut()
+            .fold(true, |all, link| link.nic.arm() && all)
     }
 
     /// It slept, and so did its frames: none has waited for this core.

@@ -31,7 +31,7 @@ impl<N: Nic> Core<N> {
         let until = now() + patience;
         loop {
             self.attend();
-            if let Some(lease) = self.stack.lease() {
+            if let Some(lease) = self.links.iter().find_map(|link| link.stack.lease()) {
                 log::info!(
                     "{}/{} is leased from {}",
                     lease.address,

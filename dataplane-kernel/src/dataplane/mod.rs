@@ -1,4 +1,4 @@
-//! The dataplane: one `Core` carries packets from its NIC to ring 3 and back, one bounded batch at a time, each batch
+//! The dataplane: one `Core` carries packets from its NICs to ring 3 and back, one bounded batch at a time, each batch
 //! to completion (IX, section 3). Nothing in a `Core` is shared with another.
 //!
 //! A core is the dataplane's, a *processor* the machine's. As a rule there is one for each, but a core needs nothing of
@@ -8,6 +8,10 @@
 
 /// The whole way on one screen: `run_io`.
 mod cycle;
+
+/// A card and the stack that speaks through it.
+mod link;
+pub use link::Link;
 
 /// NIC to stack.
 mod receive;
@@ -45,22 +49,21 @@ pub use team::Team;
 
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Pool;
-use crate::nic::{MAX_PARTS, Nic, RxFrame};
+use crate::nic::Nic;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::marker::PhantomData;
+use link::Intake;
+use netstack::Instant;
 use netstack::rss::Home;
-use netstack::{Instant, RxPart, Stack};
 
 /// What a core is made of.
 pub struct Parts<N> {
-    /// Its card, or its share of one.
-    pub nic: N,
+    /// The networks it is on: at least one.
+    pub links: Vec<Link<N>>,
     /// Its buffers.
     pub pool: Pool,
-    /// Its TCP/IP.
-    pub stack: Stack,
     /// Its arrays.
     pub io: IoArea,
     /// Its place among several; `None`: it is the only one.
@@ -72,16 +75,10 @@ pub struct Core<N> {
     number: usize,
     team: Arc<Team>,
     home: Option<Home>,
-    nic: N,
+    links: Vec<Link<N>>,
     pool: Pool,
-    stack: Stack,
     io: IoArea,
-    /// Frames taken from the NIC in this cycle.
-    arrived: Vec<RxFrame>,
-    /// Of these, the parts of the one that is being taken.
-    parts: Vec<RxPart>,
-    /// B: most packets of a cycle.
-    batch: usize,
+    intake: Intake,
     /// Of the timers, when they were last looked at.
     last_tick: u64,
     tally: counters::Tally,
@@ -89,7 +86,7 @@ pub struct Core<N> {
     last_frame: Instant,
     /// When frames were last looked for.
     last_look: Instant,
-    /// When the NIC's registers are to be looked at again.
+    /// When the NICs' registers are to be looked at again.
     check_due: Instant,
     /// The stop word the launcher wrote has been passed on as an event.
     stop_told: bool,
@@ -98,29 +95,24 @@ pub struct Core<N> {
 }
 
 impl<N: Nic> Core<N> {
-    /// Puts a core together. `batch` is the most packets it takes from the NIC in one cycle.
+    /// Puts a core together. `batch` is the most packets it takes from a NIC in one cycle.
     pub fn new(parts: Parts<N>, batch: usize, team: Arc<Team>) -> Self {
         let Parts {
-            nic,
+            links,
             pool,
-            stack,
             io,
             home,
         } = parts;
-        let arrived = Vec::with_capacity(batch + MAX_PARTS);
         let (tally, last_frame, last_look) = Default::default();
         Core {
             number: home.as_ref().map_or(0, |home| home.core.into()),
             team,
             home,
-            nic,
+            links,
             pool,
-            stack,
             io,
-            arrived,
-            parts: Vec::with_capacity(MAX_PARTS),
+            intake: Intake::new(batch),
             last_tick: 0,
-            batch,
             tally,
             last_frame,
             last_look,

@@ -2,8 +2,7 @@
 
 use super::cycle::Wait;
 use super::processor::{Stay, Turn};
-use super::transmit::Wire;
-use super::{Core, now};
+use super::{Core, Link, now};
 use crate::host;
 use crate::nic::Nic;
 use crate::user::{Leave, Seat};
@@ -119,8 +118,9 @@ impl<N: Nic> Core<N> {
         match self.phase {
             Phase::Before => {
                 if self.number == 0 {
-                    self.stack
-                        .announce(&mut Wire::new(&mut self.nic, &mut self.pool), now());
+                    for link in &mut self.links {
+                        link.announce(&mut self.pool, now());
+                    }
                 }
                 self.phase = Phase::Running;
             }
@@ -129,13 +129,13 @@ impl<N: Nic> Core<N> {
                 return Turn::Idle;
             }
             Phase::Vacant | Phase::Running | Phase::Waiting(_) => self.phase = Phase::Running,
-            Phase::Closing(until) if self.stack.has_unfinished_flows() && now() < until => {
+            Phase::Closing(until) if have_unfinished_flows(&mut self.links) && now() < until => {
                 self.attend();
                 return Turn::Idle;
             }
             Phase::Closing(until) => self.reset_all(until + LINGER),
-            Phase::Resetting(until) if !self.nic.tx_idle() && now() < until => {
-                self.nic.reclaim_tx();
+            Phase::Resetting(until) if !self.tx_idle() && now() < until => {
+                self.links.iter_mut().for_each(|link| link.nic.reclaim_tx());
                 return Turn::Idle;
             }
             Phase::Resetting(_) => self.phase = Phase::Outlasting(now() + LINGER * 3),
@@ -144,7 +144,7 @@ impl<N: Nic> Core<N> {
                 return Turn::Idle;
             }
             Phase::Outlasting(_) => {
-                self.nic.stop();
+                self.links.iter_mut().for_each(|link| link.nic.stop());
                 self.publish_counters(seat);
                 self.team.finish(self.number);
                 self.phase = Phase::Over;
@@ -154,17 +154,26 @@ impl<N: Nic> Core<N> {
         Turn::Worked
     }
 
+    /// All cards have let go of all frames.
+    pub(super) fn tx_idle(&self) -> bool {
+        self.links.iter().all(|link| link.nic.tx_idle())
+    }
+
     /// Ends the connections the app left open: what it had sent is delivered if that takes no longer than [`LINGER`];
     /// then whatever is left is reset, so that no peer waits for a machine that is gone.
     fn close_all(&mut self) {
-        let Core { nic, pool, stack, .. } = self;
-        stack.close_all(&mut Wire::new(nic, pool), now());
+        for link in &mut self.links {
+            let (stack, mut wire) = link.ends(&mut self.pool);
+            stack.close_all(&mut wire, now());
+        }
         self.phase = Phase::Closing(now() + LINGER);
     }
 
     fn reset_all(&mut self, until: Instant) {
-        let Core { nic, pool, stack, .. } = self;
-        stack.abort_all(&mut Wire::new(nic, pool), now());
+        for link in &mut self.links {
+            let (stack, mut wire) = link.ends(&mut self.pool);
+            stack.abort_all(&mut wire, now());
+        }
         self.attend();
         self.phase = Phase::Resetting(until);
     }
@@ -189,6 +198,10 @@ impl<N: Nic> Core<N> {
             seat.kill(SIGXCPU);
         }
     }
+}
+
+fn have_unfinished_flows<N>(links: &mut [Link<N>]) -> bool {
+    links.iter_mut().any(|link| link.stack.has_unfinished_flows())
 }
 
 /// The launcher has run out of patience with the app.

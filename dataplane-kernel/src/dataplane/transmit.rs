@@ -72,10 +72,12 @@ impl<N: Nic> Env for Wire<'_, N> {
 }
 
 impl<N: Nic> Core<N> {
-    /// Sends what the stack has pending, and rings the doorbell once.
+    /// Sends what the stacks have pending, and rings each card's doorbell once.
     pub(super) fn transmit(&mut self, time: Instant) {
-        self.stack
-            .flush(&mut Wire::new(&mut self.nic, &mut self.pool), time);
-        self.nic.kick();
+        for link in &mut self.links {
+            let (stack, mut wire) = link.ends(&mut self.pool);
+            stack.flush(&mut wire, time);
+            link.nic.kick();
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Parts, StartError, app, io_area, stack};
 use crate::arch::smp;
-use crate::dataplane::{self, Core, Fleet, FlowGroup, Group, Processor, Team, Wait, Watchdog};
+use crate::dataplane::{self, Core, Fleet, FlowGroup, Group, Link, Processor, Team, Wait, Watchdog};
 use crate::host;
 use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
@@ -105,9 +105,8 @@ impl Yard {
         let io = io_area(&mut self.frames, &nic, (region, number.into()), &self.settings)?;
         self.io_areas.push(io.address());
         let parts = dataplane::Parts {
-            nic,
+            links: Vec::from([Link::new(nic, stack)]),
             pool,
-            stack,
             io,
             home,
         };
