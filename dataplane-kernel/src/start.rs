@@ -47,7 +47,6 @@ enum StartError {
     NoApp,
     NoAddress,
     NoLease(Duration),
-    LeaseForCores,
     NoMemory,
     Map(MapError),
     NoNic,
@@ -65,9 +64,6 @@ impl fmt::Display for StartError {
             }
             StartError::NoAddress => f.write_str("neither ip= nor ip6= on the command line"),
             StartError::NoLease(waited) => write!(f, "no DHCP server has given an address in {waited:?}"),
-            StartError::LeaseForCores => {
-                f.write_str("ip=dhcp is for one core; several need an address that is fixed")
-            }
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
             StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
@@ -168,9 +164,6 @@ fn serve<N: Nic + Send + 'static>(queues: Vec<N>, mut parts: Parts) -> Result<Ou
     let (wanted, most) = (parts.settings.card.mtu.unwrap_or(0), first.mtu());
     if most < wanted {
         return Err(StartError::Mtu { wanted, most });
-    }
-    if parts.settings.cores > 1 && parts.settings.ip == Some(Ip4::Dhcp) {
-        return Err(StartError::LeaseForCores);
     }
     if first.offloads().contains(Offloads::VLAN) {
         // The card sees to it, and nobody above it has to know.

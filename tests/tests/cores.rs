@@ -120,17 +120,6 @@ fn is_steered_by_card(stats: &BTreeMap<String, u64>) -> bool {
     stats.get("steer.by_card") == Some(&1)
 }
 
-/// Waits until no connection and no buffer is held any more: but for those the card has, all are in their pools.
-fn wait_until_home(run: &Run, free: u64) {
-    run.wait_for_stats(
-        &format!("{free} buffers should be free, and no flows left"),
-        |stats| {
-            let of = |name: &str| stats.get(name).copied();
-            (of("flows"), of("pool.free"), of("pool.bad_frees")) == (Some(0), Some(free), Some(0))
-        },
-    );
-}
-
 #[test]
 fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes() {
     connections(&Namespace::new().unwrap());
@@ -143,7 +132,7 @@ fn connections_are_spread_over_all_cores_and_each_gets_its_own_bytes_with_a_queu
 
 fn connections(namespace: &Namespace) {
     let run = echo(namespace, &[]);
-    let free = run.stat("pool.free");
+    let before = run.held();
     let streams: Vec<_> = (0..48)
         .map(|_| peer::connect(namespace, peer::guest(7)))
         .collect();
@@ -163,7 +152,7 @@ fn connections(namespace: &Namespace) {
         &peer::pattern(9, 400_000),
     );
     drop(streams);
-    wait_until_home(&run, free);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -240,7 +229,7 @@ fn a_thousand_connections_live_on_four_cores_with_a_queue_each() {
 
 fn a_thousand_connections(namespace: &Namespace) {
     let run = echo(namespace, &[]);
-    let free = run.stat("pool.free");
+    let before = run.held();
     namespace.enter(|| {
         let streams: Vec<TcpStream> = (0..1000).map(|_| peer::open(peer::guest(7))).collect();
         for round in 0..2u64 {
@@ -256,7 +245,7 @@ fn a_thousand_connections(namespace: &Namespace) {
             }
         }
     });
-    wait_until_home(&run, free);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -272,7 +261,7 @@ fn a_client_that_is_killed_leaves_nothing_on_any_core_with_a_queue_each() {
 
 fn a_client_that_is_killed(namespace: &Namespace) {
     let run = echo(namespace, &[]);
-    let free = run.stat("pool.free");
+    let before = run.held();
     for _ in 0..4 {
         let script = format!("exec 3<>/dev/tcp/{GUEST}/7; cat <&3 >/dev/null & exec cat /dev/zero >&3");
         let mut client = namespace.enter(|| {
@@ -286,7 +275,7 @@ fn a_client_that_is_killed(namespace: &Namespace) {
         killpg(Pid::from_raw(client.id().try_into().unwrap()), Signal::SIGKILL).unwrap();
         client.wait().unwrap();
     }
-    wait_until_home(&run, free);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 
@@ -367,7 +356,7 @@ fn with_one_queue_the_log_says_who_steers() {
 fn where_the_card_does_not_choose_frames_come_home_over_other_cores() {
     let namespace = Namespace::of_queues().unwrap();
     let run = echo(&namespace, &["--offload", "rss=off"]);
-    let free = run.stat("pool.free");
+    let before = run.held();
     let streams: Vec<_> = (0..48)
         .map(|_| peer::connect(&namespace, peer::guest(7)))
         .collect();
@@ -385,7 +374,7 @@ fn where_the_card_does_not_choose_frames_come_home_over_other_cores() {
         "{stats:#?}"
     );
     drop(streams);
-    wait_until_home(&run, free);
+    run.wait_until_home(&before);
     run.stop().assert_code(0);
 }
 

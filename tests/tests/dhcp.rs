@@ -14,9 +14,13 @@ const SECOND: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 60);
 const SHORT: &str = "--dhcp-option=option:T1,3s";
 
 fn start(namespace: &Namespace) -> Run {
+    start_on("1", namespace)
+}
+
+fn start_on(cores: &str, namespace: &Namespace) -> Run {
     Runner::new(artifacts::echo())
         .on_link(namespace)
-        .options(&["--ip", "dhcp"])
+        .options(&["--ip", "dhcp", "--cores", cores])
         .start()
 }
 
@@ -74,16 +78,52 @@ fn connections_end_with_an_address_that_is_taken_away() {
     run.wait_for_stats("the connection should be gone", |stats| {
         stats["tcp_address_lost"] == 1
     });
-    // What listened goes on at the new address.
+    let stream = await_echo(&namespace);
+    peer::exchange_and_finish(stream, &peer::pattern(2, 3000));
+    run.stop().assert_code(0);
+}
+
+/// What listened goes on at the new address.
+fn await_echo(namespace: &Namespace) -> TcpStream {
     let until = Instant::now() + Duration::from_secs(30);
     let connect = || TcpStream::connect_timeout(&at(SECOND), Duration::from_secs(1));
-    let stream = loop {
+    loop {
         match namespace.enter(connect) {
-            Ok(stream) => break stream,
+            Ok(stream) => return stream,
             Err(error) => assert!(Instant::now() < until, "{error}"),
         }
+    }
+}
+
+#[test]
+fn several_cores_have_one_address_and_lose_it_together() {
+    let namespace = Namespace::of_queues().unwrap();
+    let server = Dnsmasq::start(&namespace, &[ONE, SHORT]);
+    let run = start_on("4", &namespace);
+    run.wait_for("on 10.77.0.50");
+    let connect = |ip| {
+        (0..32)
+            .map(|_| peer::connect(&namespace, at(ip)))
+            .collect::<Vec<_>>()
     };
-    peer::exchange_and_finish(stream, &peer::pattern(2, 3000));
+    let streams = connect(FIRST);
+    for (number, stream) in (0..).zip(&streams) {
+        peer::exchange(stream, &peer::pattern(number, 3000));
+    }
+    let flows = |name: &str| run.stat(&format!("{name}.flows"));
+    assert!((0..4).all(|core| flows(&format!("core{core}")) > 0));
+    drop(server);
+    let _server = Dnsmasq::start(&namespace, &[OTHER]);
+    run.wait_for_stats("all connections should be gone", |stats| {
+        stats["tcp_address_lost"] == 32
+    });
+    drop(streams);
+    await_echo(&namespace);
+    let streams = connect(SECOND);
+    for (number, stream) in (0..).zip(&streams) {
+        peer::exchange(stream, &peer::pattern(number, 3000));
+    }
+    assert!((0..4).all(|core| flows(&format!("core{core}")) > 0));
     run.stop().assert_code(0);
 }
 

@@ -67,7 +67,7 @@ fn nor_where_each_core_has_a_queue_of_the_card() {
 fn cores_come_and_go(namespace: &Namespace) {
     const CHATS: u64 = 8;
     let run = echo(namespace, &[]);
-    let free = run.stat("pool.free");
+    let before = run.held();
     let enough = AtomicBool::new(false);
     let exchanged = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -95,9 +95,7 @@ fn cores_come_and_go(namespace: &Namespace) {
     });
     let rounds = exchanged.load(Ordering::Relaxed);
     assert!(rounds > 100, "{rounds} exchanges");
-    run.wait_for_stats("all buffers should be home, and no flow left", |stats| {
-        (stats["flows"], stats["pool.free"], stats["pool.bad_frees"]) == (0, free, 0)
-    });
+    run.wait_until_home(&before);
     let stats = run.stats();
     for core in 1..4 {
         let moves = stats[&format!("core{core}.moves")];

@@ -52,7 +52,7 @@ pub mod route;
 
 /// An address from a server.
 mod dhcp;
-pub use dhcp::Lease;
+pub use dhcp::{Lease, SharedLease};
 
 /// ARP, and its like for IPv6.
 pub mod neighbor;

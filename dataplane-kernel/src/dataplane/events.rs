@@ -13,7 +13,13 @@ impl<N: Nic> Core<N> {
     #[inline]
     pub(super) fn deliver(&mut self, room: u32, time: Instant) -> u32 {
         let mut count = u32::from(self.tell_stop());
-        let Core { links, pool, io, .. } = self;
+        let Core {
+            number,
+            links,
+            pool,
+            io,
+            ..
+        } = self;
         let region = pool.region();
         for link in links {
             let (stack, mut wire) = link.ends(pool);
@@ -22,7 +28,9 @@ impl<N: Nic> Core<N> {
                     break;
                 };
                 if let Event::Address { ip } = event {
-                    log::warn!("our IPv4 address is {ip:?} now");
+                    if *number == 0 {
+                        log::warn!("our IPv4 address is {ip:?} now");
+                    }
                     io.lease_name_servers(servers_of(stack.lease()));
                 }
                 // Buffers become addresses in the receive window.

@@ -31,15 +31,13 @@ impl<N: Nic> Core<N> {
         let until = now() + patience;
         loop {
             self.attend();
-            if let Some(lease) = self.links.iter().find_map(|link| link.stack.lease()) {
+            if let Some(lease) = self.tell_lease() {
                 log::info!(
                     "{}/{} is leased from {}",
                     lease.address,
                     lease.prefix,
                     lease.server
                 );
-                self.io.set_local(Endpoint::v4(lease.address, 0));
-                self.io.lease_name_servers(servers_of(Some(lease)));
                 return Wait::Over;
             }
             if host::area().is_some_and(|area| area.stop.load(Ordering::Relaxed) != 0) {
@@ -50,6 +48,20 @@ impl<N: Nic> Core<N> {
             }
             self.pause(seat);
         }
+    }
+
+    /// Before the app starts: takes the address that core 0 has waited for, if it had to.
+    pub fn follow_lease(&mut self) {
+        self.transmit(now());
+        self.tell_lease();
+    }
+
+    /// Tells the app what is leased, if anything is.
+    fn tell_lease(&mut self) -> Option<Lease> {
+        let lease = *self.links.iter().find_map(|link| link.stack.lease())?;
+        self.io.set_local(Endpoint::v4(lease.address, 0));
+        self.io.lease_name_servers(servers_of(Some(&lease)));
+        Some(lease)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn sharing<N: Nic + Send + 'static>(queues: Vec<N>, parts: Parts) -> 
     let (mut yard, pool) = Yard::new(parts);
     let mut key = [0; KEY_BYTES];
     yard.random.fill(&mut key);
-    let steering = Arc::new(Steering::new(&key));
+    let (steering, lease) = (Arc::new(Steering::new(&key)), Arc::default());
     let cores = yard.settings.cores;
     if queues.len() < cores {
         let with = queues.len();
@@ -43,8 +43,15 @@ pub(super) fn sharing<N: Nic + Send + 'static>(queues: Vec<N>, parts: Parts) -> 
     let mut pools = (0..).zip(pool.shared(hubs.len(), cores));
     let mut place = || {
         let (core, pool) = pools.next().ok_or(StartError::NoMemory)?;
-        let steering = Arc::clone(&steering);
-        Ok::<_, StartError>((pool, Some(Home { steering, core })))
+        let (steering, lease) = (Arc::clone(&steering), Arc::clone(&lease));
+        Ok::<_, StartError>((
+            pool,
+            Some(Home {
+                steering,
+                core,
+                lease,
+            }),
+        ))
     };
     let mut with_queues = Vec::new();
     for nic in hubs {
@@ -143,11 +150,13 @@ impl Yard {
             }
         }
         let mut others: Vec<Box<dyn Group>> = Vec::new();
-        for (core, number) in hubs.into_iter().zip(1..) {
+        for (mut core, number) in hubs.into_iter().zip(1..) {
+            core.follow_lease();
             others.push(group(core, app.seat(number), watchdog));
         }
         let numbers = others.len() + 1..;
-        for (core, number) in remotes.into_iter().zip(numbers) {
+        for (mut core, number) in remotes.into_iter().zip(numbers) {
+            core.follow_lease();
             others.push(group(core, app.seat(number), watchdog));
         }
         let fleet = Fleet::new(self.settings.cores, self.settings.idle);

@@ -7,6 +7,11 @@
 mod lease;
 pub use lease::Lease;
 
+/// Several stacks of one interface.
+mod role;
+pub(crate) use role::Role;
+pub use role::SharedLease;
+
 use crate::Instant;
 use crate::wire::arp;
 use crate::wire::dhcp::{Answer, Message, Reply, Saying};

@@ -11,6 +11,7 @@ pub use toeplitz::{KEY_BYTES, Key, Toeplitz};
 mod frame;
 pub use frame::{Target, target};
 
+use crate::SharedLease;
 use crate::ends::Ends;
 use crate::tcp::tuple::Ports;
 use alloc::sync::Arc;
@@ -137,8 +138,10 @@ impl Steering {
 pub struct Home {
     /// What they share.
     pub steering: Arc<Steering>,
-    /// Its core. That of core 0 speaks for the host: it answers who asks for our addresses, and probes them.
+    /// Its core. That of core 0 speaks for the host: it answers who asks for our addresses, probes them, and asks DHCP servers.
     pub core: u8,
+    /// What a server has given that one.
+    pub lease: Arc<SharedLease>,
 }
 
 impl Home {

@@ -66,7 +66,7 @@ impl Stack {
         let mac = self.shared.interface.mac;
         let reply = Reply::parse(payload, mac);
         let is_taken = match (&mut self.dhcp, reply) {
-            (Some(client), Some(reply)) => client.receive(&reply, now),
+            (Some(dhcp), Some(reply)) => dhcp.receive(&reply, now),
             _ => false,
         };
         let counters = &mut self.shared.counters;
@@ -82,7 +82,7 @@ impl Stack {
     pub(super) fn run_dhcp<E: Env>(&mut self, env: &mut E, now: Instant) {
         while env.begin_tx().is_some() {
             let random = self.shared.secrets.random();
-            let Some(action) = self.dhcp.as_mut().and_then(|client| client.step(now, random)) else {
+            let Some(action) = self.dhcp.as_mut().and_then(|dhcp| dhcp.step(now, random)) else {
                 return;
             };
             match action {
@@ -112,8 +112,8 @@ impl Stack {
             self.station_of_v4(server, now)
         });
         let Lookup::Known(dst) = station else {
-            if let Some(client) = &mut self.dhcp {
-                client.postpone(now, RESOLVE_NS);
+            if let Some(dhcp) = &mut self.dhcp {
+                dhcp.postpone(now, RESOLVE_NS);
             }
             return;
         };

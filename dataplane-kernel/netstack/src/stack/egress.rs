@@ -32,7 +32,7 @@ impl Stack {
         };
         let sent = self.udp.flush(env, now, &mut link);
         self.shared.counters.tx_udp += u64::from(sent);
-        if self.dhcp.as_ref().is_some_and(|client| client.due() <= now) {
+        if self.dhcp.as_ref().is_some_and(|dhcp| dhcp.is_due(now)) {
             self.run_dhcp(env, now);
         }
         if self.shared.neighbors.wants_to_ask() {
@@ -91,9 +91,9 @@ impl Stack {
         }
     }
 
-    /// Tells all stations our addresses (gratuitous ARP).
+    /// Tells all stations our addresses (gratuitous ARP), if it is this stack that speaks for the host.
     pub fn announce<E: Env>(&mut self, env: &mut E, _now: Instant) {
-        if !self.shared.interface.route.has_address() {
+        if !self.shared.interface.route.has_address() || !self.speaks_for_host() {
             return;
         }
         let announcement = self.shared.neighbors.announcement();

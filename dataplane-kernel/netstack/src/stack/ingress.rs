@@ -498,8 +498,8 @@ impl Stack {
             return;
         };
         self.shared.counters.rx_arp += 1;
-        if let Some(client) = &mut self.dhcp {
-            client.on_arp(&packet, now);
+        if let Some(dhcp) = &mut self.dhcp {
+            dhcp.on_arp(&packet, now);
         }
         if !self.shared.interface.route.has_address() {
             return; // nothing to answer for, nobody to ask

@@ -56,7 +56,7 @@ mod syn_cookies;
 /// Flows come and go.
 mod lifecycle;
 
-use crate::dhcp::Client;
+use crate::dhcp::{Client, Role};
 use crate::fragmentation::Identifications;
 use crate::icmp::ErrorLimit;
 use crate::interface::{Interface, TxChecksum};
@@ -116,7 +116,7 @@ pub struct Stack {
     /// What most frames carry: IPv4, once we have an address, where they have no tag.
     common_type: u32,
     /// Where our IPv4 address comes from, if it is not fixed.
-    dhcp: Option<Client>,
+    dhcp: Option<Role>,
     /// Largest IP packet of the link, whatever a server says, in bytes.
     link_mtu: u16,
     /// We have had an address before, and: the app is to be told of another.
@@ -134,7 +134,10 @@ impl Stack {
         let mac = MacAddr(config.mac);
         let (route, dhcp) = match config.ipv4 {
             None => (Route::NONE, None),
-            Some(Ipv4Config::Dhcp) => (Route::NONE, Some(Client::new(mac, now))),
+            Some(Ipv4Config::Dhcp) => {
+                let home = config.home.as_ref().map(|home| (home.core, &home.lease));
+                (Route::NONE, Some(Role::new(Client::new(mac, now), home)))
+            }
             Some(Ipv4Config::Fixed {
                 address,
                 prefix,

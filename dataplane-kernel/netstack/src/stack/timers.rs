@@ -1,7 +1,7 @@
 //! Time: retransmissions, delayed acknowledgements, ARP, the app's timers.
 
 use super::Stack;
-use crate::dhcp::Client;
+use crate::dhcp::Role;
 use crate::ipv6::Ipv6;
 use crate::tcp::flow::{EndReason, Marks, State};
 use crate::{Env, Error, Instant};
@@ -68,10 +68,7 @@ impl Stack {
             self.shared.ipv6.as_ref().and_then(Ipv6::next_deadline),
             self.reassembly.next_deadline(),
             self.udp.groups().next_deadline(),
-            self.dhcp
-                .as_ref()
-                .map(Client::due)
-                .filter(|at| *at != Instant::FAR),
+            self.dhcp.as_ref().and_then(Role::next_deadline),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -5,9 +5,11 @@ use crate::harness::frames::{arp, decode_arp, udp_with};
 use crate::harness::segment::{SYN, ack, syn_ack};
 use crate::harness::{OUR_IP, OUR_MAC, PEER_IP, PEER_MAC};
 use etherparse::{ArpOperation, NetHeaders, PacketHeaders, TcpOptionElement, TransportHeader};
+use netstack::rss::{Home, Steering};
 use netstack::wire::ethernet::MacAddr;
-use netstack::{Error, Event, Ipv4Config};
+use netstack::{Error, Event, Ipv4Config, SharedLease};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 const NOBODY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const ALL: Ipv4Addr = Ipv4Addr::BROADCAST;
@@ -116,6 +118,12 @@ fn serve_with(t: &mut Dialogue, xid: [u8; 4], kind: u8, given: Ipv4Addr, more: &
 #[track_caller]
 fn acknowledged(t: &mut Dialogue, given: Ipv4Addr, more: &[u8]) -> [u8; 4] {
     let discover = said(t);
+    answered(t, &discover, given, more)
+}
+
+/// The same from there on.
+#[track_caller]
+fn answered(t: &mut Dialogue, discover: &Said, given: Ipv4Addr, more: &[u8]) -> [u8; 4] {
     assert_eq!(
         (discover.kind, discover.from, discover.to),
         (DISCOVER, NOBODY, ALL)
@@ -452,4 +460,72 @@ fn connections_being_opened_fail_when_the_address_goes() {
     t.send(syn_ack());
     assert_eq!(said(&mut t).kind, DISCOVER);
     t.end();
+}
+
+/// The stacks of two cores that share an interface.
+fn two_cores() -> [Dialogue; 2] {
+    let steering = Arc::new(Steering::new(&[7; 40]));
+    let lease = Arc::new(SharedLease::default());
+    [0, 1].map(|core| {
+        let mut t = Dialogue::with(|config| {
+            config.ipv4 = Some(Ipv4Config::Dhcp);
+            config.home = Some(Home {
+                steering: Arc::clone(&steering),
+                core,
+                lease: Arc::clone(&lease),
+            });
+        });
+        t.answers_arp = false;
+        t
+    })
+}
+
+#[test]
+fn of_several_cores_one_asks_and_all_have_the_address() {
+    let [mut first, mut second] = two_cores();
+    second.turn();
+    second.expect_nothing();
+    assert_eq!(second.stack.next_deadline(), None);
+    first.turn();
+    acknowledged(&mut first, OUR_IP, &[]);
+    probed(&mut first, OUR_IP);
+    assert_eq!(second.stack.ipv4(), None);
+    second.turn();
+    assert_eq!(second.stack.ipv4(), Some(OUR_IP));
+    assert_eq!(second.stack.lease(), first.stack.lease());
+    // Announced it was already, and the app begins with it.
+    second.expect_nothing();
+    second.no_event();
+    first.end();
+    second.end();
+}
+
+#[test]
+fn an_address_that_goes_and_another_that_comes_are_those_of_all_cores() {
+    let other = Ipv4Addr::new(10, 0, 0, 9);
+    let [mut first, mut second] = two_cores();
+    first.turn();
+    acknowledged(&mut first, OUR_IP, &[]);
+    probed(&mut first, OUR_IP);
+    second.turn();
+    // Nobody answers for the 120 seconds of the lease.
+    for _ in 0..121 {
+        first.advance_ms(SECOND);
+        second.advance_ms(SECOND);
+    }
+    for t in [&mut first, &mut second] {
+        assert!(matches!(t.event(), Some(Event::Address { ip: None })));
+        assert_eq!((t.stack.ipv4(), t.stack.lease()), (None, None));
+    }
+    first.discard_frames();
+    let (_, discover) = next_said(&mut first);
+    answered(&mut first, &discover, other, &[]);
+    probed(&mut first, other);
+    second.turn();
+    for t in [&mut first, &mut second] {
+        assert!(matches!(t.event(), Some(Event::Address { ip: Some(ip) }) if ip == other));
+    }
+    second.expect_nothing();
+    first.end();
+    second.end();
 }
