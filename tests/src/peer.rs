@@ -2,8 +2,9 @@
 
 use crate::{GUEST, Namespace};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// How long a client waits for an answer.
@@ -45,12 +46,35 @@ pub fn connect(namespace: &Namespace, address: SocketAddr) -> TcpStream {
 /// If that fails.
 #[must_use]
 pub fn open(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)
+    let socket = from_random_port(address);
+    socket
+        .connect_timeout(&address.into(), PATIENCE)
         .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(PATIENCE)).expect("a valid timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a valid timeout");
     stream.set_nodelay(true).expect("a TCP socket");
     stream
+}
+
+/// Bound to a port drawn at random. Those that Linux chooses follow each other, and some cores would often get none of flows
+/// whose ports differ in so few bits.
+fn from_random_port(peer: SocketAddr) -> Socket {
+    let any: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    loop {
+        let socket = Socket::new(Domain::for_address(peer), Type::STREAM, Some(Protocol::TCP));
+        let socket = socket.expect("a TCP socket");
+        let random = RandomState::new().build_hasher().finish();
+        let port = u16::try_from(1024 + random % 64_000).expect("a port");
+        match socket.bind(&SocketAddr::new(any, port).into()) {
+            Ok(()) => return socket,
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            Err(error) => panic!("cannot bind port {port}: {error}"),
+        }
+    }
 }
 
 /// Sends `bytes` and reads as many back at the same time; fails unless they are the same.

@@ -110,8 +110,7 @@ fn several_cores_have_one_address_and_lose_it_together() {
     for (number, stream) in (0..).zip(&streams) {
         peer::exchange(stream, &peer::pattern(number, 3000));
     }
-    let flows = |name: &str| run.stat(&format!("{name}.flows"));
-    assert!((0..4).all(|core| flows(&format!("core{core}")) > 0));
+    expect_flows_on_all(&run);
     drop(server);
     let _server = Dnsmasq::start(&namespace, &[OTHER]);
     run.wait_for_stats("all connections should be gone", |stats| {
@@ -123,8 +122,14 @@ fn several_cores_have_one_address_and_lose_it_together() {
     for (number, stream) in (0..).zip(&streams) {
         peer::exchange(stream, &peer::pattern(number, 3000));
     }
-    assert!((0..4).all(|core| flows(&format!("core{core}")) > 0));
+    expect_flows_on_all(&run);
     run.stop().assert_code(0);
+}
+
+fn expect_flows_on_all(run: &Run) {
+    let stats = run.stats();
+    let flows = [0, 1, 2, 3].map(|core| stats[&format!("core{core}.flows")]);
+    assert!(flows.iter().all(|&flows| flows > 0), "{flows:?}: {stats:#?}");
 }
 
 #[test]
