@@ -35,6 +35,10 @@ counters! {
     rx_nd,
     /// Messages of DHCP servers.
     rx_dhcp,
+    /// Packets for another host, given to who forwards them.
+    rx_forward,
+    /// Dropped: packets for another host, of which too many wait.
+    rx_forward_no_room,
     /// Dropped: shorter than an Ethernet header, with its tag if it has one.
     rx_ethernet_short,
     /// Dropped: over several buffers, not TCP's, and no large buffer free in which it could be put together.
@@ -120,6 +124,23 @@ counters! {
     tx_dhcp,
     /// Stateless answers (reset, ICMP, ARP) not sent because the transmit ring was full.
     tx_answer_dropped,
+
+    /// Packets of others sent on by route.
+    forwarded,
+    /// Frames of others sent on as they are.
+    bridged,
+    /// Dropped instead of forwarded: gone too many hops. The sender is told.
+    forward_hop_limit,
+    /// Dropped instead of forwarded: no route. The sender is told.
+    forward_no_route,
+    /// Dropped instead of forwarded: the next hop does not answer. The sender is told, unless too many wait for it.
+    forward_unreached,
+    /// Dropped instead of forwarded: longer than the next link carries. The sender is told.
+    forward_too_long,
+    /// Dropped instead of forwarded: no room in the transmit ring.
+    forward_ring_full,
+    /// Dropped instead of forwarded: no packet, or its checksum was left to us where none can be.
+    forward_malformed,
 
     /// Packets put together of fragments.
     reassembled,

@@ -22,6 +22,29 @@ pub enum RxChecksum {
     Unknown,
     /// The device (or the trusted host that sent it) vouches for it.
     Good,
+    /// The sender is on the device's side and has left it to the device: as [`TxOffload::Partial`] says. The frame must not
+    /// leave for another link like that; who receives it takes it for good (virtio 1.2 section 5.1.6.4.1).
+    Partial {
+        /// Offset of the TCP or UDP header from the frame's first byte.
+        start: u16,
+        /// Offset of the checksum field in that header.
+        offset: u16,
+    },
+}
+
+impl RxChecksum {
+    /// The same of what is left of the frame behind its first `bytes`.
+    #[inline]
+    #[must_use]
+    pub fn behind(self, bytes: u16) -> RxChecksum {
+        match self {
+            RxChecksum::Partial { start, offset } => RxChecksum::Partial {
+                start: start.wrapping_sub(bytes),
+                offset,
+            },
+            _ => self,
+        }
+    }
 }
 
 /// What is left to the device of a transmitted frame.

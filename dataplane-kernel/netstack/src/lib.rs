@@ -69,6 +69,10 @@ mod fragmentation;
 /// And back.
 mod reassembly;
 
+/// Packets of others.
+mod forwarding;
+pub use forwarding::{NotForwarded, Passing, Transit};
+
 /// ICMP.
 pub mod icmp;
 

@@ -112,6 +112,17 @@ impl Route {
         self.gateway.map_or(NextHop::Unreachable, NextHop::Neighbor)
     }
 
+    /// How many bits of `dst` the route to it goes by, 0 over a gateway; `None` if it leads nowhere.
+    #[inline]
+    #[must_use]
+    pub fn leads_to(&self, dst: Ipv4Addr) -> Option<u32> {
+        match self.next_hop(dst) {
+            NextHop::Neighbor(hop) if hop == dst => Some(self.mask.count_ones()),
+            NextHop::Neighbor(_) => Some(0),
+            NextHop::Broadcast | NextHop::Unreachable => None,
+        }
+    }
+
     /// Whether a packet to us may come from `src`: RFC 1122 section 3.2.1.3 wants a host's address, and ours would make
     /// us answer ourselves.
     #[inline]

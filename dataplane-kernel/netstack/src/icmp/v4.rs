@@ -38,6 +38,19 @@ pub fn emit_unreachable(
     out: &mut [u8],
 ) -> Option<usize> {
     let error = (icmpv4::DESTINATION_UNREACHABLE, code);
+    emit_error((error, 0), packet.bytes(), packet.src(), dst, interface, out)
+}
+
+/// Writes the frame that tells the sender of `packet`, at the station `dst`, why it was not forwarded: type and code, and the
+/// next hop's MTU if that is why (else 0). Whether that may be said is as in [`emit_unreachable`].
+#[must_use]
+pub fn emit_not_forwarded(
+    error: ((u8, u8), u16),
+    packet: &Packet<'_>,
+    dst: MacAddr,
+    interface: &Interface,
+    out: &mut [u8],
+) -> Option<usize> {
     emit_error(error, packet.bytes(), packet.src(), dst, interface, out)
 }
 
@@ -51,11 +64,18 @@ pub fn emit_reassembly_timeout(
     interface: &Interface,
     out: &mut [u8],
 ) -> Option<usize> {
-    emit_error((icmpv4::TIME_EXCEEDED, 1), quoted, sender, dst, interface, out)
+    emit_error(
+        ((icmpv4::TIME_EXCEEDED, 1), 0),
+        quoted,
+        sender,
+        dst,
+        interface,
+        out,
+    )
 }
 
 fn emit_error(
-    error: (u8, u8),
+    (error, mtu): ((u8, u8), u16),
     quoted: &[u8],
     sender: Ipv4Addr,
     dst: MacAddr,
@@ -65,7 +85,7 @@ fn emit_error(
     let quoted = quoted.get(..MAX_QUOTED).unwrap_or(quoted);
     let (body, len) = emit_headers(sender, dst, interface, icmpv4::HEADER_LEN + quoted.len(), out)?;
     let (header, rest) = body.split_first_chunk_mut::<{ icmpv4::HEADER_LEN }>()?;
-    icmpv4::emit_error(error, quoted, header);
+    icmpv4::emit_error(error, mtu, quoted, header);
     rest.copy_from_slice(quoted);
     Some(len)
 }

@@ -83,6 +83,16 @@ impl Ipv6 {
         self.routes.next_hop(dst, now)
     }
 
+    /// How many bits of `dst` the route to it goes by, 0 over a router; `None` if it leads nowhere.
+    pub(crate) fn leads_to(&self, dst: Ipv6Addr, now: Instant) -> Option<u32> {
+        let hop = self.next_hop(dst, now)?;
+        Some(if hop == dst {
+            self.routes.on_link_bits(dst, now)
+        } else {
+            0
+        })
+    }
+
     /// `true` for a group that we are in.
     pub(crate) fn is_in(&self, group: Ipv6Addr) -> bool {
         group == ALL_NODES || self.addresses.any(|ours| ndp::solicited_node(ours) == group)

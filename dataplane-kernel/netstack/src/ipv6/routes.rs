@@ -73,6 +73,16 @@ impl Routes {
         routers.find(|router| router.until > now).map(|router| router.ip)
     }
 
+    /// Bits of the longest prefix of the link that `dst` shares.
+    pub(super) fn on_link_bits(&self, dst: Ipv6Addr, now: Instant) -> u32 {
+        let known = self.prefixes.iter().flatten();
+        known
+            .filter(|known| known.until > now && share_prefix(known.prefix, dst, known.len))
+            .map(|known| known.len.into())
+            .max()
+            .unwrap_or(0)
+    }
+
     pub(super) fn on_timer(&mut self, now: Instant) {
         for place in &mut self.prefixes {
             place.take_if(|prefix| prefix.until <= now);

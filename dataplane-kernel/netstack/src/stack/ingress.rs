@@ -241,7 +241,6 @@ impl Stack {
     fn receive_other<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
         let route = &self.shared.interface.route;
-        let counters = &mut self.shared.counters;
         let takes = match route.classify(packet.dst()) {
             // A host's address by the stations of a group is not heeded.
             Destination::Us | Destination::Broadcast => {
@@ -250,6 +249,17 @@ impl Stack {
             Destination::Multicast => packet.dst() == ALL_HOSTS || self.udp.groups().has(packet.dst().into()),
             Destination::Other => false,
         };
+        if !takes && self.is_transit_v4(incoming.ether, packet) {
+            let frame = Frame {
+                ether: incoming.ether,
+                payload: packet.bytes(),
+                checksum: incoming.checksum,
+                buf: incoming.buf,
+                offset: incoming.offset,
+            };
+            return self.take_transit(env, frame);
+        }
+        let counters = &mut self.shared.counters;
         let refused = if !takes {
             &mut counters.rx_ipv4_not_ours
         } else if !route.is_legal_source(packet.src()) {

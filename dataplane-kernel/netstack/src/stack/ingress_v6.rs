@@ -42,9 +42,14 @@ impl Stack {
         let (src, dst) = (packet.src(), packet.dst());
         let to_station = station(frame.ether) == self.station;
         if !is_for_us(ipv6, self.udp.groups(), dst, to_station) {
-            counters.rx_ipv6_not_ours += 1;
+            if self.is_transit_v6(frame.ether, &packet) {
+                let payload = packet.bytes();
+                return self.take_transit(env, Frame { payload, ..frame });
+            }
+            self.shared.counters.rx_ipv6_not_ours += 1;
             return env.free_rx(frame.buf);
         }
+        let counters = &mut self.shared.counters;
         // Only a host without an address may have none, and all it says is neighbour discovery's.
         if !(is_host(src) || src.is_unspecified()) || ipv6.addresses.is_ours(src) {
             counters.rx_ipv6_bad_source += 1;

@@ -22,6 +22,9 @@ mod ingress_v6;
 /// Complaints about packets of ours.
 mod icmp_errors;
 
+/// Packets of others.
+mod forwarding;
+
 /// Groups.
 mod groups;
 
@@ -57,6 +60,7 @@ mod syn_cookies;
 mod lifecycle;
 
 use crate::dhcp::{Client, Role};
+use crate::forwarding::Transits;
 use crate::fragmentation::Identifications;
 use crate::icmp::ErrorLimit;
 use crate::interface::{Interface, TxChecksum};
@@ -123,6 +127,8 @@ pub struct Stack {
     had_address: bool,
     address_is_news: bool,
     home: Option<Home>,
+    /// Packets for others, where somebody forwards them.
+    transits: Option<Transits>,
     /// Our hardware address, as [`ingress::station`] makes it.
     station: u64,
 }
@@ -212,6 +218,7 @@ impl Stack {
             had_address: route.has_address(),
             address_is_news: false,
             home: config.home,
+            transits: None,
             station: ingress::station_of(mac),
             shared,
         }

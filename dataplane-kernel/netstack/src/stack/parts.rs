@@ -72,7 +72,7 @@ impl Stack {
         let len = parts.iter().map(|part| usize::from(part.len)).sum();
         let first = parts.first().map(&read)?;
         if let Some(front) = self.front_v4(first, len).or_else(|| self.front_v6(first, len)) {
-            let trusted = self.trusts_rx_checksum && checksum == RxChecksum::Good;
+            let trusted = self.trusts_rx_checksum && checksum != RxChecksum::Unknown;
             if trusted || is_sound(&front, first, parts, &read) {
                 self.receive_tcp_parts(env, now, &front, parts, &read);
             } else {

@@ -16,6 +16,10 @@ const ECHO_REQUEST: u8 = 8;
 pub const TIME_EXCEEDED: u8 = 11;
 
 /// Code of a Destination Unreachable.
+pub const NETWORK_UNREACHABLE: u8 = 0;
+/// Code of a Destination Unreachable.
+pub const HOST_UNREACHABLE: u8 = 1;
+/// Code of a Destination Unreachable.
 pub const PROTOCOL_UNREACHABLE: u8 = 2;
 /// Code of a Destination Unreachable.
 pub const PORT_UNREACHABLE: u8 = 3;
@@ -110,9 +114,17 @@ pub fn echo_reply_header(request: &[u8; HEADER_LEN]) -> [u8; HEADER_LEN] {
     header
 }
 
-/// Writes the header of an error of this type and code that quotes `quoted` after it.
-pub fn emit_error((kind, code): (u8, u8), quoted: &[u8], out: &mut [u8; HEADER_LEN]) {
-    *out = [kind, code, 0, 0, 0, 0, 0, 0];
+/// Errors are not answered by errors (RFC 1812 section 4.3.2.7).
+#[must_use]
+pub fn is_error(message: &[u8]) -> bool {
+    matches!(message, [3..=5 | 11 | 12, ..])
+}
+
+/// Writes the header of an error of this type and code that quotes `quoted` after it. `mtu` is the next hop's, where the code is
+/// [`FRAGMENTATION_NEEDED`]; else 0.
+pub fn emit_error((kind, code): (u8, u8), mtu: u16, quoted: &[u8], out: &mut [u8; HEADER_LEN]) {
+    let [high, low] = mtu.to_be_bytes();
+    *out = [kind, code, 0, 0, 0, 0, high, low];
     let mut sum = Sum::new();
     sum.add_bytes(out);
     sum.add_bytes(quoted);

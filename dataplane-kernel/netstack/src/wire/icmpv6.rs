@@ -136,6 +136,17 @@ pub fn echo_reply_header(request: &[u8; HEADER_LEN]) -> [u8; HEADER_LEN] {
 pub enum Error {
     /// Nobody has the port (section 3.1).
     PortUnreachable,
+    /// No route leads there (section 3.1).
+    NoRoute,
+    /// The host does not answer (section 3.1).
+    AddressUnreachable,
+    /// It is longer than the next link carries (section 3.2).
+    PacketTooBig {
+        /// Which is this many bytes.
+        mtu: u32,
+    },
+    /// It has gone too many hops (section 3.3).
+    HopLimitExceeded,
     /// Fragments are missing (section 3.3).
     ReassemblyTimeExceeded,
     /// Something cannot be read (section 3.4).
@@ -152,6 +163,10 @@ impl Error {
     pub fn emit(self, out: &mut [u8; HEADER_LEN]) {
         let (kind, code, value) = match self {
             Error::PortUnreachable => (DESTINATION_UNREACHABLE, PORT_UNREACHABLE, 0),
+            Error::NoRoute => (DESTINATION_UNREACHABLE, 0, 0),
+            Error::AddressUnreachable => (DESTINATION_UNREACHABLE, 3, 0),
+            Error::PacketTooBig { mtu } => (PACKET_TOO_BIG, 0, mtu),
+            Error::HopLimitExceeded => (TIME_EXCEEDED, 0, 0),
             Error::ReassemblyTimeExceeded => (TIME_EXCEEDED, 1, 0),
             Error::ParameterProblem { code, pointer } => (PARAMETER_PROBLEM, code, pointer),
         };

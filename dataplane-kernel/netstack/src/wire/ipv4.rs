@@ -2,7 +2,7 @@
 
 use super::ecn::Ecn;
 use super::{be16, put};
-use crate::checksum::{Sum, checksum};
+use crate::checksum::{Sum, checksum, updated};
 use core::net::Ipv4Addr;
 
 /// Bytes of a header without options, the only kind that is sent.
@@ -183,6 +183,13 @@ impl<'a> Packet<'a> {
         ((field & 0x1fff) << 3, field & 0x2000 != 0)
     }
 
+    /// Routers must not cut it (RFC 791 section 3.1).
+    #[inline]
+    #[must_use]
+    pub fn dont_fragment(&self) -> bool {
+        self.fixed[6] & 0x40 != 0
+    }
+
     /// Header, options included.
     #[must_use]
     pub fn header(&self) -> &'a [u8] {
@@ -209,6 +216,35 @@ impl<'a> Packet<'a> {
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
+}
+
+/// Takes one hop off a header, which must have one left; its checksum changes with it (RFC 1624).
+#[inline]
+pub fn take_hop(header: &mut [u8; HEADER_LEN]) {
+    let (sum, old) = (be16(header, 10), be16(header, 8));
+    header[8] = header[8].wrapping_sub(1);
+    put(header, 10, updated(sum, old, be16(header, 8)).to_be_bytes());
+}
+
+/// The header of a part of a packet, of whose header without options this is one; the packet may be a part itself. The part has
+/// `len` bytes from `at` of its payload. `None` if a packet cannot be so long.
+#[must_use]
+pub fn fragment_header(
+    whole: &[u8; HEADER_LEN],
+    at: usize,
+    len: usize,
+    has_more: bool,
+) -> Option<[u8; HEADER_LEN]> {
+    let mut header = *whole;
+    let total_len = u16::try_from(HEADER_LEN + len).ok()?;
+    let place = be16(whole, 6).checked_add(u16::try_from(at >> 3).ok()?)?;
+    let place = if has_more { place | 0x2000 } else { place };
+    put(&mut header, 2, total_len.to_be_bytes());
+    put(&mut header, 6, place.to_be_bytes());
+    put(&mut header, 10, [0; 2]);
+    let sum = checksum(&header);
+    put(&mut header, 10, sum.to_be_bytes());
+    Some(header)
 }
 
 /// The header of a packet that is sent: no options, never to be fragmented (RFC 6864: the identification then means

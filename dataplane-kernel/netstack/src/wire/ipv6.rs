@@ -13,6 +13,12 @@ pub const HEADER_LEN: usize = 40;
 /// Where the Next Header field stands in it.
 const NEXT_HEADER: usize = 6;
 
+/// Takes one hop off a header, which must have one left.
+#[inline]
+pub fn take_hop(header: &mut [u8; HEADER_LEN]) {
+    header[7] = header[7].wrapping_sub(1);
+}
+
 /// What a header says comes next, as far as it is a transport's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

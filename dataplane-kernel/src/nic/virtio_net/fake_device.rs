@@ -208,7 +208,8 @@ impl DeviceQueue {
             return false;
         }
         let [low, high] = u16::try_from(count).unwrap().to_le_bytes();
-        let bytes = [&[flags, 0, 0, 0, 0, 0, 0, 0, 0, 0, low, high][..], frame].concat();
+        // As of TCP behind 34 bytes of headers, should a flag say that this counts.
+        let bytes = [&[flags, 0, 0, 0, 0, 0, 34, 0, 16, 0, low, high][..], frame].concat();
         for piece in bytes.chunks(2048) {
             let chain = self.take().unwrap();
             let [(address, 2048, true)] = chain.parts[..] else {

@@ -22,6 +22,9 @@ const IPV4_HEADER: u16 = 20;
 /// Of the checksum in a TCP header.
 const TCP_CHECKSUM: u16 = 16;
 
+/// Where `csum_offset` ends, behind `csum_start`.
+pub(super) const CSUM_END: u16 = 10;
+
 /// Offset of `num_buffers`.
 pub(super) const NUM_BUFFERS: u16 = 10;
 

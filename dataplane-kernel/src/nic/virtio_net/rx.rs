@@ -199,8 +199,12 @@ impl Rx {
         if !self.features.contains(Feature::GUEST_CSUM) {
             return RxChecksum::Unknown;
         }
-        match self.region.bytes(buf, 0, 1) {
-            [flags, ..] if flags & (header::NEEDS_CSUM | header::DATA_VALID) != 0 => RxChecksum::Good,
+        match *self.region.bytes(buf, 0, header::CSUM_END) {
+            [flags, _, _, _, _, _, a, b, c, d] if flags & header::NEEDS_CSUM != 0 => RxChecksum::Partial {
+                start: u16::from_le_bytes([a, b]),
+                offset: u16::from_le_bytes([c, d]),
+            },
+            [flags, ..] if flags & header::DATA_VALID != 0 => RxChecksum::Good,
             _ => RxChecksum::Unknown,
         }
     }

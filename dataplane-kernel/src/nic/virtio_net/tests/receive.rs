@@ -86,9 +86,14 @@ fn an_empty_pool_is_counted_and_the_queue_filled_later() {
 
 #[test]
 fn the_checksum_is_vouched_for_by_flags_that_were_agreed_on() {
+    let partial = RxChecksum::Partial {
+        start: 34,
+        offset: 16,
+    };
     for (features, flags, expected) in [
         (&[GUEST_CSUM][..], 0, RxChecksum::Unknown),
-        (&[GUEST_CSUM], 1, RxChecksum::Good),
+        (&[GUEST_CSUM], 1, partial),
+        (&[GUEST_CSUM], 3, partial),
         (&[GUEST_CSUM], 2, RxChecksum::Good),
         (&[GUEST_CSUM], 4, RxChecksum::Unknown),
         (&[], 3, RxChecksum::Unknown),
@@ -113,7 +118,7 @@ fn a_frame_over_several_buffers_is_passed_on_in_its_parts() {
         let frames = lengths.map(|len: u32| (0..len).map(|i| (i * 7 + turn).to_le_bytes()[0]).collect());
         for frame in &frames {
             let frame: &std::vec::Vec<u8> = frame;
-            assert!(bench.device.rx(|queue| queue.receive(1, frame)));
+            assert!(bench.device.rx(|queue| queue.receive(2, frame)));
         }
         let parts = bench.poll(64);
         let mut parts = parts.into_iter();
