@@ -7,6 +7,7 @@ use crate::interface::TxChecksum;
 use crate::wire::{ethernet, ipv4};
 use crate::{BufId, Env, RxChecksum, Span, TxOffload, TxTicket};
 use alloc::collections::VecDeque;
+use core::net::IpAddr;
 
 /// Packets for others that may wait for [`crate::Stack::poll_transit`].
 const MOST_WAITING: usize = 256;
@@ -94,6 +95,18 @@ struct Composed {
 }
 
 impl Passing<'_> {
+    /// To whom, if it is an IP packet.
+    #[inline]
+    #[must_use]
+    pub fn destination(&self) -> Option<IpAddr> {
+        let address = |at: usize, len: usize| self.bytes.get(at..at + len);
+        match self.bytes.first()? >> 4 {
+            4 => address(16, 4)?.first_chunk::<4>().map(|ip| IpAddr::from(*ip)),
+            6 => address(24, 16)?.first_chunk::<16>().map(|ip| IpAddr::from(*ip)),
+            _ => None,
+        }
+    }
+
     /// Sends it behind `ether`; its own first bytes are those of `header` instead.
     #[inline]
     pub(crate) fn send<E: Env>(

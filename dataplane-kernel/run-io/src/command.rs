@@ -80,10 +80,10 @@ pub fn execute<E: Env>(
     command: &Request,
 ) -> Result<Done, Status> {
     let opcode = Opcode::from_u16(command.opcode).ok_or(Status::NoSuchCall)?;
-    let legal_flags = if opcode == Opcode::TcpClose {
-        Command::ABORT
-    } else {
-        0
+    let legal_flags = match opcode {
+        Opcode::TcpClose => Command::ABORT,
+        Opcode::FrameForward => Command::KEEP,
+        _ => 0,
     };
     if command.flags & !legal_flags != 0 {
         return Err(Status::Invalid);
@@ -188,6 +188,10 @@ fn execute_rare<E: Env>(
             stack.timer_start(now, Duration::from_nanos(command.len), cookie),
         ),
         Opcode::TimerCancel => stack.timer_cancel(id(command, HandleKind::Timer)?).map(nothing),
+        // Whoever has frames to forward has looked for these before.
+        Opcode::FrameBind | Opcode::FrameUnbind | Opcode::FrameForward | Opcode::FrameDone => {
+            return Err(Status::NotSupported);
+        }
         _ => return Err(Status::NoSuchCall),
     };
     done.map_err(status)

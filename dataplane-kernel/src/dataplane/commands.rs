@@ -1,6 +1,7 @@
 //! Command array to stack. Each command is copied once, then checked, then carried out ([`run_io::execute`]); a bad one gets its
 //! error and the rest of the batch runs.
 
+use super::frames::{self, Around};
 use super::{Core, Home};
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Region;
@@ -15,27 +16,50 @@ impl<N: Nic> Core<N> {
     /// Carries out the first `count` commands of the array.
     pub(super) fn submit(&mut self, count: u32, view: &View, time: Instant) {
         self.tally.commands += u64::from(count);
-        let Core { links, pool, io, .. } = self;
+        let Core {
+            links,
+            pool,
+            io,
+            frames,
+            home,
+            ..
+        } = self;
         let region = pool.region();
-        let Some(link) = links.first_mut() else { return };
-        let (stack, mut wire) = link.ends(pool);
         for index in 0..count {
+            let command = io.request(index);
+            if frames::is_ours(command.opcode) {
+                let mut around = Around {
+                    links,
+                    pool,
+                    home: home.as_ref(),
+                    time,
+                };
+                let done = frames.execute(&command, &mut around, self.team.cores());
+                self.tally.commands_refused += u64::from(done.is_err());
+                answer(io, index, done);
+                continue;
+            }
+            let Some(link) = links.first_mut() else { return };
+            let (stack, mut wire) = link.ends(pool);
             let memory = Memory {
                 view,
                 region,
                 io,
-                home: self.home.as_ref(),
+                home: home.as_ref(),
             };
-            let command = io.request(index);
-            match run_io::execute(stack, &mut wire, time, &memory, &command) {
-                Ok(Done::Value(value)) => io.answer(index, i32::try_from(value).unwrap_or(i32::MAX)),
-                Ok(Done::Made(made)) => io.answer_with_handle(index, made),
-                Err(error) => {
-                    self.tally.commands_refused += 1;
-                    io.answer(index, error.negated());
-                }
-            }
+            let done = run_io::execute(stack, &mut wire, time, &memory, &command);
+            self.tally.commands_refused += u64::from(done.is_err());
+            answer(io, index, done);
         }
+    }
+}
+
+#[inline]
+fn answer(io: &mut IoArea, index: u32, done: Result<Done, Status>) {
+    match done {
+        Ok(Done::Value(value)) => io.answer(index, i32::try_from(value).unwrap_or(i32::MAX)),
+        Ok(Done::Made(made)) => io.answer_with_handle(index, made),
+        Err(error) => io.answer(index, error.negated()),
     }
 }
 

@@ -65,7 +65,7 @@ impl<N: Nic> Core<N> {
     fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
         let (tally, pool) = (self.tally.each(), self.pool.counters());
         let links = self.links.iter().flat_map(Link::counters);
-        tally.chain(pool).chain(links)
+        tally.chain(pool).chain(self.frames.counters()).chain(links)
     }
 
     /// Their names.

@@ -40,6 +40,15 @@ impl<N: Nic> Core<N> {
                 count += 1;
             }
         }
+        while count < room
+            && let Some(told) = self.frames.poll(region)
+        {
+            let event = io.event(count);
+            event.kind = EventKind::FrameRecv as u16;
+            (event.handle, event.cookie) = (told.handle, told.cookie);
+            (event.address, event.len) = (told.address, told.len);
+            count += 1;
+        }
         self.tally.events += u64::from(count);
         count
     }

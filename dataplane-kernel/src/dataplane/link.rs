@@ -1,10 +1,12 @@
 //! A link: a network that the core is on. What belongs to it is its card, or the core's share of one, and the TCP/IP that
 //! speaks through that; buffers and arrays are the core's.
 
+use super::frames::Frames;
 use super::transmit::Wire;
 use crate::mem::mbuf::Pool;
 use crate::nic::{Health, MAX_PARTS, Nic, RxFrame};
 use alloc::vec::Vec;
+use netstack::rss::Home;
 use netstack::{Gathered, Instant, RxChecksum, RxPart, Stack};
 
 /// One of a core's links.
@@ -21,6 +23,14 @@ pub(super) struct Intake {
     parts: Vec<RxPart>,
     /// B: most packets of a batch.
     batch: usize,
+}
+
+/// Who takes what is not the machine's own.
+pub(super) struct Taker<'a> {
+    /// The link's.
+    pub(super) number: usize,
+    pub(super) frames: &'a mut Frames,
+    pub(super) home: Option<&'a Home>,
 }
 
 impl Intake {
@@ -74,8 +84,15 @@ impl<N: Nic> Link<N> {
 
     /// Takes a batch, and looks which transmitted frames the device has done with. Returns how many buffers came.
     #[inline]
-    pub(super) fn receive(&mut self, pool: &mut Pool, intake: &mut Intake, time: Instant) -> usize {
+    pub(super) fn receive(
+        &mut self,
+        pool: &mut Pool,
+        intake: &mut Intake,
+        taker: &mut Taker<'_>,
+        time: Instant,
+    ) -> usize {
         let Link { nic, stack } = self;
+        let Taker { number, frames, home } = taker;
         let Intake {
             arrived,
             parts,
@@ -84,17 +101,23 @@ impl<N: Nic> Link<N> {
         let count = nic.poll_rx(*batch, &mut |frame| arrived.push(frame));
         // After looking for frames: what one of them acknowledges has been let go of before it came.
         nic.reclaim_tx();
+        frames.reclaim(*number, nic, pool);
         if count == 0 {
             // A NIC without buffers receives nothing: it gets those that the app has given back meanwhile.
             nic.refill(pool);
             return 0;
         }
+        if frames.takes_all(*number) {
+            frames.take_frames(*number, arrived.drain(..), pool, *home);
+            nic.refill(pool);
+            return count;
+        }
         let region = pool.region();
-        let frames = arrived
+        let bytes = arrived
             .iter()
             .map(|frame| region.bytes(frame.buf.0, frame.offset, frame.len));
-        stack.look_ahead(&Wire::new(nic, pool), frames);
-        let mut frames = arrived.drain(..);
+        stack.look_ahead(&Wire::new(nic, pool), bytes);
+        let mut batch = arrived.drain(..);
         let mut is_first = true;
         while let Some(RxFrame {
             buf,
@@ -102,11 +125,11 @@ impl<N: Nic> Link<N> {
             len,
             checksum,
             continues,
-        }) = frames.next()
+        }) = batch.next()
         {
             if continues {
                 parts.push(RxPart { buf, offset, len });
-                take_parts(&mut frames, parts);
+                take_parts(&mut batch, parts);
                 receive_parts(stack, nic, pool, (time, parts, checksum));
                 continue;
             }
@@ -118,10 +141,15 @@ impl<N: Nic> Link<N> {
                 stack.receive_next(wire, time, buf, data, offset, checksum);
             }
         }
-        drop(frames);
+        drop(batch);
         while let Some(whole) = stack.poll_whole() {
             let data = region.large_bytes(whole.buf().0, whole.offset(), whole.len());
             stack.receive_whole(&mut Wire::new(nic, pool), time, whole, data);
+        }
+        if frames.takes_transit(*number) {
+            while let Some(transit) = stack.poll_transit() {
+                frames.take_transit(*number, transit, pool);
+            }
         }
         nic.refill(pool);
         count

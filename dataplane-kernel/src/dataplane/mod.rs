@@ -22,6 +22,9 @@ mod events;
 /// Command array to stack.
 mod commands;
 
+/// From link to link.
+mod frames;
+
 /// Stack to NIC.
 mod transmit;
 
@@ -54,6 +57,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::marker::PhantomData;
+use frames::{Around, Frames};
 use link::Intake;
 use netstack::Instant;
 use netstack::rss::Home;
@@ -79,6 +83,7 @@ pub struct Core<N> {
     pool: Pool,
     io: IoArea,
     intake: Intake,
+    frames: Frames,
     /// Of the timers, when they were last looked at.
     last_tick: u64,
     tally: counters::Tally,
@@ -112,6 +117,7 @@ impl<N: Nic> Core<N> {
             pool,
             io,
             intake: Intake::new(batch),
+            frames: Frames::default(),
             last_tick: 0,
             tally,
             last_frame,
@@ -121,6 +127,19 @@ impl<N: Nic> Core<N> {
             phase: serve::Phase::Before,
             not_sync: PhantomData,
         }
+    }
+}
+
+impl<N: Nic> Core<N> {
+    /// What commands about frames need, and what keeps these.
+    fn frames(&mut self, time: Instant) -> (&mut Frames, Around<'_, N>) {
+        let around = Around {
+            links: &mut self.links,
+            pool: &mut self.pool,
+            home: self.home.as_ref(),
+            time,
+        };
+        (&mut self.frames, around)
     }
 }
 

@@ -1,6 +1,7 @@
 //! NIC to stack: takes what has arrived on each link, at most a batch, never waiting for more, and gives the NIC new buffers.
 
 use super::Core;
+use super::link::Taker;
 use crate::nic::Nic;
 use netstack::Instant;
 use netstack::timer_wheel::TICK_SHIFT;
@@ -13,8 +14,13 @@ impl<N: Nic> Core<N> {
     pub(super) fn receive(&mut self, time: Instant) {
         let before = core::mem::replace(&mut self.last_look, time);
         let mut count = 0;
-        for link in &mut self.links {
-            count += link.receive(&mut self.pool, &mut self.intake, time);
+        for (number, link) in self.links.iter_mut().enumerate() {
+            let mut taker = Taker {
+                number,
+                frames: &mut self.frames,
+                home: self.home.as_ref(),
+            };
+            count += link.receive(&mut self.pool, &mut self.intake, &mut taker, time);
         }
         if count > 0 {
             self.last_frame = time;
@@ -34,6 +40,10 @@ impl<N: Nic> Core<N> {
         for link in &mut self.links {
             let (stack, mut wire) = link.ends(&mut self.pool);
             stack.on_timer(&mut wire, time);
+        }
+        if self.frames.wait_for_neighbors() {
+            let (frames, mut around) = self.frames(time);
+            frames.retry(&mut around);
         }
         if time >= self.check_due {
             self.check_nics(time);

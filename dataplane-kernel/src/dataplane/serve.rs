@@ -135,7 +135,10 @@ impl<N: Nic> Core<N> {
             }
             Phase::Closing(until) => self.reset_all(until + LINGER),
             Phase::Resetting(until) if !self.tx_idle() && now() < until => {
-                self.links.iter_mut().for_each(|link| link.nic.reclaim_tx());
+                for (number, link) in self.links.iter_mut().enumerate() {
+                    link.nic.reclaim_tx();
+                    self.frames.reclaim(number, &link.nic, &mut self.pool);
+                }
                 return Turn::Idle;
             }
             Phase::Resetting(_) => self.phase = Phase::Outlasting(now() + LINGER * 3),
@@ -162,6 +165,8 @@ impl<N: Nic> Core<N> {
     /// Ends the connections the app left open: what it had sent is delivered if that takes no longer than [`LINGER`];
     /// then whatever is left is reset, so that no peer waits for a machine that is gone.
     fn close_all(&mut self) {
+        let (frames, mut around) = self.frames(now());
+        frames.end(&mut around);
         for link in &mut self.links {
             let (stack, mut wire) = link.ends(&mut self.pool);
             stack.close_all(&mut wire, now());

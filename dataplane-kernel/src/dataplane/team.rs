@@ -43,6 +43,11 @@ impl Team {
         }
     }
 
+    /// How many.
+    pub(super) fn cores(&self) -> u32 {
+        u32::try_from(self.cores).unwrap_or(u32::MAX)
+    }
+
     /// A core's connections are at their end, and so is the core.
     pub(super) fn finish(&self, core: usize) {
         self.finished.fetch_or(1 << core, Ordering::AcqRel);

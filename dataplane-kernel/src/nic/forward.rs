@@ -4,7 +4,7 @@
 /// whole and of its state (`device`), or of frames on their way out (`transmit`).
 macro_rules! forward {
     ($($method:ident),+) => { $(forward!(@ $method);)+ };
-    (@ device) => { forward!(mac, mtu, link_up, set_table, arm); };
+    (@ device) => { forward!(mac, mtu, link_up, set_table, stop_merging, hear_all_stations, arm); };
     (@ transmit) => { forward!(tx_done, tx_idle, kick); };
     (@ mac) => {
         fn mac(&self) -> [u8; 6] {
@@ -29,6 +29,16 @@ macro_rules! forward {
     (@ set_table) => {
         fn set_table(&mut self, key: &netstack::rss::Key, table: &netstack::rss::Table) -> bool {
             self.nic.set_table(key, table)
+        }
+    };
+    (@ stop_merging) => {
+        fn stop_merging(&mut self) -> bool {
+            self.nic.stop_merging()
+        }
+    };
+    (@ hear_all_stations) => {
+        fn hear_all_stations(&mut self) -> bool {
+            self.nic.hear_all_stations()
         }
     };
     (@ poll_rx) => {

@@ -209,6 +209,17 @@ pub trait Nic {
         false
     }
 
+    /// From now on no received segments are merged ([`Offloads::LRO`]), so that all can be sent on; frames may be lost meanwhile.
+    /// `false`: the device cannot do that. Asked of the first queue only, which may wait for the device.
+    fn stop_merging(&mut self) -> bool {
+        !self.offloads().contains(Offloads::LRO)
+    }
+
+    /// From now on frames for any station are received. `false`: the device cannot do that. Asked of the first queue only.
+    fn hear_all_stations(&mut self) -> bool {
+        false
+    }
+
     /// Stops the device: it touches no memory any more.
     fn stop(&mut self);
 

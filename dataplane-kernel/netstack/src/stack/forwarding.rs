@@ -23,6 +23,12 @@ type EtherHeader = [u8; ethernet::HEADER_LEN];
 const LONGEST_HEADER: usize = 60;
 
 impl Stack {
+    /// Whether it sees to tags of frames itself.
+    #[must_use]
+    pub fn sees_tags(&self) -> bool {
+        self.vlan.is_some()
+    }
+
     /// From now on, packets for other hosts that come to our station are not dropped: [`Stack::poll_transit`] gives them, and
     /// is to be asked after each batch.
     pub fn start_forwarding(&mut self) {
@@ -230,6 +236,17 @@ impl Stack {
         bytes: &[u8],
         why: NotForwarded,
     ) {
+        self.count_not_forwarded(why);
+        if bytes.first().is_some_and(|first| first >> 4 == 4) {
+            self.complain_v4(env, now, station, bytes, why);
+        } else {
+            self.complain_v6(env, now, station, bytes, why);
+        }
+    }
+
+    /// Counts a frame that came by this link and was dropped instead of being bridged.
+    #[cold]
+    pub fn count_not_forwarded(&mut self, why: NotForwarded) {
         let counters = &mut self.shared.counters;
         *match why {
             NotForwarded::HopLimit => &mut counters.forward_hop_limit,
@@ -239,11 +256,6 @@ impl Stack {
             NotForwarded::RingFull => &mut counters.forward_ring_full,
             NotForwarded::Malformed => &mut counters.forward_malformed,
         } += 1;
-        if bytes.first().is_some_and(|first| first >> 4 == 4) {
-            self.complain_v4(env, now, station, bytes, why);
-        } else {
-            self.complain_v6(env, now, station, bytes, why);
-        }
     }
 
     fn complain_v4<E: Env>(

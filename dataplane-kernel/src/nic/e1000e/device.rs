@@ -18,6 +18,8 @@ pub(super) struct Setup {
     pub(super) layout: Layout,
     /// It inserts and takes off tags.
     pub(super) tags: bool,
+    /// It takes frames for any station.
+    pub(super) promiscuous: bool,
     /// Where the descriptors of each pair lie: to receive, to transmit.
     pub(super) rings: Vec<[GuestPhys; 2]>,
     /// By which it chooses a queue.
@@ -54,6 +56,14 @@ impl<R: Registers> Device<R> {
         }
         self.setup.rss = Some((*key, *table));
         init::choose_queues(&self.registers, &self.setup)
+    }
+
+    /// See [`crate::nic::Nic::hear_all_stations`]. A card that is down hears them when it is back.
+    pub(super) fn hear_all_stations(&mut self, pairs: &Pairs) {
+        self.setup.promiscuous = true;
+        if !pairs.is_down() {
+            init::filter(&self.registers, &self.setup);
+        }
     }
 
     /// Looks how the card is, and takes it down if there is no other cure.

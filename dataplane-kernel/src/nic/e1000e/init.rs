@@ -117,6 +117,7 @@ impl<R: Registers> E1000e<R> {
             mtu,
             layout,
             tags: vlan.is_some(),
+            promiscuous: false,
             rings,
             rss: None,
         };
@@ -252,10 +253,16 @@ fn start_rx(registers: &impl Registers, setup: &Setup) {
         give(registers, queue, base);
     }
     choose_queues(registers, setup);
+    filter(registers, setup);
+}
+
+/// Receives from now on, and which frames (section 13.4.22).
+pub(super) fn filter(registers: &impl Registers, setup: &Setup) {
     let long = if setup.mtu > ETHERNET_MTU { rctl::LPE } else { 0 };
+    let all = if setup.promiscuous { rctl::UPE } else { 0 };
     registers.write(
         Register::RCTL,
-        rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC | long,
+        rctl::EN | rctl::MPE | rctl::BAM | rctl::SECRC | long | all,
     );
 }
 

@@ -212,6 +212,13 @@ impl<R: Registers> Nic for E1000e<R> {
         health
     }
 
+    fn hear_all_stations(&mut self) -> bool {
+        let device = self.device.as_mut();
+        device
+            .map(|device| device.hear_all_stations(&self.member.pairs))
+            .is_some()
+    }
+
     /// The first pair's stops all.
     fn stop(&mut self) {
         if self.device.as_mut().is_some_and(Device::stop) {

@@ -140,6 +140,8 @@ pub(super) mod status {
 pub(super) mod rctl {
     /// Receives.
     pub(in super::super) const EN: u32 = 1 << 1;
+    /// Accepts frames for any one station.
+    pub(in super::super) const UPE: u32 = 1 << 3;
     /// Accepts all multicasts: which of them matter the stack knows.
     pub(in super::super) const MPE: u32 = 1 << 4;
     /// Receives frames longer than 1522 bytes.

@@ -122,6 +122,13 @@ impl<R: Registers> Device<R> {
         }
     }
 
+    /// Has other features agreed on: its own, as they are by now.
+    pub(super) fn renegotiate(&mut self, pairs: &Pairs) {
+        if !pairs.is_down() {
+            self.reset("is to do without merging segments", pairs);
+        }
+    }
+
     /// Frames that the device has are lost, like any frame can be.
     fn reset(&mut self, why: &str, pairs: &Pairs) {
         log::warn!("the network device {why}; it is reset");

@@ -104,6 +104,13 @@ impl Feature {
         features
     }
 
+    /// Wants no merged segments any more. `true` if it did.
+    pub(super) fn stop_merging(&mut self) -> bool {
+        let merged = self.intersects(GUEST_TSO);
+        self.remove(GUEST_TSO);
+        merged
+    }
+
     /// What was agreed on, in the words of all cards.
     pub(super) fn offloads(self) -> Offloads {
         let mut offloads = Offloads::empty();

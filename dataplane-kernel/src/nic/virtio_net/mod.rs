@@ -243,6 +243,25 @@ impl<R: Registers> Nic for VirtioNet<R> {
         health
     }
 
+    /// By a reset after which that is not agreed on.
+    fn stop_merging(&mut self) -> bool {
+        let Some(device) = &mut self.device else {
+            return !self.features.offloads().contains(Offloads::LRO);
+        };
+        if self.features.stop_merging() {
+            device.features.stop_merging();
+            device.renegotiate(&self.member.pairs);
+            self.follow();
+            self.check();
+        }
+        true
+    }
+
+    /// No filter was agreed on, so there is none.
+    fn hear_all_stations(&mut self) -> bool {
+        true
+    }
+
     /// The first pair's stops all.
     fn stop(&mut self) {
         if let Some(device) = &mut self.device

@@ -74,6 +74,21 @@ pub enum Opcode {
     UdpJoin = 20,
     /// They are no more; `Invalid` if it has not joined.
     UdpLeave = 21,
+    /// Takes what comes by the link numbered `len` and is not this machine's, as `address`, a [`super::FrameMode`], says. Sets
+    /// `handle`. Every `FrameRecv` carries `cookie`. `Busy` if it is bound already; `NotSupported` if the card cannot do
+    /// without merging segments, or, for `Bridge`, cannot hear what is for other stations, or if the kernel sees to its VLAN's
+    /// tags.
+    FrameBind = 32,
+    /// Takes it no more: `handle`. Buffers may still be returned, but not forwarded.
+    FrameUnbind = 33,
+    /// Sends the frame whose buffer `address` lies in, which `handle` has received and not given back. `Bridge`: as it is, out
+    /// of the link numbered `len`. `Route`: to the next hop on the way to its destination, one hop older; the kernel writes the
+    /// headers and sees to ICMP. The buffer is the kernel's then, and goes home when it has been sent; with
+    /// [`Command::KEEP`] it stays the app's as well, until `FrameDone` or another `FrameForward`. `result`: 0, or 1 if
+    /// the frame was dropped instead, and counted.
+    FrameForward = 34,
+    /// Gives back the buffer that `address` of a `FrameRecv` lies in. `handle` is not looked at.
+    FrameDone = 35,
 }
 
 impl Opcode {
@@ -103,6 +118,10 @@ impl Opcode {
             19 => Opcode::TcpSetOption,
             20 => Opcode::UdpJoin,
             21 => Opcode::UdpLeave,
+            32 => Opcode::FrameBind,
+            33 => Opcode::FrameUnbind,
+            34 => Opcode::FrameForward,
+            35 => Opcode::FrameDone,
             _ => return None,
         })
     }
@@ -135,6 +154,9 @@ const _: () = assert!(size_of::<Command>() == 64);
 impl Command {
     /// For [`Opcode::TcpClose`]: reset instead of an orderly close.
     pub const ABORT: u16 = 1;
+
+    /// For [`Opcode::FrameForward`]: the buffer stays the app's.
+    pub const KEEP: u16 = 2;
 }
 
 #[cfg(test)]
@@ -146,7 +168,7 @@ mod tests {
         for number in 0..=u16::MAX {
             match Opcode::from_u16(number) {
                 Some(opcode) => assert_eq!(opcode as u16, number),
-                None => assert!(number > 21),
+                None => assert!((22..32).contains(&number) || number > 35),
             }
         }
     }

@@ -33,6 +33,10 @@ pub enum EventKind {
     /// The dataplane's own IPv4 address is now that of `endpoint`, or none (unspecified). Connections from the one before
     /// die.
     Address = 12,
+    /// A frame (`Bridge`), from its Ethernet header on, or a packet for another host (`Route`), from its IP header on: `len`
+    /// bytes at `address`, for `handle` with this `cookie`. They stay until given back with `FrameDone` or sent on with
+    /// `FrameForward`.
+    FrameRecv = 32,
 }
 
 impl EventKind {
@@ -52,6 +56,7 @@ impl EventKind {
             10 => EventKind::Stop,
             11 => EventKind::UdpRefused,
             12 => EventKind::Address,
+            32 => EventKind::FrameRecv,
             _ => return None,
         })
     }
@@ -92,7 +97,7 @@ mod tests {
         for number in 0..=u16::MAX {
             match EventKind::from_u16(number) {
                 Some(kind) => assert_eq!(kind as u16, number),
-                None => assert!(number == 0 || number > 12),
+                None => assert!(number == 0 || number > 12 && number != 32),
             }
         }
     }

@@ -10,6 +10,8 @@ pub enum HandleKind {
     Udp = 3,
     /// A timer.
     Timer = 4,
+    /// What comes by a link for others.
+    Frames = 5,
 }
 
 /// A capability handed out by the kernel: slot index (bits 0..32), generation (32..60) and kind (60..64). The kernel
@@ -44,6 +46,7 @@ impl Handle {
             2 => Some(HandleKind::Listener),
             3 => Some(HandleKind::Udp),
             4 => Some(HandleKind::Timer),
+            5 => Some(HandleKind::Frames),
             _ => None,
         }
     }

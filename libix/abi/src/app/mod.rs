@@ -17,6 +17,9 @@ pub use command::{Command, MAX_SG_ENTRIES, Opcode, SgEntry};
 mod flow_option;
 pub use flow_option::{CongestionControl, FlowOption, PACE_BY_WINDOW};
 
+mod frame_mode;
+pub use frame_mode::FrameMode;
+
 mod event;
 pub use event::{Event, EventKind};
 

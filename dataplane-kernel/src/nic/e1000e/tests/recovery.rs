@@ -62,6 +62,18 @@ fn after_a_reset_frames_go_on_and_no_buffer_is_missing() {
 }
 
 #[test]
+fn frames_for_all_stations_are_heard_after_a_reset_too() {
+    let mut bench = Bench::receiving();
+    assert!(bench.nic.hear_all_stations());
+    for _ in 0..2 {
+        assert_ne!(bench.device.register(Register::RCTL) & rctl::UPE, 0);
+        assert_works(&mut bench, 1);
+        bench.device.set(Register::RCTL, 0);
+        assert_eq!(bench.nic.check(), Health::LinkUp);
+    }
+}
+
+#[test]
 fn a_queue_that_stands_still_while_the_link_is_down_is_no_reason_for_a_reset() {
     let mut bench = Bench::receiving();
     send(&mut bench);

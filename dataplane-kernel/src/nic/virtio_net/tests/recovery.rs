@@ -4,8 +4,8 @@ use super::super::fake_device::FakeDevice;
 use super::super::init;
 use super::super::regs::status;
 use super::queues::pairs;
-use super::{Bench, CTRL_VQ, EVENT_IDX, MQ, MRG_RXBUF, RSS};
-use crate::nic::{Health, Nic};
+use super::{Bench, CTRL_VQ, EVENT_IDX, GUEST_CSUM, GUEST_TSO, MQ, MRG_RXBUF, RSS};
+use crate::nic::{Health, Nic, Offloads};
 use netstack::{TxOffload, TxTicket};
 use std::vec::Vec;
 
@@ -40,6 +40,28 @@ fn assert_works(bench: &mut Bench, number: u8) {
     bench.post();
     let lent: u32 = bench.device.rx(|queue| queue.pending()).into();
     assert_eq!((lent, bench.pool.available()), (32, 32));
+}
+
+#[test]
+fn segments_are_not_merged_any_more_once_that_is_asked_for_and_frames_go_on() {
+    let [tso4, tso6] = GUEST_TSO;
+    let mut bench = Bench::receiving(&[GUEST_CSUM, MRG_RXBUF, tso4, tso6]);
+    assert!(bench.nic.offloads().contains(Offloads::LRO));
+    assert_works(&mut bench, 1);
+    let ticket = send(&mut bench);
+    assert!(bench.nic.stop_merging());
+    assert!(bench.nic.tx_done(ticket), "nobody waits for a frame that is lost");
+    assert!(!bench.nic.offloads().contains(Offloads::LRO));
+    let merging = 1 << tso4 | 1 << tso6;
+    bench.device.with(|device| {
+        assert_eq!(device.accepted & merging, 0);
+        assert_ne!(device.accepted & 1 << MRG_RXBUF, 0);
+    });
+    assert_works(&mut bench, 2);
+    assert!(bench.nic.stop_merging());
+    assert_eq!(bench.counter("nic.resets"), 1, "once");
+    let bench = &mut Bench::receiving(&[]);
+    assert!(bench.nic.stop_merging() && bench.counter("nic.resets") == 0);
 }
 
 #[test]
