@@ -5,7 +5,7 @@ use crate::flow::{FlowState, Output};
 use crate::handler::{Answer, Knock};
 use crate::io::Notice;
 use crate::slab::Key;
-use crate::{Datagram, Error, Flow, Handler, Io, Listener, RecvBuf, Timer, UdpPort};
+use crate::{Datagram, Error, Flow, Frame, FramePort, Handler, Io, Listener, RecvBuf, Timer, UdpPort};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use ix_abi::app::{Endpoint, Event, EventKind, Opcode, Status};
@@ -116,6 +116,7 @@ fn dispatch<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
     match EventKind::from_u16(event.kind) {
         Some(EventKind::Recv) => on_recv(io, handler, event),
         Some(EventKind::Sent) => on_sent(io, handler, event),
+        Some(EventKind::FrameRecv) => on_frame(io, handler, event),
         Some(EventKind::UdpRecv) => on_udp(io, handler, event),
         Some(EventKind::UdpSent) => on_udp_sent(io, handler, event),
         Some(EventKind::Knock) => on_knock(io, handler, event),
@@ -168,6 +169,14 @@ fn on_sent<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
 fn tell_writable<H: Handler>(io: &mut Io, handler: &mut H, flow: Flow) {
     if io.is_writable(flow) {
         handler.on_writable(io, flow);
+    }
+}
+
+#[inline]
+fn on_frame<H: Handler>(io: &mut Io, handler: &mut H, event: &Event) {
+    if let Some(received) = io.batch.received(event.address, event.len) {
+        let frame = Frame::new(FramePort(event.handle), received, &io.returns);
+        handler.on_frame(io, frame);
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::{Datagram, Error, Flow, Io, Listener, RecvBuf, Status, Timer, UdpPort};
+use crate::{Datagram, Error, Flow, Frame, Io, Listener, RecvBuf, Status, Timer, UdpPort};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
@@ -76,6 +76,10 @@ pub trait Handler {
     /// The flow is gone, `Ok` after an orderly close by both sides; its handle is stale.
     #[inline]
     fn on_dead(&mut self, io: &mut Io, flow: Flow, reason: Result<(), Status>) {}
+
+    /// A frame of a bridge's, or a packet for another host, as was asked for with [`Io::bind_frames`]. By default it is dropped.
+    #[inline]
+    fn on_frame(&mut self, io: &mut Io, frame: Frame) {}
 
     /// A datagram. By default it is dropped.
     #[inline]

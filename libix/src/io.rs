@@ -3,6 +3,8 @@
 
 mod commands;
 
+mod frames;
+
 mod gather;
 
 mod results;
@@ -50,6 +52,8 @@ pub struct Io {
     pub(crate) retry: Vec<Flow>,
     /// Longest wait, of a loop that has to look for what cannot interrupt it.
     longest_wait_ns: u64,
+    /// See [`Io::frames_dropped`].
+    frames_dropped: u64,
     /// Set by [`Io::stop`]: when patience ends.
     pub(crate) stop_at: Option<Duration>,
 }
@@ -76,6 +80,7 @@ impl Io {
             more_follows: false,
             retry: Vec::new(),
             longest_wait_ns: u64::MAX,
+            frames_dropped: 0,
             stop_at: None,
         }
     }

@@ -85,6 +85,9 @@ pub use flow_map::FlowMap;
 mod recv_buf;
 pub use recv_buf::RecvBuf;
 
+mod frame;
+pub use frame::{Frame, FramePort};
+
 mod send_buf;
 pub use send_buf::SendBuf;
 
@@ -97,7 +100,7 @@ pub use handles::{Datagram, Flow, Listener, Timer, UdpPort};
 
 mod error;
 pub use error::Error;
-pub use ix_abi::app::{CongestionControl, Status};
+pub use ix_abi::app::{CongestionControl, FrameMode, Status};
 
 #[cfg(test)]
 #[allow(unsafe_code, reason = "it plays the kernel's part of the shared memory")]

@@ -475,3 +475,80 @@ fn a_received_buffer_can_be_narrowed_and_still_goes_back() {
         );
     });
 }
+
+/// Sends frames on, each in the way that its first byte says.
+#[derive(Default)]
+struct Bridge {
+    kept: Vec<crate::Frame>,
+}
+
+impl Handler for Bridge {
+    fn on_frame(&mut self, io: &mut Io, frame: crate::Frame) {
+        match frame[0] {
+            b'r' => io.forward(frame),
+            b'b' => io.forward_to(frame, 1),
+            b'f' => {
+                io.forward_copy_to(&frame, 1);
+                io.forward_copy_to(&frame, 2);
+            }
+            b'k' => self.kept.push(frame),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_frame_is_forwarded_from_where_it_was_received_or_given_back_once() {
+    boot(16, 16);
+    let mut event_loop = fake_kernel::event_loop();
+    let mut bridge = Bridge::default();
+    let mut turn = |bridge: &mut Bridge| event_loop.turn(bridge, Some(Duration::ZERO)).unwrap();
+    let addresses = with(|k| {
+        [b"route", b"bridg", b"flood", b"keep.", b"drop."]
+            .map(|bytes| k.receive(EventKind::FrameRecv, 0, bytes))
+    });
+    turn(&mut bridge);
+    turn(&mut bridge);
+    let [route, one, flood, kept, dropped] = addresses;
+    let forward = Opcode::FrameForward as u16;
+    with(|k| {
+        let commands: Vec<_> = k.done.drain(..).map(|c| (c.opcode, c.address, c.flags)).collect();
+        let done = Opcode::FrameDone as u16;
+        let mut expected = vec![
+            (forward, route, 0),
+            (forward, one, 0),
+            (forward, flood, Command::KEEP),
+            (forward, flood, Command::KEEP),
+            (done, flood, 0),
+            (done, dropped, 0),
+        ];
+        expected.sort_unstable();
+        let mut got = commands;
+        got.sort_unstable();
+        assert_eq!(got, expected);
+    });
+    bridge.kept.clear();
+    turn(&mut bridge);
+    with(|k| assert_eq!(k.done.last().unwrap().address, kept));
+    assert_eq!(event_loop.io().frames_dropped(), 0);
+}
+
+#[test]
+fn a_frame_that_is_refused_is_given_back() {
+    boot(16, 16);
+    let mut event_loop = fake_kernel::event_loop();
+    let mut bridge = Bridge::default();
+    let address = with(|k| {
+        k.fail = Some((Opcode::FrameForward, Status::BadHandle));
+        k.receive(EventKind::FrameRecv, 0, b"route")
+    });
+    for _ in 0..3 {
+        event_loop.turn(&mut bridge, Some(Duration::ZERO)).unwrap();
+    }
+    assert_eq!(event_loop.io().frames_dropped(), 1);
+    with(|k| {
+        assert_eq!(k.done.last().map(|command| command.address), Some(address));
+        let opcodes = k.take_opcodes();
+        assert_eq!(opcodes.last(), Some(&Opcode::FrameDone));
+    });
+}

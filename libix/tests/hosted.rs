@@ -301,3 +301,12 @@ fn timers_go_off_in_order_and_not_early() {
     assert_eq!(order, [short, timers[1], timers[2], timers[0]]);
     assert!(app.0[3].1 - start >= delays[0] && app.0[0].1 - start >= Duration::from_micros(300));
 }
+
+#[test]
+fn frames_are_linuxs_own_business() {
+    let mut event_loop = EventLoop::new().unwrap();
+    for mode in [libix::FrameMode::Bridge, libix::FrameMode::Route] {
+        let bound = event_loop.io().bind_frames(0, mode);
+        assert_eq!(bound, Err(Status::NotSupported));
+    }
+}

@@ -139,6 +139,10 @@ impl Hosted {
                 let timer = self.timers.remove(key).ok_or(Status::BadHandle)?;
                 self.deadlines.cancel(timer.due_ns, Due::Timer(key));
             }
+            // Linux forwards, or somebody with a packet socket does.
+            Opcode::FrameBind | Opcode::FrameUnbind | Opcode::FrameForward | Opcode::FrameDone => {
+                return Err(Status::NotSupported);
+            }
             _ => {}
         }
         Ok(Done::Value(0))

@@ -260,7 +260,7 @@ impl Io {
     }
 
     /// Adds a command that needs no more than a handle.
-    fn handle_command(&mut self, opcode: Opcode, handle: Handle) {
+    pub(super) fn handle_command(&mut self, opcode: Opcode, handle: Handle) {
         let command = self.command();
         command.opcode = opcode as u16;
         command.flags = 0;
@@ -281,7 +281,7 @@ impl Io {
     }
 
     /// Carries out the batch with one command more, and returns the handle that command made.
-    fn ask(&mut self, fill: impl FnOnce(&mut Command)) -> Result<Handle, Status> {
+    pub(super) fn ask(&mut self, fill: impl FnOnce(&mut Command)) -> Result<Handle, Status> {
         self.flush();
         let command = self.batch.add();
         *command = Command::default();

@@ -10,6 +10,7 @@ const SEND: u16 = Opcode::TcpSend as u16;
 const SENDV: u16 = Opcode::TcpSendv as u16;
 const ACCEPT: u16 = Opcode::TcpAccept as u16;
 const UDP_SEND: u16 = Opcode::UdpSend as u16;
+const FRAME_FORWARD: u16 = Opcode::FrameForward as u16;
 
 impl Io {
     /// Looks through the first `count` commands just carried out. With `follow_up`, flows whose send was taken whole and
@@ -23,6 +24,10 @@ impl Io {
                 SEND if !follow_up && u64::try_from(result) == Ok(answer.len) => {}
                 SEND | SENDV => self.read_send(Flow(Key::from_cookie(cookie)), result),
                 ACCEPT | UDP_SEND if result < 0 => self.read_failure(opcode, cookie, result),
+                FRAME_FORWARD if result != 0 => {
+                    let (address, flags) = (answer.address, answer.flags);
+                    self.read_forward(result, address, flags);
+                }
                 _ => {}
             }
         }
