@@ -2,6 +2,7 @@
 //! no buffer is missing afterwards.
 
 use ixion_tests::{Monitor, Namespace, Run, Runner, artifacts, peer};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -150,5 +151,45 @@ fn connections_outlive_a_reset_of_the_82574l() {
     for cores in ["1", "2", "4"] {
         let options = ["--nic", "e1000e", "--cores", cores];
         reset(Namespace::new().unwrap(), &options, reset_e1000e);
+    }
+}
+
+/// The card answers no more: neither to memory nor to port accesses, and it reaches no memory, as when it was pulled out.
+fn pull(monitor: &Monitor) {
+    const COMMAND: u32 = 4;
+    monitor.set_config(COMMAND, 'w', 0);
+}
+
+#[test]
+fn a_dataplane_outlives_its_card() {
+    for options in [
+        ["--nic", "virtio-net", "--cores", "1"],
+        ["--nic", "virtio-net", "--cores", "4"],
+        ["--nic", "e1000e", "--cores", "2"],
+        ["--nic", "e1000", "--cores", "1"],
+    ] {
+        let namespace = if options[3] == "4" {
+            Namespace::of_queues()
+        } else {
+            Namespace::new()
+        };
+        let world = World::new(namespace.unwrap(), &options);
+        let free = world.held["pool.free"];
+        let what = "what was echoed should be acknowledged";
+        world.run.wait_for_stats(what, |stats| stats["pool.free"] == free);
+        pull(&world.monitor);
+        world.wait_for("nic.lost", 1);
+        let stream = &world.streams[0];
+        (&*stream).write_all(b"is anybody there?").unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        assert!((&*stream).read(&mut [0; 8]).is_err());
+        // It goes on, with its connections and all of its buffers.
+        let stats = world.run.stats();
+        assert_eq!((stats["flows"], stats["pool.free"]), (12, free), "{stats:#?}");
+        world
+            .run
+            .stop()
+            .assert_code(0)
+            .assert_logged("nothing is received or sent any more");
     }
 }
