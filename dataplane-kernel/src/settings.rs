@@ -235,6 +235,7 @@ impl Settings {
             cmdline::IDLE => {
                 let micros = within(value, 1..=u32::MAX).ok_or("microseconds, at least 1")?;
                 self.idle = Some(Duration::from_micros(micros.into()));
+                self.card.alarm = true;
             }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),

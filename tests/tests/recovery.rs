@@ -146,6 +146,37 @@ fn connections_of_several_cores_outlive_a_reset_of_virtio_net() {
     reset(Namespace::new().unwrap(), &["--cores", "4"], reset_virtio);
 }
 
+/// A card that is reset while the cores sleep wakes them afterwards as before.
+fn reset_of_sleepers(namespace: Namespace, options: &[&str], reset: fn(&Monitor)) {
+    let world = World::new(namespace, &[&["--poll", "adaptive"], options].concat());
+    std::thread::sleep(Duration::from_millis(50));
+    reset(&world.monitor);
+    world.wait_for("nic.resets", 1);
+    world.exchange(1);
+    let before = world.run.stat("core.roused");
+    for (number, stream) in (0..).zip(world.streams.iter().cycle().take(100)) {
+        std::thread::sleep(Duration::from_millis(5));
+        peer::exchange(stream, &peer::pattern(number, 500));
+    }
+    let roused = world.run.stat("core.roused") - before;
+    assert!(
+        roused >= 50,
+        "{options:?}: 100 requests woke cores {roused} times"
+    );
+    world.end("was reset by somebody else; it is reset");
+}
+
+#[test]
+fn a_reset_while_the_cores_sleep_leaves_the_card_able_to_wake_them() {
+    reset_of_sleepers(Namespace::new().unwrap(), &[], reset_virtio);
+    reset_of_sleepers(Namespace::of_queues().unwrap(), &["--cores", "4"], reset_virtio);
+    reset_of_sleepers(
+        Namespace::new().unwrap(),
+        &["--nic", "e1000e", "--cores", "2"],
+        reset_e1000e,
+    );
+}
+
 #[test]
 fn connections_outlive_a_reset_of_the_82574l() {
     for cores in ["1", "2", "4"] {

@@ -3,7 +3,7 @@
 use ixion_tests::{Namespace, Run, Runner, artifacts, peer};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// An echo server that has four cores and works on one at first.
 fn echo(namespace: &Namespace, options: &[&str]) -> Run {
@@ -123,102 +123,6 @@ fn more_cores_than_there_are_and_none_are_refused() {
     assert!(nobody.contains("no run is named nobody"), "{nobody}");
     scale(&run, "1");
     assert!(run.ix(&["ps"]).contains("1/2"));
-    run.stop().assert_code(0);
-}
-
-/// How much of a core a process uses, while nothing is asked of it.
-fn use_of_cpu(process: u32) -> f64 {
-    let used = || -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        tasks
-            .flatten()
-            .filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok())
-            .map(|line| Duration::from_nanos(line.split(' ').next().unwrap().parse().unwrap()))
-            .sum()
-    };
-    let (before, start) = (used(), Instant::now());
-    std::thread::sleep(Duration::from_secs(2));
-    (used() - before).div_duration_f64(start.elapsed())
-}
-
-#[test]
-fn a_processor_without_cores_sleeps() {
-    let namespace = Namespace::new().unwrap();
-    let run = echo(&namespace, &[]);
-    let qemu = run.children()[0];
-    let one = use_of_cpu(qemu);
-    assert!(
-        one < 1.3,
-        "one polls and three sleep, and they use {one:.2} of a core"
-    );
-    peer::exchange(
-        &peer::connect(&namespace, peer::guest(7)),
-        &peer::pattern(1, 50_000),
-    );
-    run.stop().assert_code(0);
-}
-
-#[test]
-fn cores_that_sleep_wake_for_packets_and_use_a_fraction() {
-    let namespace = Namespace::new().unwrap();
-    let idle_use = |options: &[&str]| {
-        let run = echo(&namespace, options);
-        let used = use_of_cpu(run.children()[0]);
-        let stream = peer::connect(&namespace, peer::guest(7));
-        let socket = peer::udp(&namespace, peer::guest(7));
-        let mut trips: Vec<Duration> = (0..40)
-            .map(|round| {
-                std::thread::sleep(Duration::from_millis(round));
-                let start = Instant::now();
-                peer::exchange(&stream, &peer::pattern(round, 64));
-                let trip = start.elapsed();
-                peer::exchange(&stream, &peer::pattern(round, 5_000));
-                socket.send(&peer::pattern(round, 300)).unwrap();
-                assert_eq!(socket.recv(&mut [0; 500]).unwrap(), 300);
-                trip
-            })
-            .collect();
-        trips.sort();
-        println!(
-            "{options:?}: idle, QEMU uses {used:.3} of a core; the first exchange after 0 to 39 ms takes {:?}, the \
-             median",
-            trips[20]
-        );
-        let sleeps = run.stat("core0.sleeps");
-        run.stop().assert_code(0);
-        (used, sleeps)
-    };
-    let (always, no_sleeps) = idle_use(&["--poll", "always"]);
-    let (adaptive, sleeps) = idle_use(&["--poll", "adaptive"]);
-    assert_eq!(no_sleeps, 0);
-    assert!(sleeps > 100, "{sleeps} sleeps");
-    assert!(
-        adaptive < always / 2.0,
-        "of a core: {adaptive:.2} asleep, {always:.2} awake"
-    );
-}
-
-#[test]
-fn four_cores_that_sleep_rouse_each_other() {
-    let namespace = Namespace::new().unwrap();
-    let run = echo(&namespace, &["--poll", "adaptive"]);
-    scale(&run, "4");
-    let streams: Vec<_> = (0..16)
-        .map(|_| peer::connect(&namespace, peer::guest(7)))
-        .collect();
-    for round in 0..10 {
-        for (number, stream) in (0..).zip(&streams) {
-            peer::exchange(stream, &peer::pattern(round << 32 | number, 2_000));
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let stats = run.stats();
-    for core in 0..4 {
-        assert!(
-            stats[&format!("core{core}.sleeps")] > 0 && stats[&format!("core{core}.flows")] > 0,
-            "core {core}: {stats:#?}"
-        );
-    }
     run.stop().assert_code(0);
 }
 

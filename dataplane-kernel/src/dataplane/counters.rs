@@ -28,6 +28,8 @@ pub(super) struct Tally {
     pub(super) idle_ns: u64,
     /// Times the processor slept.
     pub(super) sleeps: u64,
+    /// Of these, those that an interrupt ended before their time: a card's, or another processor's.
+    pub(super) roused: u64,
     /// Times it has come to another processor.
     pub(super) moves: u64,
     /// Ticks that found ring 3 computing for longer than the watchdog's limit.
@@ -46,6 +48,7 @@ impl Tally {
             ("core.idle_polls", self.idle_polls),
             ("core.idle_ns", self.idle_ns),
             ("core.sleeps", self.sleeps),
+            ("core.roused", self.roused),
             ("core.moves", self.moves),
             ("core.late_ticks", self.late_ticks),
         ]

@@ -4,7 +4,8 @@
 use super::serve::Phase;
 use super::{Core, now};
 use crate::arch::shootdown;
-use crate::nic::Nic;
+use crate::arch::sleep::Woken;
+use crate::nic::{Alarm, Nic};
 use crate::user::Seat;
 use core::ops::RangeInclusive;
 use netstack::Instant;
@@ -56,8 +57,8 @@ impl<N: Nic> Core<N> {
         self.last_look.0.saturating_sub(self.last_frame.0) >= idle_ns
     }
 
-    /// Until when there is nothing to do for this core, unless a frame comes or another processor rouses this one, in
-    /// nanoseconds; `None`: it must go on looking.
+    /// Until when there is nothing to do for this core, unless a frame comes ([`Core::arm`]) or another processor rouses this one,
+    /// in nanoseconds; `None`: it must go on looking.
     pub(super) fn sleep_until(&mut self, seat: &mut Seat, idle_ns: u64) -> Option<u64> {
         let wait_ns = match self.phase {
             Phase::Waiting(wait) if !seat.background_ready() => wait.until_ns(),
@@ -68,13 +69,16 @@ impl<N: Nic> Core<N> {
         if !self.is_tired(idle_ns) || !self.tx_idle() {
             return None;
         }
+        let stack_ns = self.stacks_deadline().map_or(u64::MAX, |at| at.0);
+        let app_ns = seat.next_deadline_ns().unwrap_or_else(|| self.next_look_ns());
+        Some(wait_ns.min(stack_ns).min(app_ns))
+    }
+
+    /// When to look for what nobody tells of.
+    fn next_look_ns(&self) -> u64 {
         let pause_ns = self.last_look.0.saturating_sub(self.last_frame.0);
         let untold_ns = (pause_ns / PAUSE_SHARE).clamp(*UNTOLD_NS.start(), *UNTOLD_NS.end());
-        let next_look_ns = self.last_look.0 + untold_ns;
-        let stack_ns = self.stacks_deadline().map_or(u64::MAX, |at| at.0);
-        let app_ns = seat.next_deadline_ns().unwrap_or(next_look_ns);
-        let card_ns = if self.arm() { u64::MAX } else { next_look_ns };
-        Some(wait_ns.min(stack_ns).min(app_ns).min(card_ns))
+        self.last_look.0 + untold_ns
     }
 
     fn stacks_deadline(&self) -> Option<Instant> {
@@ -84,17 +88,25 @@ impl<N: Nic> Core<N> {
             .min()
     }
 
-    /// Any card rouses this core from now on; `false` if one does not.
-    fn arm(&mut self) -> bool {
-        self.links
-            .iter_mut()
-            .fold(true, |all, link| link.nic.arm() && all)
+    /// Has the cards interrupt this processor. Until when it may sleep as far as they are concerned, in nanoseconds.
+    pub(super) fn arm(&mut self) -> u64 {
+        match self.links.iter_mut().map(|link| link.nic.arm()).max() {
+            Some(Alarm::Set) => u64::MAX,
+            Some(Alarm::TooLate) => 0,
+            Some(Alarm::Unavailable) | None => self.next_look_ns(),
+        }
+    }
+
+    /// They need not any more.
+    pub(super) fn disarm(&mut self) {
+        self.links.iter_mut().for_each(|link| link.nic.disarm());
     }
 
     /// It slept, and so did its frames: none has waited for this core.
-    pub(super) fn wake(&mut self) {
+    pub(super) fn wake(&mut self, woken: Woken) {
         let time = now();
         self.tally.sleeps += 1;
+        self.tally.roused += u64::from(woken == Woken::Roused);
         self.tally.idle_ns += time.0.saturating_sub(self.last_look.0);
         self.last_look = time;
     }

@@ -7,7 +7,8 @@
 
 use super::Core;
 use super::serve::Watchdog;
-use crate::arch::{places, shootdown, sleep, smp, tsc};
+use crate::arch::sleep::{self, Woken};
+use crate::arch::{places, shootdown, smp, tsc};
 use crate::host;
 use crate::nic::Nic;
 use crate::user::Seat;
@@ -67,8 +68,15 @@ pub trait Group: Send {
     /// looking.
     fn sleep_until(&mut self, idle_ns: u64) -> Option<u64>;
 
+    /// Has its cards interrupt the processor from now on: until when that may sleep, as far as they are concerned, in
+    /// nanoseconds.
+    fn arm(&mut self) -> u64;
+
+    /// They need not any more.
+    fn disarm(&mut self);
+
     /// Its processor slept.
-    fn wake(&mut self);
+    fn wake(&mut self, woken: Woken);
 
     /// The processor is another's now.
     fn put_down(&mut self);
@@ -104,8 +112,16 @@ impl<N: Nic + Send> Group for FlowGroup<N> {
         self.core.sleep_until(&mut self.seat, idle_ns)
     }
 
-    fn wake(&mut self) {
-        self.core.wake();
+    fn arm(&mut self) -> u64 {
+        self.core.arm()
+    }
+
+    fn disarm(&mut self) {
+        self.core.disarm();
+    }
+
+    fn wake(&mut self, woken: Woken) {
+        self.core.wake(woken);
     }
 
     fn put_down(&mut self) {
@@ -293,13 +309,18 @@ impl Processor {
 
     /// For a tick at most: the launcher's requests are seen by looking.
     fn sleep(&mut self, until_ns: u64) {
+        let cards = self.groups.iter_mut().map(|group| group.arm());
+        let until_ns = cards.fold(until_ns, u64::min);
         let ns = until_ns.saturating_sub(tsc::now_ns());
-        if ns > 0 {
-            sleep::for_at_most(ns);
-        }
+        let woken = (ns > 0).then(|| sleep::for_at_most(ns));
         sleep::revoke();
         shootdown::checkpoint();
-        self.groups.iter_mut().for_each(|group| group.wake());
+        for group in &mut self.groups {
+            group.disarm();
+            if let Some(woken) = woken {
+                group.wake(woken);
+            }
+        }
     }
 
     /// There is nothing to do, but that may change at any time; where nothing is carried, not before somebody asks for
@@ -342,7 +363,7 @@ impl Processor {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fleet, Group, Processor, Stay, Turn, carriers};
+    use super::{Fleet, Group, Processor, Stay, Turn, Woken, carriers};
     use alloc::boxed::Box;
     use alloc::sync::Arc;
     use alloc::vec::Vec;
@@ -371,7 +392,13 @@ mod tests {
             None
         }
 
-        fn wake(&mut self) {}
+        fn arm(&mut self) -> u64 {
+            u64::MAX
+        }
+
+        fn disarm(&mut self) {}
+
+        fn wake(&mut self, _: Woken) {}
 
         fn put_down(&mut self) {}
 

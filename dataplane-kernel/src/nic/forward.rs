@@ -4,7 +4,7 @@
 /// whole and of its state (`device`), or of frames on their way out (`transmit`).
 macro_rules! forward {
     ($($method:ident),+) => { $(forward!(@ $method);)+ };
-    (@ device) => { forward!(mac, mtu, link_up, set_table, stop_merging, hear_all_stations, arm); };
+    (@ device) => { forward!(mac, mtu, link_up, set_table, stop_merging, hear_all_stations, disarm); };
     (@ transmit) => { forward!(tx_done, tx_idle, kick); };
     (@ mac) => {
         fn mac(&self) -> [u8; 6] {
@@ -94,8 +94,13 @@ macro_rules! forward {
         }
     };
     (@ arm) => {
-        fn arm(&mut self) -> bool {
+        fn arm(&mut self) -> $crate::nic::Alarm {
             self.nic.arm()
+        }
+    };
+    (@ disarm) => {
+        fn disarm(&mut self) {
+            self.nic.disarm();
         }
     };
     (@ check) => {

@@ -3,7 +3,7 @@
 //!
 //! Everything is polled. A cycle calls `Nic::poll_rx`, `Nic::refill`, any number of `Nic::begin_tx` and
 //! `Nic::commit_tx`, `Nic::reclaim_tx` and, once, `Nic::kick`: what was posted becomes visible to the device
-//! there, with at most one doorbell per queue.
+//! there, with at most one doorbell per queue. Only who sleeps has himself interrupted, between `Nic::arm` and `Nic::disarm`.
 #![deny(unsafe_code)]
 
 /// Which card there is.
@@ -110,6 +110,8 @@ pub struct Wanted {
     pub queues: u16,
     /// The VLAN that it is on.
     pub vlan: Option<VlanId>,
+    /// It is to wake who sleeps ([`Nic::arm`]); where nobody ever does, it is given no interrupt.
+    pub alarm: bool,
 }
 
 impl Default for Wanted {
@@ -119,6 +121,7 @@ impl Default for Wanted {
             mtu: None,
             queues: 1,
             vlan: None,
+            alarm: false,
         }
     }
 }
@@ -148,6 +151,17 @@ impl Health {
     fn of_link(is_up: bool) -> Self {
         if is_up { Health::LinkUp } else { Health::LinkDown }
     }
+}
+
+/// What comes of [`Nic::arm`]; of several cards, the last of these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alarm {
+    /// The next frame interrupts.
+    Set,
+    /// The device cannot interrupt, or could not receive now: only looking tells.
+    Unavailable,
+    /// A frame has come already.
+    TooLate,
 }
 
 /// One receive queue and one transmit queue of a network interface, for one core.
@@ -192,11 +206,19 @@ pub trait Nic {
     /// Tells the device what was posted since the last call, unless it is looking anyway.
     fn kick(&mut self);
 
-    /// A frame that comes from now on interrupts this processor, once; `false` if the device cannot do that, or one has come
-    /// already. To be called by who then looks once more, and sleeps.
-    fn arm(&mut self) -> bool {
-        false
+    /// Has the next frame interrupt the processor that calls. It is the last thing before each sleep, and may be called any
+    /// number of times before that; until then, and again from [`Nic::disarm`] on, the device interrupts nobody.
+    ///
+    /// [`Alarm::Set`] is a promise: no frame is there that [`Nic::poll_rx`] has not seen, and one that comes interrupts. So a
+    /// driver first has the device interrupt, then makes sure that the device knows, and then looks whether a frame came before
+    /// that; and where it keeps an [`msix::Vector`](crate::hw::pci::msix::Vector) for its queue, it aims that here, for a queue
+    /// moves from processor to processor.
+    fn arm(&mut self) -> Alarm {
+        Alarm::Unavailable
     }
+
+    /// The processor is awake, and looks for itself.
+    fn disarm(&mut self) {}
 
     /// Reads the state of device and link from its registers, which is slow: a few times a second will do. News is
     /// logged and counted.

@@ -25,7 +25,7 @@ impl<N: Nic> OnVlan<N> {
 
 impl<N: Nic> Nic for OnVlan<N> {
     forward!(
-        device, poll_rx, refill, transmit, reclaim_tx, check, stop, counters
+        device, arm, poll_rx, refill, transmit, reclaim_tx, check, stop, counters
     );
 
     /// Cards are not asked to cut tagged segments: what they need to know of a tag differs from card to card.

@@ -181,6 +181,27 @@ pub(super) fn send_look(to: u32) {
     command(to, ASSERT | u32::from(idt::LOOK));
 }
 
+/// A write that a controller takes for an interrupt (SDM volume 3, section 11.11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where, below 4 GiB.
+    pub address: u32,
+    /// What.
+    pub data: u32,
+}
+
+/// As [`send_look`], from a device. Messages reach identifiers of 8 bits; `None` for others.
+pub(super) fn message(to: u32) -> Option<Message> {
+    const BASE: u32 = 0xfee0_0000;
+    const DESTINATION_SHIFT: u32 = 12;
+    /// All of them.
+    const BROADCAST: u32 = 0xff;
+    (to < BROADCAST).then(|| Message {
+        address: BASE | to << DESTINATION_SHIFT,
+        data: idt::LOOK.into(),
+    })
+}
+
 fn command(to: u32, what: u32) {
     if REGISTERS.load(Ordering::Relaxed).is_null() {
         // What was written before must be visible to whom it interrupts; a write to this register orders nothing.

@@ -28,7 +28,7 @@ pub const MACHINE_CHECK: u64 = 18;
 pub const FIRST_EXTERNAL: u8 = 32;
 /// Vector of the local timer.
 pub const TIMER: u8 = 0x40;
-/// Vector by which another core asks for attention.
+/// Vector by which another core, or a device, asks for attention.
 pub const LOOK: u8 = 0x41;
 /// Vector of the local controller's spurious interrupts.
 pub const SPURIOUS: u8 = 0xff;
@@ -66,7 +66,8 @@ global_asm!(
     "cmp [rsp + 24], rax",
     "pop rax",
     "jne 2f",
-    // Back from HLT with vector and error code dropped and interrupts off.
+    // Back from HLT with the vector as what it returns, it and the error code dropped, and interrupts off.
+    "mov eax, [rsp]",
     "and qword ptr [rsp + 32], {without_interrupts}",
     "add rsp, 16",
     "iretq",

@@ -6,6 +6,7 @@
 //! what the other did; and an interrupt that comes too early is not lost, but pending.
 
 use super::apic;
+use super::idt;
 use super::smp::{self, MAX_CORES};
 use super::syscall_entry::this_core;
 use core::arch::global_asm;
@@ -24,7 +25,16 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    fn sleep_until_interrupt();
+    fn sleep_until_interrupt() -> u64;
+}
+
+/// What ended a sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Its time was over.
+    ByTimer,
+    /// Somebody interrupted.
+    Roused,
 }
 
 /// In lines of the cache of their own.
@@ -82,15 +92,21 @@ pub fn rouse_any() {
 }
 
 /// Sleeps until an interrupt comes, or one has come since ring 3 was last entered: the tick at the latest.
-pub fn until_interrupt() {
-    // SAFETY: changes no register; the one interrupt that is let in goes through the trap stubs.
-    unsafe { sleep_until_interrupt() };
+pub fn until_interrupt() -> Woken {
+    // SAFETY: changes no register but the one that it returns; the one interrupt that is let in goes through the trap stubs.
+    let vector = unsafe { sleep_until_interrupt() };
     apic::end_of_interrupt();
+    if vector == u64::from(idt::TIMER) {
+        Woken::ByTimer
+    } else {
+        Woken::Roused
+    }
 }
 
 /// The same, for `ns` at most.
-pub fn for_at_most(ns: u64) {
+pub fn for_at_most(ns: u64) -> Woken {
     apic::set_alarm(ns);
-    until_interrupt();
+    let woken = until_interrupt();
     apic::set_pace(apic::Pace::Normal);
+    woken
 }

@@ -4,6 +4,7 @@
 //! A core starts in real mode, at a page below 1 MiB. What is copied there (`trampoline.s`) takes it into long mode in
 //! one step and to `secondary_main`.
 
+pub use super::apic::Message;
 use super::control::cpuid;
 use super::{apic, image, shootdown, tsc};
 use crate::acpi::Processors;
@@ -194,6 +195,15 @@ pub fn interrupt(core: usize) {
     if let Some(id) = id.filter(|&id| id != u32::MAX) {
         apic::send_look(id);
     }
+}
+
+/// What a device writes to interrupt this core as [`interrupt`] does; `None`: no message reaches it.
+pub fn message_to(core: usize) -> Option<Message> {
+    if cfg!(test) {
+        return apic::message(u32::try_from(core).ok()?);
+    }
+    let id = IDS.get(core)?.load(Ordering::Relaxed);
+    apic::message(id)
 }
 
 /// The number of the core that asks. Slow, but sure at any time: for reports.

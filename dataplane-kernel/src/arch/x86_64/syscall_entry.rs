@@ -97,12 +97,26 @@ pub fn init(core: usize) {
     }
 }
 
-/// The number of the core that asks. On the host, in tests, there is one.
+/// The number of the core that asks. On the host, in tests, it is as the test says.
 #[inline(always)]
 pub fn this_core() -> usize {
-    if cfg!(test) {
-        return 0;
+    #[cfg(test)]
+    return testing::CORE.get();
+    #[cfg(not(test))]
+    core_of_gs()
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    std::thread_local! {
+        /// The core that the test's thread is on.
+        pub(crate) static CORE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
     }
+}
+
+#[cfg(not(test))]
+#[inline(always)]
+fn core_of_gs() -> usize {
     let core: u32;
     // SAFETY: in ring 0, from `init` on, the GS base is that of this core's `PerCore`.
     unsafe {

@@ -108,8 +108,8 @@ impl ConfigSpace for Ports {
 
     fn write(&mut self, at: Address, offset: u8, value: u32) {
         Self::select(at, offset);
-        // SAFETY: the callers in this folder write BARs and the command register of functions that have a driver here,
-        // or of which they restore what was there.
+        // SAFETY: the callers in this folder write BARs, the command register and Message Control of functions that have a
+        // driver here, or restore what was there. Where these write as messages is `msix`'s to say: to interrupt controllers.
         unsafe { port::outl(Self::DATA, value) };
     }
 }

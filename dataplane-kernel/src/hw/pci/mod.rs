@@ -12,6 +12,9 @@ pub mod config;
 /// The list of capabilities.
 pub mod capability;
 
+/// Interrupts as messages.
+pub mod msix;
+
 /// All functions there are.
 pub mod scan;
 

@@ -22,6 +22,8 @@ pub(super) struct Setup {
     pub(super) promiscuous: bool,
     /// Where the descriptors of each pair lie: to receive, to transmit.
     pub(super) rings: Vec<[GuestPhys; 2]>,
+    /// Of each receive queue that interrupts, the vector by which it does.
+    pub(super) vectors: Vec<u16>,
     /// By which it chooses a queue.
     pub(super) rss: Option<(Key, Table)>,
 }

@@ -1,8 +1,10 @@
 //! A card for tests: registers without hardware behind them, and the card's half of the rings, which it reads and
 //! writes at the addresses it was told, like hardware. It behaves, or lies as a test tells it to.
 
-use super::regs::{self, GONE, Queue, Register, Registers, Tail, ctrl};
+use super::regs::{self, Cause, GONE, Queue, Register, Registers, Tail, cause, ctrl};
 use crate::hw::dma::testing::{device_read, device_write};
+use crate::hw::mmio::Mmio;
+use crate::hw::pci::msix::{Vector, testing};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,6 +21,11 @@ pub(super) struct State {
     pub(super) gone: bool,
     /// Waits until the EEPROM is read.
     pub(super) eeprom_delay: u32,
+    /// Interrupts it has.
+    pub(super) vectors: u16,
+    pub(super) table: Option<Mmio>,
+    /// Messages sent, by vector.
+    pub(super) messages: Vec<u16>,
     pub(super) rx_doorbells: u64,
     pub(super) tx_doorbells: u64,
     /// The context descriptor the card goes by.
@@ -63,6 +70,9 @@ impl Default for FakeDevice {
             stuck: false,
             gone: false,
             eeprom_delay: 3,
+            vectors: 0,
+            table: None,
+            messages: Vec::new(),
             rx_doorbells: 0,
             tx_doorbells: 0,
             context: 0,
@@ -127,7 +137,34 @@ impl State {
             len | status << 32 | errors << 40 | tag << 48
         };
         device_write(at + 8, &word.to_le_bytes());
+        for number in (0..2).filter(|number| Queue::RX.number(*number) == queue) {
+            self.raise(cause::received(number));
+        }
         true
+    }
+
+    /// Something happens that may interrupt.
+    fn raise(&mut self, causes: u32) {
+        self.set(Register::ICR, self.register(Register::ICR) | causes);
+        self.interrupt();
+    }
+
+    /// Sends the message of each cause that is let in, and clears and masks it, as EIAC wants.
+    fn interrupt(&mut self) {
+        for queue in 0..2 {
+            let bit = cause::received(queue);
+            if self.register(Register::ICR) & self.register(Register::IMS) & bit == 0 {
+                continue;
+            }
+            let route = self.register(Register::IVAR) >> (4 * queue);
+            if route & 8 != 0 {
+                self.messages.push(u16::try_from(route & 7).unwrap());
+            }
+            if self.register(Register::EIAC) & bit != 0 {
+                self.set(Register::ICR, self.register(Register::ICR) & !bit);
+                self.set(Register::IMS, self.register(Register::IMS) & !bit);
+            }
+        }
     }
 
     /// Receives a frame into the next buffer, as a card that behaves. `false`: no buffer.
@@ -286,8 +323,24 @@ impl Tail for FakeTail {
     }
 }
 
+/// Of a receive queue.
+#[derive(Debug)]
+pub(super) struct FakeCause(FakeDevice, u32);
+
+impl Cause for FakeCause {
+    fn let_in(&self) {
+        self.0.write(Register::ICR, self.1);
+        self.0.write(Register::IMS, self.1);
+    }
+
+    fn shut_out(&self) {
+        self.0.write(Register::IMC, self.1);
+    }
+}
+
 impl Registers for FakeDevice {
     type Tail = FakeTail;
+    type Cause = FakeCause;
 
     fn read(&self, register: Register) -> u32 {
         self.with(|state| match register {
@@ -301,7 +354,34 @@ impl Registers for FakeDevice {
     }
 
     fn write(&self, register: Register, value: u32) {
-        self.with(|state| state.set(register, value));
+        self.with(|state| {
+            let before = state.register(register);
+            match register {
+                Register::ICR => state.set(register, before & !value),
+                Register::IMS => {
+                    state.set(register, before | value);
+                    state.interrupt();
+                }
+                Register::IMC => {
+                    state.set(register, value);
+                    let mask = state.register(Register::IMS);
+                    state.set(Register::IMS, mask & !value);
+                }
+                _ => state.set(register, value),
+            }
+        });
+    }
+
+    fn vectors(&mut self) -> Vec<Vector> {
+        self.with(|state| {
+            let (vectors, table) = testing::vectors(state.vectors);
+            state.table = Some(table);
+            vectors
+        })
+    }
+
+    fn cause(&self, queue: u16) -> Option<FakeCause> {
+        Some(FakeCause(self.clone(), cause::received(queue)))
     }
 
     fn tail(&self, queue: Queue) -> Option<FakeTail> {
@@ -313,6 +393,9 @@ impl Registers for FakeDevice {
             let control = state.register(Register::CTRL);
             if control & ctrl::RST != 0 && !state.stuck {
                 state.set(Register::CTRL, control & !ctrl::RST);
+                for register in [Register::IMS, Register::IVAR, Register::EIAC] {
+                    state.set(register, 0);
+                }
                 for queue in [Queue::RX, Queue::TX]
                     .into_iter()
                     .flat_map(|first| [first, first.number(1)])

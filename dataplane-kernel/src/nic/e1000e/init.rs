@@ -1,8 +1,9 @@
 //! Bringing a card up (SDM, chapter 14).
 
+use super::alarm::Alarm;
 use super::descriptor::{self, Layout};
 use super::device::{Counters, Device, Setup};
-use super::regs::{self, Queue, Register, Registers, ctrl, dctl, rctl, status, tctl};
+use super::regs::{self, Queue, Register, Registers, cause, ctrl, dctl, rctl, status, tctl};
 use super::ring::DescriptorRing;
 use super::rx::Rx;
 use super::tx::Tx;
@@ -68,7 +69,7 @@ impl<R: Registers> E1000e<R> {
     /// # Errors
     /// [`InitError`]; the card is left idle.
     pub fn new(
-        registers: R,
+        mut registers: R,
         model: Model,
         region: Region,
         mut memory: impl FnMut(usize, usize) -> Option<DmaMemory>,
@@ -86,7 +87,8 @@ impl<R: Registers> E1000e<R> {
         };
         let health = Health::of_link(registers.read(Register::STATUS) & status::LU != 0);
         let shared = Pairs::new(count, health);
-        let (mut pairs, mut rings) = (Vec::new(), Vec::new());
+        let (mut pairs, mut rings, mut used) = (Vec::new(), Vec::new(), Vec::new());
+        let mut vectors = registers.vectors().into_iter();
         for number in 0..count {
             let (rx, tx) = (
                 ring(&mut memory, layout.done())?,
@@ -95,6 +97,13 @@ impl<R: Registers> E1000e<R> {
             let headers = memory(DmaBuffers::bytes(QUEUE), DmaBuffers::BYTES)
                 .and_then(|memory| memory.into_buffers(QUEUE))
                 .ok_or(InitError::NoMemory)?;
+            let alarm = vectors
+                .next()
+                .zip(registers.cause(number))
+                .map(|(vector, cause)| {
+                    used.push(vector.number());
+                    Alarm::new(vector, cause)
+                });
             let tail = |queue: Queue| registers.tail(queue.number(number)).ok_or(InitError::Registers);
             rings.push([rx.base(), tx.base()]);
             pairs.push(E1000e {
@@ -104,6 +113,7 @@ impl<R: Registers> E1000e<R> {
                     rx: tail(Queue::RX)?,
                     tx: tail(Queue::TX)?,
                 },
+                alarm,
                 rx: Rx::new((rx, layout), region, mtu, vlan),
                 tx: Tx::new(tx, headers, vlan),
                 mac,
@@ -119,6 +129,7 @@ impl<R: Registers> E1000e<R> {
             tags: vlan.is_some(),
             promiscuous: false,
             rings,
+            vectors: used,
             rss: None,
         };
         start(&registers, &setup);
@@ -198,8 +209,26 @@ fn ring(
 /// Sets a card that was reset to work.
 pub(super) fn start(registers: &impl Registers, setup: &Setup) {
     connect(registers, setup);
+    route_interrupts(registers, setup);
     start_rx(registers, setup);
     start_tx(registers, setup);
+}
+
+/// Each receive queue interrupts by its vector, at once, when it is let in; then it has to be let in anew.
+fn route_interrupts(registers: &impl Registers, setup: &Setup) {
+    if setup.vectors.is_empty() {
+        return;
+    }
+    let (mut routes, mut causes) = (0, 0);
+    for (queue, &vector) in (0..).zip(&setup.vectors) {
+        routes |= cause::by(queue, vector);
+        causes |= cause::received(queue);
+        registers.write(Register::throttle(vector), 0);
+    }
+    registers.write(Register::IVAR, routes);
+    registers.write(Register::EIAC, causes);
+    let control = registers.read(Register::CTRL_EXT);
+    registers.write(Register::CTRL_EXT, control | regs::MESSAGES);
 }
 
 /// Lets the PHY agree on a link with its peer (14.3).

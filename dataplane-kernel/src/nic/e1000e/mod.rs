@@ -1,5 +1,6 @@
 //! Intel's gigabit cards with e1000 registers: the 82574L (QEMU's `e1000e`) and the 82540EM (QEMU's `e1000`). One receive
-//! queue and one transmit queue, or two of each where several cores have an 82574L; polled: all interrupts are masked for good.
+//! queue and one transmit queue, or two of each where several cores have an 82574L; polled: all interrupts are masked, but
+//! those of an 82574L whose core sleeps. The 82540EM has only a line to interrupt by, which is not used.
 //!
 //! What the two have in common is enough for one queue: the registers, legacy receive descriptors, and context and data
 //! descriptors for transmission. With two, the 82574L chooses by its hash of TCP, and wants extended receive descriptors. Neither merges what it receives. Sections are those of Intel's "PCI/PCI-X Family of Gigabit Ethernet Controllers Software
@@ -35,6 +36,9 @@ mod rx;
 /// Transmitting.
 mod tx;
 
+/// The interrupt of who sleeps.
+mod alarm;
+
 /// The card as a whole.
 mod device;
 
@@ -46,6 +50,8 @@ mod tests;
 use super::pairs::{Member, Progress};
 use super::{Health, Nic, Offloads, RxFrame};
 use crate::mem::mbuf::Pool;
+use crate::nic;
+use alarm::Alarm;
 use core::fmt;
 use device::Device;
 use netstack::rss::{Key, Table};
@@ -68,6 +74,7 @@ pub struct E1000e<R: Registers> {
     device: Option<Device<R>>,
     member: Member,
     tails: Tails<R::Tail>,
+    alarm: Option<Alarm<R::Cause>>,
     rx: rx::Rx,
     tx: tx::Tx,
     mac: [u8; 6],
@@ -193,6 +200,20 @@ impl<R: Registers> Nic for E1000e<R> {
         self.device
             .as_mut()
             .is_some_and(|device| device.set_table(key, table))
+    }
+
+    fn arm(&mut self) -> nic::Alarm {
+        let is_up = !self.member.is_down() && !self.member.has_news();
+        match &mut self.alarm {
+            Some(alarm) if is_up && !self.rx.is_starved() => alarm.set(|| self.rx.has_frame()),
+            _ => nic::Alarm::Unavailable,
+        }
+    }
+
+    fn disarm(&mut self) {
+        if let Some(alarm) = &mut self.alarm {
+            alarm.clear();
+        }
     }
 
     fn check(&mut self) -> Health {

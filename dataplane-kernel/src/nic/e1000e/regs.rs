@@ -3,6 +3,8 @@
 use crate::arch::tsc;
 use crate::hw::cell::Cell;
 use crate::hw::mmio::Mmio;
+use crate::hw::pci::msix::Vector;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// What every register of a card that is gone reads as.
@@ -20,10 +22,18 @@ impl Register {
     pub(super) const CTRL: Self = Register(0x0000);
     /// Device status (13.4.2).
     pub(super) const STATUS: Self = Register(0x0008);
-    /// Interrupt cause, cleared by reading.
+    /// More control; of the 82574L, how interrupts are.
+    pub(super) const CTRL_EXT: Self = Register(0x0018);
+    /// Interrupt cause, cleared by reading, or by writing ones.
     pub(super) const ICR: Self = Register(0x00c0);
+    /// Interrupt mask: ones let causes interrupt.
+    pub(super) const IMS: Self = Register(0x00d0);
     /// Interrupt mask: ones mask.
     pub(super) const IMC: Self = Register(0x00d8);
+    /// The 82574L's: causes that are cleared when they have interrupted.
+    pub(super) const EIAC: Self = Register(0x00dc);
+    /// The 82574L's: by which vector each cause interrupts.
+    pub(super) const IVAR: Self = Register(0x00e4);
     /// Receive control (13.4.22).
     pub(super) const RCTL: Self = Register(0x0100);
     /// Transmit control.
@@ -54,6 +64,11 @@ impl Register {
 
     /// The 82574L's choice of a queue for each received frame.
     pub(super) const MRQC: Self = Register(0x5818);
+
+    /// The 82574L's time between two interrupts by a vector (EITR).
+    pub(super) const fn throttle(vector: u16) -> Self {
+        Register(0x00e8 + 4 * vector as usize)
+    }
 
     /// Words of its table of 128 entries, and of its key.
     pub(super) const TABLE_WORDS: usize = 32;
@@ -192,6 +207,23 @@ pub(super) const HASH_TCP: u32 = 1 | 1 << 16 | 1 << 18;
 /// The bit of a table's entry that is the queue.
 pub(super) const SECOND_QUEUE: u8 = 1 << 7;
 
+/// [`Register::CTRL_EXT`]: interrupts are messages, and a cause that is let in is not pending from before (PBA support).
+pub(super) const MESSAGES: u32 = 1 << 31;
+
+/// Bits of the causes of interrupts ([`Register::ICR`]), and the fields of [`Register::IVAR`].
+pub(super) mod cause {
+    /// The receive queue with this number has a frame (RXQ0, RXQ1).
+    pub(in super::super) const fn received(queue: u16) -> u32 {
+        1 << (20 + queue)
+    }
+
+    /// It interrupts by this vector.
+    pub(in super::super) const fn by(queue: u16, vector: u16) -> u32 {
+        const VALID: u32 = 1 << 3;
+        (VALID | vector as u32 & 7) << (4 * queue)
+    }
+}
+
 /// [`Register::RAH`]: the address is a valid one.
 pub(super) const ADDRESS_VALID: u32 = 1 << 31;
 
@@ -201,10 +233,28 @@ pub trait Tail {
     fn write(&self, tail: u16);
 }
 
+/// What makes a receive queue interrupt, for the core that has the queue.
+pub trait Cause {
+    /// A frame that comes from now on interrupts, and one that came before does not. When this returns, the card knows.
+    fn let_in(&self);
+
+    /// No frame does.
+    fn shut_out(&self);
+}
+
 /// What a driver asks of a card.
 pub trait Registers {
     /// A queue's.
     type Tail: Tail;
+
+    /// A queue's.
+    type Cause: Cause;
+
+    /// The card's interrupts: once.
+    fn vectors(&mut self) -> Vec<Vector>;
+
+    /// What makes the receive queue with this number interrupt.
+    fn cause(&self, queue: u16) -> Option<Self::Cause>;
 
     /// Reads a register; all ones if the card is gone.
     fn read(&self, register: Register) -> u32;
@@ -222,6 +272,8 @@ pub trait Registers {
 /// Registers of a card on PCI.
 pub struct PciRegisters {
     range: Mmio,
+    /// Until somebody takes them.
+    vectors: Vec<Vector>,
 }
 
 /// A queue's tail.
@@ -235,6 +287,29 @@ impl Tail for PciTail {
     }
 }
 
+/// A receive queue's bit in these registers.
+#[derive(Debug)]
+pub struct PciCause {
+    bit: u32,
+    causes: Cell<u32>,
+    mask: Cell<u32>,
+    unmask: Cell<u32>,
+}
+
+impl Cause for PciCause {
+    fn let_in(&self) {
+        self.causes.write(self.bit);
+        self.unmask.write(self.bit);
+        // Writes are on their way until something is read, and what the card wrote before that answer is in memory then (PCI
+        // Local Bus 3.0, section 3.2.5).
+        self.unmask.read();
+    }
+
+    fn shut_out(&self) {
+        self.mask.write(self.bit);
+    }
+}
+
 impl fmt::Debug for PciRegisters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PciRegisters").finish_non_exhaustive()
@@ -243,14 +318,28 @@ impl fmt::Debug for PciRegisters {
 
 impl PciRegisters {
     /// `None` if the range does not hold all of them.
-    pub(super) fn new(range: Mmio) -> Option<Self> {
+    pub(super) fn new(range: Mmio, vectors: Vec<Vector>) -> Option<Self> {
         let range = range.part(0, usize::try_from(BYTES).ok()?)?;
-        Some(PciRegisters { range })
+        Some(PciRegisters { range, vectors })
     }
 }
 
 impl Registers for PciRegisters {
     type Tail = PciTail;
+    type Cause = PciCause;
+
+    fn vectors(&mut self) -> Vec<Vector> {
+        core::mem::take(&mut self.vectors)
+    }
+
+    fn cause(&self, queue: u16) -> Option<PciCause> {
+        Some(PciCause {
+            bit: cause::received(queue),
+            causes: self.range.cell(Register::ICR.0)?,
+            mask: self.range.cell(Register::IMC.0)?,
+            unmask: self.range.cell(Register::IMS.0)?,
+        })
+    }
 
     fn read(&self, register: Register) -> u32 {
         self.range.cell(register.0).map_or(GONE, |cell| cell.read())

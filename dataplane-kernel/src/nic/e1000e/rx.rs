@@ -197,6 +197,16 @@ impl Rx {
         self.starved = false;
     }
 
+    /// It may have too few buffers for the next frame.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// A buffer of one is there that was not taken.
+    pub(super) fn has_frame(&self) -> bool {
+        self.ring.done(0).is_some()
+    }
+
     /// What is there of a frame goes back to the card.
     fn lend_parts(&mut self) {
         while let Some(buf) = self.parts.pop() {

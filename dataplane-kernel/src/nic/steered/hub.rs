@@ -5,7 +5,7 @@ use super::way::{Lines, Way};
 use super::{Outbound, Served, TxFrame};
 use crate::mem::mbuf::{Pool, Region};
 use crate::nic::forward::forward;
-use crate::nic::{Health, Nic, RxFrame};
+use crate::nic::{Alarm, Health, Nic, RxFrame};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -240,6 +240,15 @@ impl<N: Nic> Nic for Steered<N> {
     fn reclaim_tx(&mut self) {
         self.nic.reclaim_tx();
         self.tell_done();
+    }
+
+    /// Who hands this core a frame, or one to send, rouses it.
+    fn arm(&mut self) -> Alarm {
+        if self.copied.is_empty() && self.for_all.is_empty() {
+            self.nic.arm()
+        } else {
+            Alarm::TooLate
+        }
     }
 
     fn check(&mut self) -> Health {

@@ -6,7 +6,7 @@ use crate::arch::{places, sleep};
 use crate::mem::mbuf::Pool;
 use crate::mem::spsc::{self, Producer};
 use crate::nic::pairs::SharedHealth;
-use crate::nic::{Health, Nic, Offloads, RxFrame};
+use crate::nic::{Alarm, Health, Nic, Offloads, RxFrame};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
@@ -149,8 +149,8 @@ impl Nic for Remote {
     }
 
     /// Hubs rouse whom they hand a frame.
-    fn arm(&mut self) -> bool {
-        true
+    fn arm(&mut self) -> Alarm {
+        Alarm::Set
     }
 
     fn check(&mut self) -> Health {

@@ -32,11 +32,14 @@ pub(super) struct Told {
     number: u16,
     size: u16,
     at: Addresses,
+    /// By which it interrupts.
+    vector: Option<u16>,
 }
 
 impl Told {
-    pub(super) fn new(number: u16, ring: &SplitQueue) -> Self {
+    pub(super) fn new(number: u16, ring: &SplitQueue, vector: Option<u16>) -> Self {
         Told {
+            vector,
             number,
             size: ring.size(),
             at: ring.addresses(),
@@ -168,7 +171,16 @@ impl<R: Registers> Device<R> {
     /// Tells a device that was reset what was agreed on, and where its queues are.
     fn introduce(&mut self) -> Result<(), InitError> {
         init::agree(&mut self.registers, self.features)?;
-        for &Told { number, size, at } in &self.queues {
+        for &Told {
+            number,
+            size,
+            at,
+            vector,
+        } in &self.queues
+        {
+            if !self.registers.set_vector(number, vector) {
+                log::warn!("queue {number} interrupts nobody any more");
+            }
             let doorbell = self.registers.enable_queue(number, size, at);
             doorbell.ok_or(InitError::NoDoorbell(number))?;
         }

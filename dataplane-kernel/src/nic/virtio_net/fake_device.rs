@@ -4,6 +4,8 @@
 use super::regs::{Doorbell, Registers, status};
 use super::ring::Addresses;
 use crate::hw::dma::testing::{device_read, device_write};
+use crate::hw::mmio::Mmio;
+use crate::hw::pci::msix::{Vector, testing};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -27,6 +29,12 @@ pub(super) struct State {
     pub(super) config: [u8; 24],
     pub(super) generation: u8,
     pub(super) queues: HashMap<u16, DeviceQueue>,
+    /// Interrupts it has, and by which of them its queues interrupt.
+    pub(super) vectors: u16,
+    pub(super) table: Option<Mmio>,
+    pub(super) queue_vectors: HashMap<u16, u16>,
+    /// It has no room for vectors.
+    pub(super) refuse_vectors: bool,
     /// Rung, of all receive queues, of all transmit queues.
     pub(super) rx_doorbells: u32,
     pub(super) tx_doorbells: u32,
@@ -54,6 +62,10 @@ impl Default for State {
             config: CONFIG,
             generation: 0,
             queues: HashMap::new(),
+            vectors: 0,
+            table: None,
+            queue_vectors: HashMap::new(),
+            refuse_vectors: false,
             rx_doorbells: 0,
             tx_doorbells: 0,
             answer: Some(0),
@@ -153,6 +165,15 @@ impl DeviceQueue {
 
     pub(super) fn set_used_index(&self, index: u16) {
         device_write(self.at.used.0 + 2, &index.to_le_bytes());
+    }
+
+    /// Whether it interrupts for what it has used since the index was `old` (section 2.7.10).
+    pub(super) fn interrupts(&self, old: u16, by_event: bool) -> bool {
+        if !by_event {
+            return self.available_flags() & 1 == 0;
+        }
+        let ahead = self.used.wrapping_sub(self.used_event()).wrapping_sub(1);
+        ahead < self.used.wrapping_sub(old)
     }
 
     pub(super) fn used_index(&self) -> u16 {
@@ -265,6 +286,7 @@ impl Registers for FakeDevice {
         self.with(|state| {
             if status == 0 {
                 state.queues.clear();
+                state.queue_vectors.clear();
             }
             state.status = if state.stuck {
                 state.status
@@ -282,6 +304,24 @@ impl Registers for FakeDevice {
                 return 0;
             }
             state.queue_sizes[usize::from(queue % 2)]
+        })
+    }
+
+    fn vectors(&mut self) -> Vec<Vector> {
+        self.with(|state| {
+            let (vectors, table) = testing::vectors(state.vectors);
+            state.table = Some(table);
+            vectors
+        })
+    }
+
+    fn set_vector(&mut self, queue: u16, vector: Option<u16>) -> bool {
+        self.with(|state| {
+            assert!(!state.queues.contains_key(&queue), "before it is enabled");
+            if let Some(vector) = vector.filter(|_| !state.refuse_vectors) {
+                state.queue_vectors.insert(queue, vector);
+            }
+            vector.is_none() || !state.refuse_vectors
         })
     }
 

@@ -9,6 +9,7 @@ use super::rx::Rx;
 use super::tx::{MAX_CHAIN, Tx};
 use super::{Doorbells, VirtioNet};
 use crate::hw::dma::{DmaBuffers, DmaMemory};
+use crate::hw::pci::msix::Vector;
 use crate::mem::mbuf::Region;
 use crate::nic::pairs::{Member, Pairs};
 use crate::nic::{Health, Wanted};
@@ -100,13 +101,14 @@ impl<R: Registers> VirtioNet<R> {
         let shared = Pairs::new(count, health);
         let mut nics: Vec<_> = pairs
             .into_iter()
-            .map(|Pair { rx, tx, doorbells }| VirtioNet {
+            .map(|pair| VirtioNet {
                 device: None,
                 member: Member::new(&shared),
-                doorbells,
+                doorbells: pair.doorbells,
+                vector: pair.vector,
                 features,
-                rx: Rx::new(rx, region, features),
-                tx,
+                rx: Rx::new(pair.rx, region, features),
+                tx: pair.tx,
                 mac,
                 mtu,
                 link_up,
@@ -136,6 +138,8 @@ pub(super) const WORKING: u8 = status::ACKNOWLEDGE | status::DRIVER | status::FE
 /// A pair of queues.
 struct Pair<D> {
     rx: SplitQueue,
+    /// By which that interrupts.
+    vector: Option<Vector>,
     tx: Tx,
     doorbells: Doorbells<D>,
 }
@@ -161,17 +165,24 @@ fn bring_up<R: Registers>(
     let features = Feature::choose(registers, wanted);
     agree(registers, features)?;
     let (all, mut queues) = (features.pairs(registers), Vec::new());
-    let mut queue = |number, least, memory: &mut _| {
+    let mut vectors = registers.vectors().into_iter();
+    let mut queue = |number, least, memory: &mut _, vector: Option<Vector>| {
+        let by = |vector: &Vector| registers.set_vector(number, Some(vector.number()));
+        let vector = vector.filter(by);
+        if vector.is_none() {
+            registers.set_vector(number, None);
+        }
         let (ring, doorbell) = queue(registers, (number, least), features, memory)?;
-        queues.push(Told::new(number, &ring));
-        Ok((ring, doorbell))
+        queues.push(Told::new(number, &ring, vector.as_ref().map(Vector::number)));
+        Ok((ring, doorbell, vector))
     };
     let mut pairs = Vec::new();
     for number in 0..all.min(wanted.queues.max(1)) {
-        let (rx, rx_doorbell) = queue(2 * number, MIN_QUEUE, memory)?;
-        let (tx, tx_doorbell) = queue(2 * number + 1, MIN_QUEUE, memory)?;
+        let (rx, rx_doorbell, vector) = queue(2 * number, MIN_QUEUE, memory, vectors.next())?;
+        let (tx, tx_doorbell, _) = queue(2 * number + 1, MIN_QUEUE, memory, None)?;
         pairs.push(Pair {
             rx,
+            vector,
             tx: with_headers(tx, memory)?,
             doorbells: Doorbells {
                 rx: rx_doorbell,
@@ -186,7 +197,7 @@ fn bring_up<R: Registers>(
     let mut control = None;
     if features.contains(Feature::CTRL_VQ) {
         // Behind all pairs there are (section 5.1.2).
-        let (ring, doorbell) = queue(2 * all, MIN_CONTROL_QUEUE, memory)?;
+        let (ring, doorbell, _) = queue(2 * all, MIN_CONTROL_QUEUE, memory, None)?;
         let memory = memory(control::BYTES, control::BYTES).ok_or(InitError::NoMemory)?;
         control = Some(Control::new(ring, memory, doorbell));
     }

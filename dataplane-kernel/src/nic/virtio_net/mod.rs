@@ -51,8 +51,9 @@ mod fake_device;
 mod tests;
 
 use super::pairs::{Member, Progress};
-use super::{Health, Nic, Offloads, RxFrame};
+use super::{Alarm, Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
+use crate::hw::pci::msix::Vector;
 use crate::mem::mbuf::Pool;
 use alloc::vec::Vec;
 use core::fmt;
@@ -69,6 +70,8 @@ pub struct VirtioNet<R: Registers> {
     device: Option<Device<R>>,
     member: Member,
     doorbells: Doorbells<R::Doorbell>,
+    /// By which the receive queue interrupts.
+    vector: Option<Vector>,
     features: Feature,
     rx: rx::Rx,
     tx: tx::Tx,
@@ -226,6 +229,21 @@ impl<R: Registers> Nic for VirtioNet<R> {
         self.device
             .as_mut()
             .is_some_and(|device| device.set_table(key, table))
+    }
+
+    /// The event index, or the flag, tells the device; of its registers nothing is touched but where the core has moved.
+    fn arm(&mut self) -> Alarm {
+        let is_up = !self.member.is_down() && !self.member.has_news();
+        let can_receive = is_up && !self.rx.is_starved();
+        if can_receive && self.vector.as_mut().is_some_and(Vector::aim_here) {
+            self.rx.arm()
+        } else {
+            Alarm::Unavailable
+        }
+    }
+
+    fn disarm(&mut self) {
+        self.rx.ring.disarm();
     }
 
     fn check(&mut self) -> Health {

@@ -9,6 +9,7 @@ use crate::hw::mmio::Mmio;
 use crate::hw::pci::bar;
 use crate::hw::pci::capability;
 use crate::hw::pci::config::{Address, Command, ConfigSpace};
+use crate::hw::pci::msix::Table;
 use crate::hw::pci::scan::Function;
 use crate::mem::{GuestPhys, frames::Frames, mbuf::Region};
 use crate::nic::Wanted;
@@ -49,7 +50,7 @@ pub fn open(
     (region, entropy): (Region, u64),
     wanted: &Wanted,
 ) -> Result<Vec<PciVirtioNet>, InitError> {
-    let mut registers = registers(config, all, at, |phys, len| Mmio::map(frames, phys, len))?;
+    let mut registers = registers(config, all, at, wanted, |phys, len| Mmio::map(frames, phys, len))?;
     // Whatever somebody left it doing, it does not go on with it into our memory.
     init::reset(&mut registers)?;
     config.change_command(at, Command::BUS_MASTER, Command::empty());
@@ -90,11 +91,12 @@ struct Places {
 }
 
 /// Switches the function's memory on and finds its registers; `map` makes memory of the device reachable (physical address,
-/// length), at most once per BAR. `all` are all functions there are.
+/// length), at most once per BAR. `all` are all functions there are. It may interrupt from then on, if that is `wanted`.
 fn registers<C: ConfigSpace>(
     config: &mut C,
     all: &[Function],
     at: Address,
+    wanted: &Wanted,
     mut map: impl FnMut(GuestPhys, u64) -> Option<Mmio>,
 ) -> Result<PciRegisters, InitError> {
     let Places {
@@ -106,19 +108,23 @@ fn registers<C: ConfigSpace>(
         return Err(InitError::Registers);
     };
     let notify_multiplier = config.read(at, notify.capability.saturating_add(NOTIFY_MULTIPLIER));
+    let table = Table::find(config, at).filter(|_| wanted.alarm);
     let mut bars = [const { None }; bar::COUNT as usize];
-    let mut find = |place: Place| {
-        let mapped = bars.get_mut(usize::from(place.bar))?;
+    let mut find = |bar: u8, offset: u32, len: u32| {
+        let mapped = bars.get_mut(usize::from(bar))?;
         if mapped.is_none() {
-            *mapped = map_bar(config, all, at, place.bar, &mut map);
+            *mapped = map_bar(config, all, at, bar, &mut map);
         }
-        mapped.as_ref()?.part(
-            usize::try_from(place.offset).ok()?,
-            usize::try_from(place.len).ok()?,
-        )
+        mapped
+            .as_ref()?
+            .part(usize::try_from(offset).ok()?, usize::try_from(len).ok()?)
     };
-    let (common, notify, config_range) = (find(common), find(notify), find(device));
+    let mut find_place = |place: Place| find(place.bar, place.offset, place.len);
+    let (common, notify, config_range) = (find_place(common), find_place(notify), find_place(device));
+    let table_range = table.and_then(|table| find(table.bar, table.offset, table.bytes()));
     config.change_command(at, Command::MEMORY | Command::INTX_DISABLE, Command::empty());
+    let table = table.zip(table_range);
+    let vectors = table.map_or_else(Vec::new, |(table, range)| table.switch_on(config, at, &range));
     let ranges = common.zip(notify).zip(config_range);
     ranges
         .and_then(|((common, notify), config)| {
@@ -127,6 +133,7 @@ fn registers<C: ConfigSpace>(
                 notify,
                 notify_multiplier,
                 config,
+                vectors,
             })
         })
         .ok_or(InitError::Registers)
@@ -184,14 +191,18 @@ fn map_bar(
 
 #[cfg(test)]
 mod tests {
-    use super::{InitError, registers};
+    use super::super::regs::Registers;
+    use super::{InitError, Wanted, registers};
     use crate::hw::mmio;
     use crate::hw::pci::config::{Command, ConfigSpace};
     use crate::hw::pci::fake::{FakeConfig, FakeFunction, at};
     use crate::hw::pci::scan::scan;
 
-    /// (offset, kind, BAR, offset in the BAR, length)
+    /// (offset, kind, BAR, offset in the BAR, length); of [`MSIX`] the length is in vectors.
     type Capability = (u8, u8, u8, u32, u32);
+
+    /// Not a kind of virtio's.
+    const MSIX: u8 = 0xff;
 
     const GOOD: [Capability; 3] = [
         (0x40, 1, 4, 0, 0x38),
@@ -201,12 +212,18 @@ mod tests {
 
     fn describe(function: &mut FakeFunction, list: &[Capability]) {
         let next = |i: usize| list.get(i + 1).map_or(0, |capability| capability.0);
+        let id = |kind| if kind == MSIX { 0x11 } else { 9 };
         let links: std::vec::Vec<_> = (0..)
             .zip(list)
-            .map(|(i, capability)| (capability.0, 9, next(i)))
+            .map(|(i, capability)| (capability.0, id(capability.1), next(i)))
             .collect();
         function.set_capabilities(0x40, &links);
         for &(offset, kind, bar, start, len) in list {
+            if kind == MSIX {
+                function.set_word(offset, (len - 1) << 16 | function.word(offset));
+                function.set_word(offset + 4, start | u32::from(bar));
+                continue;
+            }
             function.set_word(offset, u32::from(kind) << 24 | function.word(offset));
             function.set_word(offset + 4, bar.into());
             function.set_word(offset + 8, start);
@@ -215,21 +232,27 @@ mod tests {
     }
 
     fn find(list: &[Capability], base: u32) -> Result<u32, InitError> {
+        find_wanting(list, base, &Wanted::default()).map(|(maps, _)| maps)
+    }
+
+    /// How many BARs were mapped, and how many interrupts there are.
+    fn find_wanting(list: &[Capability], base: u32, wanted: &Wanted) -> Result<(u32, usize), InitError> {
         let mut config = FakeConfig::default();
         let function = config.endpoint(at(0, 3, 0), 0x1af4, 0x1041);
+        function.set_bar(1, 0xfe10_0000, 0xffff_f000);
         function.set_bar(4, base | 0xc, 0xffff_c00c);
         function.set_bar(5, 0, u32::MAX);
         function.set_bar(0, 0xc001, 0xffff_ffe1);
         describe(function, list);
         let all = scan(&mut config);
         let mut maps = 0;
-        let found = registers(&mut config, &all, at(0, 3, 0), |_, len| {
+        let found = registers(&mut config, &all, at(0, 3, 0), wanted, |_, len| {
             maps += 1;
             Some(mmio::testing::registers(usize::try_from(len).unwrap()))
         });
         let command = Command::from_bits_truncate(config.read(at(0, 3, 0), 4));
         assert!(found.is_err() || command == Command::MEMORY | Command::INTX_DISABLE);
-        found.map(|_| maps)
+        found.map(|mut registers| (maps, registers.vectors().len()))
     }
 
     #[test]
@@ -249,6 +272,25 @@ mod tests {
             (0x84, 1, 4, 0, 0x38),
         ];
         assert_eq!(find(&list, 0xfe00_0000), Ok(1));
+    }
+
+    #[test]
+    fn there_are_interrupts_where_they_are_wanted() {
+        let wanted = Wanted {
+            alarm: true,
+            ..Wanted::default()
+        };
+        assert_eq!(find_wanting(&GOOD, 0xfe00_0000, &wanted), Ok((1, 0)));
+        for (bar, offset, maps, vectors) in [(1, 0, 2, 3), (4, 0x3800, 1, 3), (4, 0x4000, 1, 0), (3, 0, 1, 0)]
+        {
+            let with_table = [GOOD[0], GOOD[1], GOOD[2], (0x90, MSIX, bar, offset, 3)];
+            assert_eq!(
+                find_wanting(&with_table, 0xfe00_0000, &wanted),
+                Ok((maps, vectors)),
+                "{bar}"
+            );
+            assert_eq!(find(&with_table, 0xfe00_0000), Ok(1), "nobody wants them");
+        }
     }
 
     #[test]

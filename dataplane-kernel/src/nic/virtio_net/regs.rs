@@ -4,6 +4,8 @@
 use super::ring::Addresses;
 use crate::hw::cell::Cell;
 use crate::hw::mmio::Mmio;
+use crate::hw::pci::msix::Vector;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// Device status (section 2.1).
@@ -42,7 +44,13 @@ pub trait Registers {
     /// Most descriptors queue `queue` can have; zero if there is no such queue.
     fn max_queue_size(&mut self, queue: u16) -> u16;
 
-    /// Gives a queue its memory and enables it, without an interrupt. `None` if the device has no place to notify for it.
+    /// The device's interrupts: once.
+    fn vectors(&mut self) -> Vec<Vector>;
+
+    /// Has a queue that is not enabled interrupt by the vector with this number, or not at all. `false`: it will not.
+    fn set_vector(&mut self, queue: u16, vector: Option<u16>) -> bool;
+
+    /// Gives a queue its memory and enables it. `None` if the device has no place to notify for it.
     fn enable_queue(&mut self, queue: u16, size: u16, addresses: Addresses) -> Option<Self::Doorbell>;
 
     /// Byte `offset` of the device's configuration; zero beyond its end.
@@ -120,6 +128,7 @@ pub(super) struct Ranges {
     /// Bytes between the places to notify of neighbouring queues.
     pub(super) notify_multiplier: u32,
     pub(super) config: Mmio,
+    pub(super) vectors: Vec<Vector>,
 }
 
 /// Registers of a device on PCI.
@@ -128,6 +137,8 @@ pub struct PciRegisters {
     notify: Mmio,
     notify_multiplier: u32,
     config: Mmio,
+    /// Until somebody takes them.
+    vectors: Vec<Vector>,
 }
 
 /// A queue's place to notify, and its number, which is what is written there.
@@ -158,6 +169,7 @@ impl PciRegisters {
             notify,
             notify_multiplier,
             config,
+            vectors,
         } = ranges;
         let common = Common::new(&common)?;
         Some(PciRegisters {
@@ -165,6 +177,7 @@ impl PciRegisters {
             notify,
             notify_multiplier,
             config,
+            vectors,
         })
     }
 
@@ -215,11 +228,22 @@ impl Registers for PciRegisters {
         self.common.queue_size.read()
     }
 
+    fn vectors(&mut self) -> Vec<Vector> {
+        core::mem::take(&mut self.vectors)
+    }
+
+    /// Section 4.1.5.1.2.1: a device that has no room for it says so.
+    fn set_vector(&mut self, queue: u16, vector: Option<u16>) -> bool {
+        let vector = vector.unwrap_or(NO_VECTOR);
+        self.common.queue_select.write(queue);
+        self.common.queue_msix_vector.write(vector);
+        self.common.queue_msix_vector.read() == vector
+    }
+
     fn enable_queue(&mut self, queue: u16, size: u16, addresses: Addresses) -> Option<PciDoorbell> {
         self.common.config_msix_vector.write(NO_VECTOR);
         self.common.queue_select.write(queue);
         self.common.queue_size.write(size);
-        self.common.queue_msix_vector.write(NO_VECTOR);
         write_wide(&self.common.queue_desc, addresses.descriptors.0);
         write_wide(&self.common.queue_driver, addresses.available.0);
         write_wide(&self.common.queue_device, addresses.used.0);

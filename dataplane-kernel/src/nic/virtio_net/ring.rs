@@ -88,6 +88,7 @@ pub(super) struct SplitQueue {
     descriptors: Ring<[u64; 2]>,
     available: Ring<u16>,
     available_index: Cell<u16>,
+    available_flags: Cell<u16>,
     used_event: Cell<u16>,
     used: Ring<u64>,
     used_index: Cell<u16>,
@@ -126,18 +127,13 @@ impl SplitQueue {
         let used = Self::used_offset(size);
         let available_ring = available + AVAIL_HEADER_BYTES;
         let used_ring = used + USED_HEADER_BYTES;
-        let flags = if suppression == Suppression::Flags {
-            AVAIL_NO_INTERRUPT
-        } else {
-            0
-        };
-        memory.cell(available)?.write(flags);
         let queue = SplitQueue {
             size,
             suppression,
             descriptors: memory.ring(0, size)?,
             available: memory.ring(available_ring, size)?,
             available_index: memory.cell(available + 2)?,
+            available_flags: memory.cell(available)?,
             used_event: memory.cell(available_ring + 2 * entries)?,
             used: memory.ring(used_ring, size)?,
             used_index: memory.cell(used + 2)?,
@@ -154,7 +150,7 @@ impl SplitQueue {
             written: 0,
             bad_used_index: 0,
         };
-        queue.refuse_interrupts();
+        queue.disarm();
         Some(queue)
     }
 
@@ -165,7 +161,7 @@ impl SplitQueue {
         self.used_index.write(0);
         self.used_flags.write(0);
         self.available_event.write(0);
-        self.refuse_interrupts();
+        self.disarm();
     }
 
     pub(super) fn addresses(&self) -> Addresses {
@@ -261,6 +257,25 @@ impl SplitQueue {
     pub(super) fn refuse_interrupts(&self) {
         if self.suppression == Suppression::EventIndex {
             self.used_event.write(self.taken.wrapping_sub(1));
+        }
+    }
+
+    /// Has the device interrupt for the next element that it writes (section 2.7.7.1); `false` if it has written one already,
+    /// maybe before it could know.
+    pub(super) fn arm(&self) -> bool {
+        match self.suppression {
+            Suppression::Flags => self.available_flags.write(0),
+            Suppression::EventIndex => self.used_event.write(self.taken),
+        }
+        barrier::full();
+        self.used_index.read() == self.taken
+    }
+
+    /// It is to interrupt no more. A device that goes by the flag may do so all the same, having read it before.
+    pub(super) fn disarm(&self) {
+        match self.suppression {
+            Suppression::Flags => self.available_flags.write(AVAIL_NO_INTERRUPT),
+            Suppression::EventIndex => self.refuse_interrupts(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::header;
 use super::ring::{Part, SplitQueue};
 use crate::mem::mbuf::{BUFFER_BYTES, Pool, Region};
 use crate::nic::parts::Parts;
-use crate::nic::{MAX_PARTS, RxFrame};
+use crate::nic::{Alarm, MAX_PARTS, RxFrame};
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -225,6 +225,20 @@ impl Rx {
             self.lend(id, buf);
         }
         self.starved = false;
+    }
+
+    /// It may have too few buffers for the next frame.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
+    /// See [`crate::nic::Nic::arm`].
+    pub(super) fn arm(&self) -> Alarm {
+        if self.ring.arm() {
+            Alarm::Set
+        } else {
+            Alarm::TooLate
+        }
     }
 
     /// Posts all buffers again, to a device that was reset.

@@ -1,5 +1,6 @@
 //! The driver against [`FakeDevice`]: in order of the packet's way.
 
+mod alarm;
 mod bring_up;
 mod hostile;
 mod queues;
@@ -27,6 +28,7 @@ const JUMBO: Wanted = Wanted {
     mtu: Some(9000),
     queues: 1,
     vlan: None,
+    alarm: false,
 };
 
 /// A working driver, its card, and a pool.

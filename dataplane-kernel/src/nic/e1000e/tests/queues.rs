@@ -12,7 +12,18 @@ const KEY: [u8; 40] = [0x5a; 40];
 
 /// The pairs that a card makes for four cores.
 pub(super) fn pairs(model: Model, offloads: Offloads) -> (Vec<E1000e<FakeDevice>>, FakeDevice, Pool) {
-    let (device, pool) = (FakeDevice::default(), testing::pool(1200));
+    let device = FakeDevice::default();
+    let (pairs, pool) = pairs_of(&device, model, offloads);
+    (pairs, device, pool)
+}
+
+/// The same of this card.
+pub(super) fn pairs_of(
+    device: &FakeDevice,
+    model: Model,
+    offloads: Offloads,
+) -> (Vec<E1000e<FakeDevice>>, Pool) {
+    let pool = testing::pool(1200);
     let wanted = Wanted {
         offloads,
         queues: 4,
@@ -20,7 +31,7 @@ pub(super) fn pairs(model: Model, offloads: Offloads) -> (Vec<E1000e<FakeDevice>
     };
     let take = |bytes, align| Some(memory(bytes, align));
     let pairs = E1000e::new(device.clone(), model, pool.region(), take, &wanted).unwrap();
-    (pairs, device, pool)
+    (pairs, pool)
 }
 
 #[test]

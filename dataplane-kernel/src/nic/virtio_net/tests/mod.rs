@@ -1,5 +1,6 @@
 //! The driver against [`FakeDevice`]: in order of the packet's way.
 
+mod alarm;
 mod bring_up;
 mod hostile;
 mod notification;

@@ -12,17 +12,21 @@ const KEY: [u8; 40] = [0x6d; 40];
 
 /// As many pairs as are wanted, and their device.
 pub(super) fn pairs(features: &[u32], queues: u16) -> (Vec<VirtioNet<FakeDevice>>, FakeDevice, Pool) {
-    let (device, pool) = (
-        FakeDevice::offering(features),
-        testing::pool(64 * u32::from(queues)),
-    );
+    let device = FakeDevice::offering(features);
+    let (pairs, pool) = pairs_of(&device, queues);
+    (pairs, device, pool)
+}
+
+/// The same of this device.
+pub(super) fn pairs_of(device: &FakeDevice, queues: u16) -> (Vec<VirtioNet<FakeDevice>>, Pool) {
+    let pool = testing::pool(64 * u32::from(queues));
     let wanted = Wanted {
         queues,
         ..Wanted::default()
     };
     let take = |bytes, align| Some(memory(bytes, align));
     let pairs = VirtioNet::new(device.clone(), pool.region(), take, 7, &wanted).unwrap();
-    (pairs, device, pool)
+    (pairs, pool)
 }
 
 fn commands(device: &FakeDevice) -> Vec<Vec<u8>> {
