@@ -49,6 +49,13 @@ impl Frame {
     pub fn port(&self) -> FramePort {
         self.port
     }
+
+    /// The same by its number.
+    #[inline]
+    #[must_use]
+    pub fn link(&self) -> u16 {
+        u16::try_from(self.port.0.index()).unwrap_or(u16::MAX)
+    }
 }
 
 impl Deref for Frame {
