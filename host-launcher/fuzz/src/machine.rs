@@ -1,12 +1,12 @@
 //! The machine around the program: all that a guest's accesses reach, but for KVM itself.
 
 use crate::plane::Plane;
-use crate::rings::{BUFFERS, PARTS, RAM_BYTES, Rings, SIZE, STEP, WRITE};
+use crate::rings::{BUFFERS, CONTROL, NEXT, PARTS, QUEUES, RAM_BYTES, Rings, SIZE, STEP, WRITE};
 use fuzzing::Input;
 use host_launcher::vmm::bus::Bus;
 use host_launcher::vmm::legacy::Legacy;
 use host_launcher::vmm::pci::{ECAM, LOW_WINDOW, Root, Windows};
-use host_launcher::vmm::virtio::net::{Kicks, Net, Settings};
+use host_launcher::vmm::virtio::net::{DataPlane, Kicks, Net, Settings};
 use host_launcher::vmm::virtio::transport::Transport;
 use host_launcher::vmm::virtio::{Doorbells, Memory};
 use std::io;
@@ -24,6 +24,8 @@ const NOTIFY: u64 = BAR + 0x3000;
 
 const VERSION_1: u64 = 1 << 32;
 const EVENT_IDX: u64 = 1 << 29;
+/// What a driver agrees to that uses both pairs.
+const SEVERAL: u64 = 1 << 22 | 1 << 17;
 
 struct Unheard;
 
@@ -39,7 +41,8 @@ impl Doorbells for Unheard {
 
 pub(crate) struct Machine {
     bus: Bus<io::Sink, io::Sink>,
-    plane: Plane,
+    /// Of each pair.
+    planes: [Plane; 2],
     rings: Rings,
 }
 
@@ -47,15 +50,18 @@ impl Machine {
     pub(crate) fn new() -> Self {
         let ram = GuestMemoryMmap::from_ranges(&[(GuestAddress(0), RAM_BYTES)]);
         let memory: Memory = Arc::new(ram.expect("a mebibyte"));
-        let plane = Plane::new(Arc::clone(&memory));
+        let planes = [(); 2].map(|()| Plane::new(Arc::clone(&memory)));
         let settings = Settings {
             mac: [2, 0, 0, 0, 0, 1],
             mtu: 1500,
         };
         let net = Net::new(
             settings,
-            Kicks::new().expect("two descriptors"),
-            Box::new(plane.clone()),
+            Kicks::new(planes.len()).expect("four descriptors"),
+            planes
+                .iter()
+                .map(|plane| -> Box<dyn DataPlane> { Box::new(plane.clone()) })
+                .collect(),
         );
         let mut root = Root::new(Windows::above(RAM_BYTES as u64, 39));
         let card = Transport::new(net, Arc::clone(&memory), Box::new(Unheard));
@@ -63,7 +69,7 @@ impl Machine {
         root.place_bars().expect("room for a BAR");
         Self {
             bus: Bus::new(Legacy::new(io::sink(), io::sink()), root),
-            plane,
+            planes,
             rings: Rings::new(memory),
         }
     }
@@ -88,16 +94,22 @@ impl Machine {
             3 => self.access(input.long(), &data(input)),
             4 => self.rings.put(PARTS[0] + u64::from(input.half()), &data(input)),
             5 => self.rings.describe_any(input),
-            6 => self.rings.post(input.byte() & 1, input.half() % (SIZE + 2)),
-            7 => self.write(NOTIFY + 4 * u64::from(input.byte() & 3), &[0, 0]),
-            8 => self.bring_up(input.one_of(&[VERSION_1 | EVENT_IDX, VERSION_1])),
+            6 => self.rings.post(input.byte() % QUEUES, input.half() % (SIZE + 2)),
+            7 => self.write(NOTIFY + 4 * u64::from(input.byte() % (QUEUES + 1)), &[0, 0]),
+            8 => self.bring_up(input.one_of(&[
+                VERSION_1 | EVENT_IDX,
+                VERSION_1,
+                VERSION_1 | EVENT_IDX | SEVERAL,
+                VERSION_1 | SEVERAL,
+            ])),
             9 => {
                 let len = usize::from(input.half() % 4000);
-                self.plane.send(vec![input.byte(); len.max(12)]);
+                let pair = usize::from(input.byte() & 1);
+                self.planes[pair].send(vec![input.byte(); len.max(12)]);
             }
             _ => {
                 let how = input.byte();
-                self.plane.turn(how & 1 == 0, how & 2 == 0);
+                self.planes[usize::from(how >> 2 & 1)].turn(how & 1 == 0, how & 2 == 0);
             }
         }
     }
@@ -137,7 +149,7 @@ impl Machine {
             self.write(BAR + 12, half);
         }
         self.write(STATUS, &[0xb]);
-        for queue in 0..2_u8 {
+        for queue in 0..QUEUES {
             self.write(BAR + 0x16, &[queue, 0]);
             self.write(BAR + 0x18, &SIZE.to_le_bytes());
             for (at, part) in (0x20..).step_by(8).zip(PARTS) {
@@ -150,22 +162,32 @@ impl Machine {
         self.write(STATUS, &[0xf]);
     }
 
-    /// Whatever the program did, a driver that behaves can send and receive.
+    /// Whatever the program did, a driver that behaves can send and receive, with both pairs.
     pub(crate) fn end(mut self) {
-        self.bring_up(VERSION_1 | EVENT_IDX);
+        self.bring_up(VERSION_1 | EVENT_IDX | SEVERAL);
         assert_eq!(self.status(), 0xf);
-        self.plane.clear();
-        self.rings.put(BUFFERS, &[7; 112]);
-        self.rings.describe(1, 0, BUFFERS, 112, 0, 0);
-        self.rings.post(1, 0);
-        self.rings.describe(0, 3, BUFFERS + 0x1000, 2048, WRITE, 0);
-        self.rings.post(0, 3);
-        self.plane.send(vec![8; 72]);
-        self.plane.turn(true, true);
-        assert_eq!(self.plane.heard(), [vec![7; 112]]);
-        assert_eq!(self.rings.used(1), (1, 0, 0));
-        assert_eq!(self.rings.used(0), (1, 3, 72));
-        assert_eq!(self.rings.get(BUFFERS + 0x1000 + 12), [8; 60]);
+        self.rings.put(BUFFERS, &[4, 0, 2, 0, 0xee]);
+        self.rings.describe(CONTROL, 0, BUFFERS, 4, NEXT, 1);
+        self.rings.describe(CONTROL, 1, BUFFERS + 4, 1, WRITE, 0);
+        self.rings.post(CONTROL, 0);
+        self.write(NOTIFY + 4 * u64::from(CONTROL), &[0, 0]);
+        assert_eq!(self.rings.get(BUFFERS + 4), [0], "two pairs");
+        for pair in 0..2 {
+            let (receive, transmit) = (2 * pair, 2 * pair + 1);
+            let plane = &self.planes[usize::from(pair)];
+            plane.clear();
+            self.rings.put(BUFFERS, &[7; 112]);
+            self.rings.describe(transmit, 0, BUFFERS, 112, 0, 0);
+            self.rings.post(transmit, 0);
+            self.rings.describe(receive, 3, BUFFERS + 0x1000, 2048, WRITE, 0);
+            self.rings.post(receive, 3);
+            plane.send(vec![8; 72]);
+            plane.turn(true, true);
+            assert_eq!(plane.heard(), [vec![7; 112]]);
+            assert_eq!(self.rings.used(transmit), (1, 0, 0));
+            assert_eq!(self.rings.used(receive), (1, 3, 72));
+            assert_eq!(self.rings.get(BUFFERS + 0x1000 + 12), [8; 60]);
+        }
         assert_eq!(self.status(), 0xf);
     }
 }

@@ -1,4 +1,4 @@
-//! The guest's memory, and two queues in it as a driver would lay them out.
+//! The guest's memory, and the queues in it as a driver would lay them out: two pairs, and one for commands.
 
 use fuzzing::Input;
 use host_launcher::vmm::virtio::Memory;
@@ -9,6 +9,11 @@ pub(crate) const RAM_BYTES: usize = 1 << 20;
 /// Descriptors in each queue.
 pub(crate) const SIZE: u16 = 16;
 
+pub(crate) const QUEUES: u8 = 5;
+
+/// The one for commands.
+pub(crate) const CONTROL: u8 = 4;
+
 /// Where a queue's three parts lie, for queue 0; the next is `STEP` further.
 pub(crate) const PARTS: [u64; 3] = [0x1_0000, 0x1_1000, 0x1_2000];
 pub(crate) const STEP: u64 = 0x8000;
@@ -17,25 +22,26 @@ pub(crate) const STEP: u64 = 0x8000;
 pub(crate) const BUFFERS: u64 = 0x4_0000;
 
 /// Bits of a descriptor's flags.
+pub(crate) const NEXT: u16 = 1;
 pub(crate) const WRITE: u16 = 2;
 
 pub(crate) struct Rings {
     memory: Memory,
-    posted: [u16; 2],
+    posted: [u16; QUEUES as usize],
 }
 
 impl Rings {
     pub(crate) fn new(memory: Memory) -> Self {
         Self {
             memory,
-            posted: [0; 2],
+            posted: [0; QUEUES as usize],
         }
     }
 
     /// Forgets what was posted, as a driver does that starts over.
     pub(crate) fn clear(&mut self) {
-        self.posted = [0; 2];
-        self.put(PARTS[0], &[0; 2 * 0x8000]);
+        self.posted = [0; QUEUES as usize];
+        self.put(PARTS[0], &[0; QUEUES as usize * 0x8000]);
     }
 
     pub(crate) fn put(&self, at: u64, bytes: &[u8]) {
@@ -82,7 +88,7 @@ impl Rings {
 
     /// A descriptor of the program's.
     pub(crate) fn describe_any(&self, input: &mut Input<'_>) {
-        let (queue, index) = (input.byte() & 1, input.half());
+        let (queue, index) = (input.byte() % QUEUES, input.half());
         let address = match input.byte() {
             0 => input.long(),
             1 => RAM_BYTES as u64 - u64::from(input.byte()),

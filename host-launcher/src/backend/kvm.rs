@@ -14,14 +14,14 @@ pub const COMMAND: &str = "machine";
 
 const VHOST_NET: &str = "/dev/vhost-net";
 
-/// The machine of this plan. `tap` is the descriptor of the plan's tap, and who moves its packets.
+/// The machine of this plan. `tap` are the descriptors of the plan's tap, one for each queue, and who moves its packets.
 #[must_use]
 pub fn blueprint(
     plan: &Plan,
     kernel: &Path,
     memory: Memory,
     wires: Wires,
-    tap: Option<(RawFd, DataPlane)>,
+    tap: Option<(Vec<RawFd>, DataPlane)>,
 ) -> Blueprint {
     let cpus = plan.cpus.as_ref().map_or_else(
         || vec![None; plan.cores.into()],
@@ -38,11 +38,11 @@ pub fn blueprint(
     }
 }
 
-fn device(plan: &Plan, tap: Option<(RawFd, DataPlane)>) -> Option<Device> {
+fn device(plan: &Plan, tap: Option<(Vec<RawFd>, DataPlane)>) -> Option<Device> {
     match (plan.nic, &plan.network.link) {
         (NicChoice::Vfio(bdf), _) => Some(Device::Vfio { bdf }),
-        (NicChoice::Model(_), Link::Tap(name)) => tap.map(|(tap, data_plane)| Device::VirtioNet {
-            tap,
+        (NicChoice::Model(_), Link::Tap(name)) => tap.map(|(taps, data_plane)| Device::VirtioNet {
+            taps,
             mac: plan.network.mac_bytes(),
             mtu: plan.mtu.unwrap_or_else(|| tap::mtu(name)),
             data_plane,
@@ -80,7 +80,10 @@ mod tests {
     use crate::vmm::{DataPlane, Device, Memory, Wires};
     use std::path::Path;
 
-    fn devices_and_cpus(options: Options, tap: Option<(i32, DataPlane)>) -> (Vec<Device>, Vec<Option<u16>>) {
+    fn devices_and_cpus(
+        options: Options,
+        tap: Option<(Vec<i32>, DataPlane)>,
+    ) -> (Vec<Device>, Vec<Option<u16>>) {
         let plan = Plan::new(Options {
             app: Some("echo".into()),
             ip: "10.1.0.2/24".parse().ok(),
@@ -109,24 +112,25 @@ mod tests {
                 net,
                 ..Options::default()
             },
-            Some((9, DataPlane::Own)),
+            Some((vec![9, 10], DataPlane::Own)),
         );
-        assert!(matches!(
-            devices[..],
-            [Device::VirtioNet {
-                tap: 9,
-                mac: [2, 0x49, 10, 1, 0, 2],
-                mtu: 1500,
-                data_plane: DataPlane::Own,
-            }]
-        ));
+        let expected = Device::VirtioNet {
+            taps: vec![9, 10],
+            mac: [2, 0x49, 10, 1, 0, 2],
+            mtu: 1500,
+            data_plane: DataPlane::Own,
+        };
+        assert_eq!(devices, [expected]);
         assert_eq!(cpus, [None]);
         let several = Options {
             net: "tap:t0".parse().ok(),
             cores: Some(3),
             ..Options::default()
         };
-        assert_eq!(devices_and_cpus(several, Some((9, DataPlane::Own))).1, [None; 3]);
+        assert_eq!(
+            devices_and_cpus(several, Some((vec![9], DataPlane::Own))).1,
+            [None; 3]
+        );
         let (devices, cpus) = devices_and_cpus(
             Options {
                 nic: "vfio:01:00.0".parse().ok(),

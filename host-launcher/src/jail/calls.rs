@@ -69,6 +69,7 @@ const VHOST_SET_VRING_KICK: u64 = 0x4008_af20;
 const VHOST_SET_VRING_ERR: u64 = 0x4008_af22;
 const VHOST_NET_SET_BACKEND: u64 = 0x4008_af30;
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
+const TUNSETQUEUE: u64 = 0x4004_54d9;
 
 const WATCH: &[Call] = &[
     // The launcher's ring, and KVM's counters.
@@ -93,6 +94,7 @@ const VCPU: &[Call] = &[
             VHOST_SET_VRING_ERR,
             VHOST_NET_SET_BACKEND,
             TUNSETOFFLOAD,
+            TUNSETQUEUE,
         ],
     ),
     // Registers of a card that is passed through.
@@ -106,7 +108,7 @@ const DATA_PLANE: &[Call] = &[
     Any(libc::SYS_readv),
     Any(libc::SYS_epoll_wait),
     Any(libc::SYS_epoll_pwait),
-    Only(libc::SYS_ioctl, 1, &[TUNSETOFFLOAD]),
+    Only(libc::SYS_ioctl, 1, &[TUNSETOFFLOAD, TUNSETQUEUE]),
 ];
 
 const FILES: &[Call] = &[

@@ -75,7 +75,7 @@ impl Machine {
     /// Starts the machine of `plan`.
     pub(super) fn start(plan: &Plan, kernel: &Path, kind: Kind) -> Result<Self, MachineError> {
         let taps = match &plan.network.link {
-            Link::Tap(name) => tap::open(name, &plan.network, plan.mtu, queues(plan, kind))?,
+            Link::Tap(name) => tap::open(name, &plan.network, plan.mtu, queues(plan))?,
             Link::User(_) | Link::Cable(_) => Vec::new(),
         };
         let (ram, pages) = match kind {
@@ -114,10 +114,10 @@ impl Machine {
 }
 
 /// Queues of the plan's tap: one for each core, where the card has so many.
-fn queues(plan: &Plan, kind: Kind) -> u16 {
-    match (kind, plan.nic) {
-        (Kind::Qemu, NicChoice::Model(NicModel::VirtioNet)) => plan.cores,
-        _ => 1,
+fn queues(plan: &Plan) -> u16 {
+    match plan.nic {
+        NicChoice::Model(NicModel::VirtioNet) => plan.cores,
+        NicChoice::Model(NicModel::E1000e | NicModel::E1000) | NicChoice::Vfio(_) => 1,
     }
 }
 
@@ -156,7 +156,8 @@ fn start_kvm(
         doorbell: ends.doorbell.as_raw_fd(),
         area: area.as_fd().as_raw_fd(),
     };
-    let tap = ends.taps.first().map(AsRawFd::as_raw_fd).zip(data_plane);
+    let taps: Vec<_> = ends.taps.iter().map(AsRawFd::as_raw_fd).collect();
+    let tap = data_plane.map(|data_plane| (taps, data_plane));
     let blueprint = kvm::blueprint(plan, kernel, memory, wires, tap);
     let blueprint = serde_json::to_vec(&blueprint).map_err(|error| MachineError::Wires(error.into()))?;
     let mut command = Command::new(kvm::PROGRAM);

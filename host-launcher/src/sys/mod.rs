@@ -32,7 +32,7 @@ pub use kvm_stats::kvm_stats;
 
 /// Attaching to a tap interface, and setting it up.
 mod tap;
-pub use tap::{TapKind, TapOffload, attach_tap, set_tap_header, set_tap_offload};
+pub use tap::{TapKind, TapOffload, TapQueue, attach_tap, set_tap_header, set_tap_offload, set_tap_queue};
 
 /// Registers of a device that the guest is shown.
 mod device_memory;

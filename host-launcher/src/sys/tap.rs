@@ -1,5 +1,8 @@
 use nix::fcntl::{OFlag, open};
-use nix::libc::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int, c_short, c_uint, ifreq};
+use nix::libc::{
+    IFF_ATTACH_QUEUE, IFF_DETACH_QUEUE, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_VNET_HDR, c_char, c_int,
+    c_short, c_uint, ifreq,
+};
 use nix::sys::stat::Mode;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
@@ -19,6 +22,11 @@ mod call {
     nix::ioctl_write_int_bad! {
         /// TUNSETOFFLOAD: what the host may leave to us of the frames we read.
         set_offload, nix::request_code_write!(b'T', 208, size_of::<c_uint>())
+    }
+
+    nix::ioctl_write_ptr_bad! {
+        /// TUNSETQUEUE: attaches a queue that was detached, or detaches it.
+        set_queue, nix::request_code_write!(b'T', 217, size_of::<c_int>()), ifreq
     }
 }
 
@@ -63,6 +71,29 @@ pub fn set_tap_header(tap: BorrowedFd<'_>, bytes: usize) -> nix::Result<()> {
     let bytes = c_int::try_from(bytes).map_err(|_| nix::errno::Errno::EINVAL)?;
     // SAFETY: TUNSETVNETHDRSZ reads one `int`, which lives through the call.
     unsafe { call::set_header_bytes(tap.as_raw_fd(), &raw const bytes) }?;
+    Ok(())
+}
+
+/// Whether a tap's queue takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TapQueue {
+    /// The host sends through it, too.
+    Attached,
+    /// It does not, and nothing can be read or written.
+    Detached,
+}
+
+/// Lets a queue of a tap that has several take part or not.
+pub fn set_tap_queue(tap: BorrowedFd<'_>, state: TapQueue) -> nix::Result<()> {
+    let flags = match state {
+        TapQueue::Attached => IFF_ATTACH_QUEUE,
+        TapQueue::Detached => IFF_DETACH_QUEUE,
+    };
+    // SAFETY: all zero is a legal `ifreq`, as above.
+    let mut request: ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_ifru.ifru_flags = c_short::try_from(flags).unwrap_or_default();
+    // SAFETY: TUNSETQUEUE reads one `ifreq`, which lives through the call.
+    unsafe { call::set_queue(tap.as_raw_fd(), &raw const request) }?;
     Ok(())
 }
 

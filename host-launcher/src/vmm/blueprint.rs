@@ -60,8 +60,8 @@ pub struct Memory {
 pub enum Device {
     /// A virtio-net card on a tap.
     VirtioNet {
-        /// The tap, attached.
-        tap: RawFd,
+        /// The tap, attached: a descriptor for each of its queues.
+        taps: Vec<RawFd>,
         /// The card's hardware address.
         mac: Mac,
         /// The largest IP packet its link carries.
@@ -115,7 +115,7 @@ mod tests {
             cpus: vec![Some(2), None],
             devices: vec![
                 Device::VirtioNet {
-                    tap: 9,
+                    taps: vec![9, 10],
                     mac: [2, 0x49, 10, 1, 0, 2],
                     mtu: 1500,
                     data_plane: DataPlane::VhostNet,

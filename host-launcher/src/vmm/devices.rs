@@ -4,7 +4,7 @@ use super::inheritance::claim;
 use super::pci::{BusFull, Function, PlaceError, Root, Windows};
 use super::ram::Ram;
 use super::vfio::{OpenError, Vfio};
-use super::virtio::net::{self, Counters, Kicks, Net, Settings, TapPlane, VhostError, VhostPlane};
+use super::virtio::net::{self, Counters, Kicks, Net, Rank, Settings, TapPlane, VhostError, VhostPlane};
 use super::virtio::transport::Transport;
 use super::virtio::{Doorbells, Memory};
 use super::vm::Vm;
@@ -55,8 +55,8 @@ pub(super) struct Parts<'a> {
 
 /// A device of the blueprint, its descriptor taken over.
 pub(super) enum Prepared {
-    /// A card on this tap.
-    Tap(OwnedFd, Settings, DataPlane),
+    /// A card on this tap, by its queues.
+    Tap(Vec<OwnedFd>, Settings, DataPlane),
     /// A card of the host's.
     Card(crate::config::Bdf),
 }
@@ -66,11 +66,15 @@ impl Prepared {
     pub(super) fn new(device: &Device) -> Result<Self, super::MachineError> {
         Ok(match *device {
             Device::VirtioNet {
-                tap,
+                ref taps,
                 mac,
                 mtu,
                 data_plane,
-            } => Self::Tap(claim(tap)?.into_owned(), Settings { mac, mtu }, data_plane),
+            } => {
+                let taps = taps.iter().map(|&tap| Ok(claim(tap)?.into_owned()));
+                let taps = taps.collect::<Result<_, super::MachineError>>()?;
+                Self::Tap(taps, Settings { mac, mtu }, data_plane)
+            }
             Device::Vfio { bdf } => Self::Card(bdf),
         })
     }
@@ -91,7 +95,7 @@ impl Parts<'_> {
         let mut vfio: Option<Vfio> = None;
         for device in devices {
             root.add(match device {
-                Prepared::Tap(tap, settings, plane) => self.virtio_net(tap, settings, plane)?,
+                Prepared::Tap(taps, settings, plane) => self.virtio_net(taps, settings, plane)?,
                 Prepared::Card(bdf) => {
                     let vfio = match &mut vfio {
                         Some(vfio) => vfio,
@@ -108,23 +112,26 @@ impl Parts<'_> {
 
     fn virtio_net(
         &self,
-        tap: OwnedFd,
+        taps: Vec<OwnedFd>,
         settings: Settings,
         plane: DataPlane,
     ) -> Result<Box<dyn Function>, DeviceError> {
         let memory: Memory = Arc::new(self.ram.clone());
-        let kicks = Kicks::new().map_err(DeviceError::Tap)?;
-        let shared = kicks.share().map_err(DeviceError::Tap)?;
-        let plane: Box<dyn net::DataPlane> = match plane {
-            DataPlane::VhostNet => Box::new(VhostPlane::new(tap, &memory, shared)?),
-            DataPlane::Own => {
-                let counters = Arc::clone(&self.tap_counters);
-                let confine = || jail::enter_or_end(Kind::DataPlane);
-                let plane = TapPlane::new(tap, Arc::clone(&memory), shared, counters, confine);
-                Box::new(plane.map_err(DeviceError::Tap)?)
-            }
-        };
-        let net = Net::new(settings, kicks, plane);
+        let kicks = Kicks::new(taps.len()).map_err(DeviceError::Tap)?;
+        let mut planes: Vec<Box<dyn net::DataPlane>> = Vec::new();
+        for ((number, tap), kicks) in taps.into_iter().enumerate().zip(kicks.share()) {
+            let (tap, kicks) = ((tap, Rank::of(number)), kicks.map_err(DeviceError::Tap)?);
+            planes.push(match plane {
+                DataPlane::VhostNet => Box::new(VhostPlane::new(tap, &memory, kicks)?),
+                DataPlane::Own => {
+                    let counters = Arc::clone(&self.tap_counters);
+                    let confine = || jail::enter_or_end(Kind::DataPlane);
+                    let plane = TapPlane::new(tap, Arc::clone(&memory), kicks, counters, confine);
+                    Box::new(plane.map_err(DeviceError::Tap)?)
+                }
+            });
+        }
+        let net = Net::new(settings, kicks, planes);
         let doorbells = IoEvents(Arc::clone(&self.vm.fd));
         Ok(Box::new(Transport::new(net, memory, Box::new(doorbells))))
     }

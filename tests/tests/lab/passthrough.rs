@@ -37,6 +37,42 @@ fn moves_packets(nic: &Nic) {
     assert!(!log.contains("DMAR: [DMA"), "{log}");
 }
 
+/// The 82574L's two queues, for two cores, and its choice between them.
+#[test]
+fn two_cores_have_the_two_queues_of_an_intel_card() {
+    let lab = lab::enter();
+    let words = run_on(&E1000E, "two", &["--cores", "2", "/ixion/echo"]);
+    let run = lab.start(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    run.wait_for("echo: tcp and udp port 7");
+    let before = held(&stats(&lab, "two"));
+    Traffic::new(lab.namespace(), SocketAddr::from((E1000E.own, 7))).all();
+    let settled = stats(&lab, "two");
+    assert_eq!(settled["steer.by_card"], 1, "{settled:#?}");
+    let connect = |_| peer::connect(lab.namespace(), SocketAddr::from((E1000E.own, 7)));
+    let streams: Vec<_> = (0..16).map(connect).collect();
+    for number in 0..20 {
+        for stream in &streams {
+            peer::exchange(stream, &peer::pattern(number, 100));
+        }
+    }
+    let after = stats(&lab, "two");
+    let grown = |name: &str| after[name] - settled[name];
+    for counter in [
+        "core0.nic.rx_frames",
+        "core1.nic.rx_frames",
+        "core1.nic.tx_frames",
+    ] {
+        assert!(grown(counter) >= 40, "{counter}: {after:#?}");
+    }
+    assert!(
+        grown("steer.handed") <= 4,
+        "the card knows whose TCP is: {after:#?}"
+    );
+    drop(streams);
+    wait_until_it_holds(&lab, "two", &before);
+    run.stop().assert_code(0);
+}
+
 /// What the machine leaves the guest for is counted, and no request is a reason. What remains are interrupts: the lab's,
 /// and those of the kernel's own timer.
 #[test]

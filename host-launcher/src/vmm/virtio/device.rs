@@ -41,20 +41,33 @@ pub trait Device: Send {
     /// Features it offers, those of the device and those of its queues.
     fn features(&self) -> u64;
 
+    /// Whether it works for a driver that agrees to these of them.
+    fn accepts(&self, _features: u64) -> bool {
+        true
+    }
+
+    /// How many queues it has.
+    fn queues(&self) -> usize {
+        self.kicks().len()
+    }
+
     /// Most descriptors a queue can have.
     fn queue_max(&self) -> u16;
 
-    /// What is signalled when a queue is notified: one per queue.
+    /// What is signalled when a queue is notified: one for each of the first queues.
     fn kicks(&self) -> &[EventFd];
 
     /// Its configuration, which the guest can only read.
     fn config(&self) -> &[u8];
 
-    /// The driver is ready: the queues, all of them, checked, are the device's from now on.
+    /// The driver is ready: the queues that it has enabled, checked, are the device's from now on.
     ///
     /// # Errors
     /// [`DeviceError`].
-    fn start(&mut self, features: u64, queues: Vec<Queue>) -> Result<(), DeviceError>;
+    fn start(&mut self, features: u64, queues: Vec<Option<Queue>>) -> Result<(), DeviceError>;
+
+    /// While it runs, a queue was notified that has no kick. Whatever this does is over before the driver goes on.
+    fn notified(&mut self, _memory: &Memory) {}
 
     /// The queues are the driver's again. When this returns the device does not touch guest memory any more.
     fn stop(&mut self);

@@ -8,9 +8,6 @@ use vm_memory::{GuestAddress, GuestMemoryBackend};
 /// What is wrong with a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
-    /// The driver has not enabled it.
-    #[error("the queue is not enabled")]
-    NotEnabled,
     /// Its size is no power of two, or more than is offered.
     #[error("{0} is no size for the queue")]
     Size(u16),
@@ -37,10 +34,15 @@ impl QueueRegisters {
         }
     }
 
-    /// The queue, if it is one.
-    pub(super) fn check(self, max: u16, event_idx: bool, memory: &Memory) -> Result<Queue, QueueError> {
+    /// The queue, if it is one; `None` if the driver has not enabled it.
+    pub(super) fn check(
+        self,
+        max: u16,
+        event_idx: bool,
+        memory: &Memory,
+    ) -> Result<Option<Queue>, QueueError> {
         if !self.enabled {
-            return Err(QueueError::NotEnabled);
+            return Ok(None);
         }
         let mut queue = Queue::new(max).map_err(|_| QueueError::Size(max))?;
         queue
@@ -68,7 +70,7 @@ impl QueueRegisters {
             .map_err(|_| QueueError::Place(descriptors))?;
         queue.set_event_idx(event_idx);
         queue.set_ready(true);
-        Ok(queue)
+        Ok(Some(queue))
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_queue_is_taken_over_as_the_registers_say() {
-        let queue = GOOD.check(256, true, &memory()).unwrap();
+        let queue = GOOD.check(256, true, &memory()).unwrap().unwrap();
         assert!(queue.is_valid(&*memory()) && queue.event_idx_enabled());
         assert_eq!(
             (
@@ -116,7 +118,7 @@ mod tests {
             enabled: false,
             ..GOOD
         };
-        assert_eq!(disabled.check(256, true, &memory()), Err(QueueError::NotEnabled));
+        assert_eq!(disabled.check(256, true, &memory()), Ok(None));
     }
 
     #[test]

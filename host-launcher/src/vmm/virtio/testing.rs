@@ -53,14 +53,26 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots it with a network device whose data plane is made of memory and kicks.
     pub(crate) fn with_net<P: DataPlane + 'static>(plane: impl FnOnce(&Memory, [EventFd; 2]) -> P) -> Self {
+        let mut plane = Some(plane);
+        Self::with_pairs(1, |memory, kicks| plane.take().unwrap()(memory, kicks))
+    }
+
+    /// The same with several pairs of queues.
+    pub(crate) fn with_pairs<P: DataPlane + 'static>(
+        pairs: usize,
+        mut plane: impl FnMut(&Memory, [EventFd; 2]) -> P,
+    ) -> Self {
         let memory = ram();
-        let kicks = Kicks::new().unwrap();
-        let plane = plane(&memory, kicks.share().unwrap());
+        let kicks = Kicks::new(pairs).unwrap();
+        let planes = kicks
+            .share()
+            .map(|kicks| -> Box<dyn DataPlane> { Box::new(plane(&memory, kicks.unwrap())) });
+        let planes = planes.collect();
         let settings = Settings {
             mac: [2, 0x49, 10, 1, 0, 2],
             mtu: 1400,
         };
-        Self::boot(Net::new(settings, kicks, Box::new(plane)), memory)
+        Self::boot(Net::new(settings, kicks, planes), memory)
     }
 
     /// Boots it as firmware and the kernel's bus scan would.

@@ -1,7 +1,7 @@
 //! The host kernel's data plane: vhost-net carries the frames between the queues and the tap, and no thread of ours does.
 
-use super::link::{Link, Tap};
-use super::model::{DataPlane, QUEUES};
+use super::link::{Link, Rank, Tap};
+use super::model::{DataPlane, PAIR};
 use crate::vmm::virtio::{DeviceError, Memory};
 use std::fs::File;
 use std::io;
@@ -34,14 +34,14 @@ pub enum VhostError {
     Tap(#[source] io::Error),
 }
 
-/// Frames between the queues and a tap, by vhost-net.
+/// Frames between a pair of queues and a queue of a tap, by vhost-net.
 pub struct VhostPlane {
     device: VhostNetDevice<Memory>,
     tap: Tap,
     /// The same, as the `vhost` crate wants it.
     backend: File,
-    kicks: [EventFd; QUEUES],
-    errors: [EventFd; QUEUES],
+    kicks: [EventFd; PAIR],
+    errors: [EventFd; PAIR],
     /// An error was seen since the start.
     failed: AtomicBool,
     features: u64,
@@ -52,7 +52,11 @@ impl VhostPlane {
     ///
     /// # Errors
     /// [`VhostError`].
-    pub fn new(tap: OwnedFd, memory: &Memory, kicks: [EventFd; QUEUES]) -> Result<Self, VhostError> {
+    pub fn new(
+        (tap, rank): (OwnedFd, Rank),
+        memory: &Memory,
+        kicks: [EventFd; PAIR],
+    ) -> Result<Self, VhostError> {
         let device = VhostNetDevice::new(Memory::clone(memory)).map_err(VhostError::Open)?;
         device.set_owner().map_err(VhostError::Open)?;
         let known = device.get_features().map_err(VhostError::Open)?;
@@ -68,9 +72,11 @@ impl VhostPlane {
             .map_err(VhostError::Memory)?;
         let error = || EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK).map_err(VhostError::Tap);
         let backend = tap.try_clone().map_err(VhostError::Tap)?;
+        let tap = Tap::new(tap, rank).map_err(VhostError::Tap)?;
+        tap.leave();
         Ok(Self {
             device,
-            tap: Tap::new(tap).map_err(VhostError::Tap)?,
+            tap,
             backend: File::from(backend),
             kicks,
             errors: [error()?, error()?],
@@ -109,6 +115,7 @@ impl DataPlane for VhostPlane {
     }
 
     fn start(&mut self, features: u64, receive: Queue, transmit: Queue) -> Result<(), DeviceError> {
+        self.tap.join()?;
         self.tap.follow(features)?;
         // What is left from before the last reset says nothing about these queues.
         for error in &self.errors {
@@ -127,10 +134,11 @@ impl DataPlane for VhostPlane {
     }
 
     fn stop(&mut self) {
-        for index in 0..QUEUES {
+        for index in 0..PAIR {
             // It fails only if there never was a backend.
             let _ = self.device.set_backend(index, None);
         }
+        self.tap.leave();
     }
 
     fn failed(&self) -> bool {

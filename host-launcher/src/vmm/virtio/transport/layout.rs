@@ -62,7 +62,7 @@ pub(super) fn config_space(device: &impl Device) -> (ConfigSpace, u16) {
         revision: 1,
     });
     space.add_bar(BAR, BAR_BYTES, BarWidth::Bits64);
-    let queues = u32::try_from(device.kicks().len()).unwrap_or_default();
+    let queues = u32::try_from(device.queues()).unwrap_or_default();
     let config_bytes = u32::try_from(device.config().len()).unwrap_or_default();
     for (kind, offset, len, extra) in [
         (kind::COMMON, COMMON, COMMON_BYTES, 0),

@@ -61,7 +61,7 @@ impl<D: Device> Transport<D> {
     #[must_use]
     pub fn new(device: D, memory: Memory, doorbells: Box<dyn Doorbells>) -> Self {
         let (config, window) = layout::config_space(&device);
-        let queues = vec![QueueRegisters::new(device.queue_max()); device.kicks().len()];
+        let queues = vec![QueueRegisters::new(device.queue_max()); device.queues()];
         Self {
             config,
             window,
@@ -120,7 +120,9 @@ impl<D: Device> Transport<D> {
 
     fn accepts_features(&self) -> bool {
         let version_1 = 1 << VIRTIO_F_VERSION_1;
-        self.driver_features & !self.device.features() == 0 && self.driver_features & version_1 != 0
+        self.driver_features & !self.device.features() == 0
+            && self.driver_features & version_1 != 0
+            && self.device.accepts(self.driver_features)
     }
 
     fn start(&mut self) {
@@ -136,7 +138,7 @@ impl<D: Device> Transport<D> {
         }
     }
 
-    fn checked_queues(&self) -> Result<Vec<Queue>, QueueError> {
+    fn checked_queues(&self) -> Result<Vec<Option<Queue>>, QueueError> {
         let event_idx = self.driver_features & (1 << VIRTIO_RING_F_EVENT_IDX) != 0;
         let max = self.device.queue_max();
         let queues = self.queues.iter();
@@ -201,15 +203,19 @@ impl<D: Device> Transport<D> {
             layout::COMMON..layout::ISR => self.common_write(offset - layout::COMMON, data),
             layout::NOTIFY..layout::BAR_BYTES => {
                 let queue = (offset - layout::NOTIFY) / u64::from(layout::NOTIFY_MULTIPLIER);
-                let kick = usize::try_from(queue)
-                    .ok()
-                    .and_then(|queue| self.device.kicks().get(queue));
-                if let Some(kick) = kick {
-                    // It fails only when full, and then it is signalled anyway.
-                    let _ = kick.write(1);
-                }
+                self.notify(usize::try_from(queue).unwrap_or(usize::MAX));
             }
             _ => {}
+        }
+    }
+
+    /// What has a kick is notified here only where there is no doorbell, through configuration space.
+    fn notify(&mut self, queue: usize) {
+        if let Some(kick) = self.device.kicks().get(queue) {
+            // It fails only when full, and then it is signalled anyway.
+            let _ = kick.write(1);
+        } else if self.running && queue < self.queues.len() {
+            self.device.notified(&self.memory);
         }
     }
 

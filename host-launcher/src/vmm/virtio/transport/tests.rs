@@ -59,10 +59,10 @@ impl Device for FakeDevice {
         &[1, 2, 3, 4, 5, 6]
     }
 
-    fn start(&mut self, features: u64, queues: Vec<Queue>) -> Result<(), DeviceError> {
-        if self.told.refuses.load(Ordering::Relaxed) {
-            return Err(DeviceError("it refuses".into()));
-        }
+    fn start(&mut self, features: u64, queues: Vec<Option<Queue>>) -> Result<(), DeviceError> {
+        let queues: Option<Vec<_>> = queues.into_iter().collect();
+        let queues = queues.filter(|_| !self.told.refuses.load(Ordering::Relaxed));
+        let queues = queues.ok_or_else(|| DeviceError("it refuses".into()))?;
         let sizes = queues.iter().map(QueueT::size).collect();
         self.told
             .events

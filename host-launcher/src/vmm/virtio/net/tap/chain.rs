@@ -114,7 +114,7 @@ mod tests {
                 enabled: true,
                 parts: [ring.descriptors, ring.available, ring.used],
             };
-            let mut queue = registers.check(SIZE, true, &memory).unwrap();
+            let mut queue = registers.check(SIZE, true, &memory).unwrap().unwrap();
             let chain = queue.iter(&*memory).unwrap().next().unwrap();
             let direction = if to_driver { Direction::ToDriver } else { Direction::ToDevice };
             let mut places = Vec::new();

@@ -51,7 +51,7 @@ counters! {
     failures,
 }
 
-/// Adds to a counter that one thread writes and others read now and then.
+/// Adds to a counter that all threads of a device write, for each frame that a system call moves.
 pub(super) fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
 }

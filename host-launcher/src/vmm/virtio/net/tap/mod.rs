@@ -1,4 +1,4 @@
-//! Our own data plane: a thread that carries frames between the queues and a tap.
+//! Our own data plane: a thread that carries frames between a pair of queues and a queue of a tap.
 //!
 //! The thread works in *turns*, each of which moves a bounded number of frames each way. While there was work lately it looks again
 //! at once, and the driver need not ring: that is what makes doorbells, each an exit of the guest, rare. Then it asks
@@ -27,8 +27,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use super::link::{Link, Tap};
-use super::model::{DataPlane, QUEUES};
+use super::link::{Link, Rank, Tap};
+use super::model::{DataPlane, PAIR};
 use crate::vmm::virtio::{DeviceError, Memory};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,25 +67,25 @@ pub struct TapPlane {
 
 impl TapPlane {
     /// Starts the thread, which first calls `confine`. From then on it waits (epoll, futex), reads and writes the tap
-    /// (`readv`, `writev`, TUNSETOFFLOAD), reads the clock, and frees memory. `kicks` are the receive and the transmit
+    /// (`readv`, `writev`, TUNSETOFFLOAD, TUNSETQUEUE), reads the clock, and frees memory. `kicks` are the receive and the transmit
     /// queue's.
     ///
     /// # Errors
     /// The host's: descriptors or threads have run out, or `tap` is not attached to a tap.
     pub fn new(
-        tap: OwnedFd,
+        (tap, rank): (OwnedFd, Rank),
         memory: Memory,
-        kicks: [EventFd; QUEUES],
+        kicks: [EventFd; PAIR],
         counters: Arc<Counters>,
         confine: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        Self::on(Tap::new(tap)?, memory, kicks, counters, confine)
+        Self::on(Tap::new(tap, rank)?, memory, kicks, counters, confine)
     }
 
     fn on(
         link: impl Link + Send + 'static,
         memory: Memory,
-        kicks: [EventFd; QUEUES],
+        kicks: [EventFd; PAIR],
         counters: Arc<Counters>,
         confine: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {

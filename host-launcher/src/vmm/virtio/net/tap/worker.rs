@@ -5,7 +5,7 @@ use super::counters::{Counters, add};
 use super::queues::Queues;
 use crate::vmm::virtio::Memory;
 use crate::vmm::virtio::net::link::Link;
-use crate::vmm::virtio::net::model::QUEUES;
+use crate::vmm::virtio::net::model::PAIR;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) struct Worker<L> {
     memory: Memory,
     epoll: Epoll,
     /// Kept open for `epoll`.
-    _signals: [EventFd; QUEUES + 1],
+    _signals: [EventFd; PAIR + 1],
     inbox: Receiver<Order>,
     active: Option<Queues>,
     failed: Arc<AtomicBool>,
@@ -47,7 +47,7 @@ impl<L: Link> Worker<L> {
     pub(super) fn new(
         link: L,
         memory: Memory,
-        kicks: [EventFd; QUEUES],
+        kicks: [EventFd; PAIR],
         wake: EventFd,
         inbox: Receiver<Order>,
     ) -> io::Result<Self> {
@@ -62,6 +62,8 @@ impl<L: Link> Worker<L> {
         watch(receive.as_raw_fd(), token::RECEIVE)?;
         watch(transmit.as_raw_fd(), token::TRANSMIT)?;
         watch(wake.as_raw_fd(), token::ORDERS)?;
+        // Not before it is watched: a queue that is not attached cannot be.
+        link.leave();
         Ok(Self {
             link,
             memory,
@@ -107,13 +109,15 @@ impl<L: Link> Worker<L> {
                     transmit,
                 }) => {
                     let active = Queues::new(receive, transmit, &self.memory, features);
-                    self.active = self.link.follow(features).ok().and(active.ok());
+                    let followed = self.link.join().and_then(|()| self.link.follow(features));
+                    self.active = followed.ok().and(active.ok());
                     if self.active.is_none() {
                         self.fail();
                     }
                 }
                 Ok(Order::Stop(done)) => {
                     self.active = None;
+                    self.link.leave();
                     let _ = done.send(());
                 }
                 Err(TryRecvError::Empty) => return true,

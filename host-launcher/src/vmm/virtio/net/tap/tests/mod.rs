@@ -6,6 +6,9 @@ mod turns;
 /// With the thread.
 mod thread;
 
+/// Several pairs, and commands.
+mod pairs;
+
 /// A guest that does everything wrong.
 mod hostile;
 
@@ -91,7 +94,7 @@ impl Bench {
                 enabled: true,
                 parts: [ring.descriptors, ring.available, ring.used],
             };
-            registers.check(size, event_idx, &memory).unwrap()
+            registers.check(size, event_idx, &memory).unwrap().unwrap()
         };
         let active = Queues::new(queue(&receive), queue(&transmit), &memory, features).unwrap();
         let (link, peer) = sockets();
