@@ -15,7 +15,7 @@ const MAX_INPUT: usize = 36;
 /// The hash for one key, as a table: what each value of each byte of the input contributes.
 #[derive(Debug)]
 pub struct Toeplitz {
-    table: Box<[[u32; 256]]>,
+    table: Box<[[u32; 256]; MAX_INPUT]>,
 }
 
 impl Toeplitz {
@@ -31,31 +31,36 @@ impl Toeplitz {
                 set.fold(0, |hash, bit| hash ^ windows[bit])
             })
         };
-        Toeplitz {
-            table: (0..MAX_INPUT).map(contributions).collect(),
+        let mut table = Box::new([[0; 256]; MAX_INPUT]);
+        for (byte, place) in table.iter_mut().enumerate() {
+            *place = contributions(byte);
         }
+        Toeplitz { table }
     }
 
-    /// Of the bytes, of which [`MAX_INPUT`] count.
+    /// What bytes contribute that stand at `start` of the input. Of a length known to the compiler, which leaves no loop.
     #[inline]
-    fn of(&self, bytes: impl Iterator<Item = u8>) -> u32 {
-        let places = self.table.iter().zip(bytes);
-        places.fold(0, |hash, (place, byte)| hash ^ place[usize::from(byte)])
+    fn part<const N: usize>(&self, start: usize, bytes: [u8; N]) -> u32 {
+        let places: Option<&[[u32; 256]; N]> = self.table.get(start..).and_then(|rest| rest.first_chunk());
+        places.map_or(0, |places| {
+            let each = places.iter().zip(&bytes);
+            each.fold(0, |hash, (place, byte)| hash ^ place[usize::from(*byte)])
+        })
     }
 
     /// Of two addresses, source first.
     #[inline]
     #[must_use]
     pub fn addresses<const N: usize>(&self, src: [u8; N], dst: [u8; N]) -> u32 {
-        self.of(src.into_iter().chain(dst))
+        self.part(0, src) ^ self.part(N, dst)
     }
 
     /// Of two addresses and two ports, source first.
     #[inline]
     #[must_use]
     pub fn ports<const N: usize>(&self, src: [u8; N], dst: [u8; N], ports: (u16, u16)) -> u32 {
-        let ports = ports.0.to_be_bytes().into_iter().chain(ports.1.to_be_bytes());
-        self.of(src.into_iter().chain(dst).chain(ports))
+        let ([a, b], [c, d]) = (ports.0.to_be_bytes(), ports.1.to_be_bytes());
+        self.addresses(src, dst) ^ self.part(2 * N, [a, b, c, d])
     }
 }
 

@@ -68,7 +68,7 @@ impl Flow {
         (age >= 0).then_some(stamps)
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive_predicted(
         &mut self,
         shared: &mut Shared,
