@@ -8,13 +8,13 @@ use core::fmt;
 use core::panic::PanicInfo;
 use dataplane_kernel::boot_info::{BootInfo, Machine};
 use dataplane_kernel::mem::GuestPhys;
-use dataplane_kernel::mem::heap::{self, Heap};
+use dataplane_kernel::mem::heap::Heap;
 use dataplane_kernel::settings::{self, Settings};
 use dataplane_kernel::{arch, host, logger, mem, panic, start};
 use ix_abi::host::exit;
 
 #[global_allocator]
-static HEAP: Heap = heap::new();
+static HEAP: Heap = Heap::new();
 
 global_asm!(
     include_str!("arch/x86_64/boot.s"),

@@ -21,6 +21,8 @@ pub(crate) enum Output {
 /// Bytes on their way from which on a flow is not writable, until half of them are acknowledged, unless the app chooses.
 const HIGH_WATER_BYTES: usize = 256 << 10;
 
+/// In whole lines of the cache, as the pieces of its queue are: what is beside it may be another core's.
+#[repr(align(64))]
 pub(crate) struct FlowState {
     pub(crate) handle: Handle,
     pub(crate) queue: SendQueue,

@@ -5,6 +5,8 @@ use crate::SendBuf;
 use ix_abi::app::SgEntry;
 use std::collections::VecDeque;
 
+/// A line of the cache: threads on other cores may have the memory beside a queue, for they may get theirs from one heap.
+#[repr(align(64))]
 struct Piece {
     address: u64,
     len: usize,

@@ -108,6 +108,22 @@ pub fn echo_in_c() -> PathBuf {
     existing(program)
 }
 
+/// A plugin for QEMU, of `bench/plugin`.
+///
+/// # Panics
+/// If it does not compile.
+#[must_use]
+pub fn plugin(name: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/plugin");
+    let library = profile_folder().join(format!("{name}.so"));
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-fPIC", "-shared"])
+        .arg(source.join(format!("{name}.c")));
+    cc.arg("-o").arg(&library);
+    finish(cc);
+    existing(library)
+}
+
 /// The kernel image.
 #[must_use]
 pub fn kernel() -> &'static Path {

@@ -8,6 +8,7 @@
 //! * [`Switch`] is a long way that loses frames, between [`Tap`]s.
 //! * [`peer`] is the Linux side: clients that check what they get.
 //! * [`Monitor`] does to a machine's card what happens to real ones.
+//! * [`Sharing`] sees what goes from core to core within a machine.
 //! * [`Traffic`] is all of it together, to an echo server.
 //! * [`elf`] makes programs that are none.
 //! * [`lab`] is a whole Linux machine with KVM, an IOMMU and network cards to give away.
@@ -44,6 +45,9 @@ pub mod peer;
 
 mod monitor;
 pub use monitor::Monitor;
+
+mod sharing;
+pub use sharing::{Moved, Sharing};
 
 mod traffic;
 pub use traffic::Traffic;

@@ -1,7 +1,7 @@
 //! Machines of several cores.
 
 use ixion_tests::artifacts::{self, Build, guest};
-use ixion_tests::{Ended, GUEST, HOST, Namespace, Run, Runner, peer};
+use ixion_tests::{Ended, Folder, GUEST, HOST, Moved, Namespace, Run, Runner, Sharing, peer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -404,4 +404,49 @@ fn the_82574l_brings_tcp_to_two_cores_and_these_hand_on_what_is_for_others() {
         peer::assert_same(&answer[..count], &datagram);
         run.stop().assert_code(0);
     }
+}
+
+/// Lines of the cache that go from one of two cores to the other in so many exchanges on connections of both.
+fn moved_in(namespace: &Namespace, exchanges: usize) -> Vec<Moved> {
+    let folder = Folder::new();
+    let seen = folder.join("lines");
+    let plugin = artifacts::plugin("sharing");
+    let plugin = format!("--qemu-arg={},out={}", plugin.display(), seen.display());
+    let run = Runner::new(artifacts::echo())
+        .on(namespace)
+        .options(&["--cores", "2", "--qemu-arg=-plugin", &plugin])
+        .start();
+    run.wait_for("echo: tcp and udp port 7");
+    let streams: Vec<_> = (0..16)
+        .map(|_| peer::connect(namespace, peer::guest(7)))
+        .collect();
+    let message = peer::pattern(7, 64);
+    let exchange = |times| {
+        for stream in streams.iter().cycle().take(times) {
+            peer::exchange(stream, &message);
+        }
+    };
+    exchange(4 * streams.len());
+    let sharing = Sharing::open(&seen).unwrap();
+    sharing.begin().unwrap();
+    exchange(exchanges);
+    let moved = sharing.end().unwrap();
+    let stats = run.stats();
+    assert!(
+        stats["core0.rx_tcp"] > 50 && stats["core1.rx_tcp"] > 50,
+        "{stats:#?}"
+    );
+    run.stop().assert_code(0);
+    moved
+}
+
+#[test]
+fn requests_move_nothing_between_cores_that_have_a_queue_each() {
+    const EXCHANGES: usize = 800;
+    let moves = |moved: &[Moved]| moved.iter().map(|line| line.moves as usize).sum::<usize>();
+    let moved = moved_in(&Namespace::of_queues().unwrap(), EXCHANGES);
+    assert!(moves(&moved) < EXCHANGES / 20, "{moved:#x?}");
+    // The way through another core's queue is seen: it is a frame's way in and a frame's way out, for every other request.
+    let moved = moved_in(&Namespace::new().unwrap(), EXCHANGES);
+    assert!(moves(&moved) > EXCHANGES / 2, "{moved:#x?}");
 }
