@@ -39,6 +39,8 @@ bench:
 	bench/run report
 	bench/run
 	bench/run bulk --quick
+	bench/run cores
+	bench/run sharing
 	bench/run lab
 
 clean:

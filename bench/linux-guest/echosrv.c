@@ -1,7 +1,10 @@
 /*
  * echosrv - what a Linux programmer would write: an epoll loop that echoes TCP, and a thread that echoes UDP.
  *
- *   echosrv [-p PORT] [-b]     -b: the epoll loop spins (timeout 0) instead of sleeping
+ *   echosrv [-p PORT] [-b] [-t LOOPS]
+ *
+ * -b: the epoll loop spins (timeout 0) instead of sleeping. -t: so many loops, each in a thread, with a listener (among
+ * which Linux spreads connections) and connections of its own.
  *
  * gcc -O2 -Wall -static -pthread -o echosrv echosrv.c
  */
@@ -33,6 +36,7 @@ static int bound(int type)
 	if (fd < 0)
 		die("socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 	if (bind(fd, (void *)&a, sizeof(a)))
 		die("bind");
 	return fd;
@@ -50,7 +54,7 @@ static void accept_all(int ep, int listener)
 
 static void echo(int fd)
 {
-	static char buf[65536];
+	static __thread char buf[65536];
 	ssize_t r = recv(fd, buf, sizeof(buf), 0);
 	if (r == 0 || (r < 0 && errno != EAGAIN)) {
 		close(fd);
@@ -67,7 +71,7 @@ static void echo(int fd)
 	}
 }
 
-static void tcp_loop(void)
+static void *tcp_loop(void *unused)
 {
 	struct epoll_event ev[256], e = { .events = EPOLLIN };
 	int l = bound(SOCK_STREAM | SOCK_NONBLOCK), ep = epoll_create1(0);
@@ -84,6 +88,7 @@ static void tcp_loop(void)
 				echo(ev[i].data.fd);
 		}
 	}
+	return unused;
 }
 
 static void *udp_loop(void *unused)
@@ -102,16 +107,19 @@ static void *udp_loop(void *unused)
 
 int main(int argc, char **argv)
 {
-	int o;
-	while ((o = getopt(argc, argv, "p:b")) != -1)
+	int o, loops = 1;
+	while ((o = getopt(argc, argv, "p:bt:")) != -1)
 		switch (o) {
 		case 'p': port = atoi(optarg); break;
 		case 'b': spin = 1; break;
+		case 't': loops = atoi(optarg); break;
 		default: return 2;
 		}
 	struct rlimit rl = { 1 << 17, 1 << 17 };
 	setrlimit(RLIMIT_NOFILE, &rl);
 	pthread_t t;
 	pthread_create(&t, NULL, udp_loop, NULL);
-	tcp_loop();
+	for (int i = 1; i < loops; i++)
+		pthread_create(&t, NULL, tcp_loop, NULL);
+	tcp_loop(NULL);
 }

@@ -1,6 +1,6 @@
 //! The machines under comparison: how each is started on the namespace's tap, and stopped.
 
-use crate::netns::{CLIENT, GUEST, Namespace, TAP};
+use crate::netns::{CLIENT, GUEST, Namespace, Queues, TAP};
 use crate::pin;
 use crate::server::{Server, Service};
 use crate::symbols::Symbols;
@@ -15,8 +15,13 @@ use std::time::{Duration, Instant};
 
 /// Parts of the names of functions in which our kernel idles.
 const IDLE: &[&str] = &["dataplane::idle::"];
-/// And of those that run when there is a frame.
-const WORK: &[&str] = &["netstack::stack::ingress::", "netstack::tcp::"];
+/// And of those that run when there is a frame: the core's own, one whose core is looked for, or one to be sent.
+const WORK: &[&str] = &[
+    "netstack::stack::ingress::",
+    "netstack::tcp::",
+    "netstack::rss::frame::",
+    "Nic>::commit_tx",
+];
 /// A machine that could never have a second CPU gets no memory barriers from QEMU 7.2 (it leaves MFENCE and LOCK out),
 /// although its NIC works in another thread: the doorbells of a guest that polls get lost. `ix` asks for the same. Linux
 /// lives with one, and is half as fast when it believes in a second.
@@ -79,6 +84,12 @@ pub(crate) struct Images {
     /// What Ixion runs instead of the service's app: a program and its arguments but for the port, such as `echo_levels raw`.
     #[arg(long)]
     pub(crate) ix_app: Option<String>,
+    /// CPUs of every guest; each has a queue of the card's where the tap has so many.
+    #[arg(skip = 1_usize)]
+    pub(crate) cpus: usize,
+    /// Plugin beside `counts` (see [`Images::boot`]): its name and the file it writes.
+    #[arg(skip)]
+    pub(crate) plugin: Option<(&'static str, PathBuf)>,
     /// The reflector's words (see its source).
     #[arg(long, default_value = "batch=64")]
     pub(crate) reflector_words: String,
@@ -109,7 +120,12 @@ impl Images {
             extra.extend(BARRIERS.map(str::to_owned));
         }
         if let Some(counts) = counts {
-            extra.extend(["-plugin".to_owned(), self.plugin(first.guest, counts)?]);
+            extra.extend(["-plugin".to_owned(), self.insncount(first.guest, counts)?]);
+        }
+        if let Some((name, file)) = &self.plugin {
+            let library = self.images.join(format!("{name}.so"));
+            extra.push("-plugin".to_owned());
+            extra.push(format!("{},out={}", library.display(), file.display()));
         }
         let mut command = match first.guest {
             Guest::Ixion => self.ixion(first, namespace, &extra),
@@ -124,7 +140,7 @@ impl Images {
             qemu: child.id(),
             child,
         };
-        let answered = namespace.run(|| running.wait_until_they_answer(servers));
+        let answered = namespace.run(|| running.wait_until_they_answer(servers, self.cpus));
         answered
             .with_context(|| format!("{} does not answer, see {}", first.guest.title(), log.display()))?;
         Ok(running)
@@ -144,13 +160,20 @@ impl Images {
             "stdio",
         ]);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot"]);
+        let cpus = self.cpus;
+        let (queues, mq) = match namespace.queues {
+            Queues::PerCpu if cpus > 1 => (format!(",queues={cpus}"), ",mq=on"),
+            _ => (String::new(), ""),
+        };
         command.arg("-netdev").arg(format!(
-            "tap,id=net0,ifname={TAP},script=no,downscript=no,vhost=off"
+            "tap,id=net0,ifname={TAP},script=no,downscript=no,vhost=off{queues}"
         ));
-        command.args([
-            "-device",
-            "virtio-net-pci,netdev=net0,disable-legacy=on,mac=52:54:00:77:00:02,romfile=",
-        ]);
+        command.arg("-device").arg(format!(
+            "virtio-net-pci,netdev=net0,disable-legacy=on,mac=52:54:00:77:00:02,romfile={mq}"
+        ));
+        if cpus > 1 {
+            command.args(["-smp", &cpus.to_string()]);
+        }
         command.args([
             "-cpu",
             if guest == Guest::LinuxDefault {
@@ -163,11 +186,14 @@ impl Images {
             command.arg("-kernel").arg(self.images.join("reflector"));
             command.args(["-append", &self.reflector_words]);
         } else {
-            let tuning = "possible_cpus=1 mitigations=off init_on_alloc=0 hardened_usercopy=off";
-            let tuning = if guest == Guest::LinuxDefault { "" } else { tuning };
+            let tuning = if guest == Guest::LinuxDefault {
+                String::new()
+            } else {
+                format!("possible_cpus={cpus} mitigations=off init_on_alloc=0 hardened_usercopy=off")
+            };
             let mut words = format!("console=ttyS0 quiet panic=-1 {tuning} addr={GUEST}/24");
             for server in servers {
-                words += &format!(" srv={}", server.linux_words().join(","));
+                words += &format!(" srv={}", server.linux_words(cpus).join(","));
             }
             command.arg("-kernel").arg(self.images.join("vmlinuz"));
             command.arg("-initrd").arg(self.images.join("linux.cpio.gz"));
@@ -194,6 +220,9 @@ impl Images {
             "--name",
             &namespace.name,
         ]);
+        if self.cpus > 1 {
+            command.args(["--cores", &self.cpus.to_string()]);
+        }
         command.args(extra.iter().map(|word| format!("--qemu-arg={word}")));
         if server.service == Service::Http {
             let files = self.images.join("root/srv");
@@ -222,7 +251,7 @@ impl Images {
     }
 
     /// The plugin and its arguments, which tell it work from idling.
-    fn plugin(&self, guest: Guest, counts: &Path) -> Result<String> {
+    fn insncount(&self, guest: Guest, counts: &Path) -> Result<String> {
         let mut plugin = format!(
             "{},out={}",
             self.images.join("insncount.so").display(),
@@ -230,7 +259,7 @@ impl Images {
         );
         if guest == Guest::Ixion {
             let mut kernel = Symbols::default();
-            kernel.add(&self.release.join("ixion-kernel"), 0)?;
+            kernel.add(&self.kernel(), 0)?;
             for (argument, parts) in [("idle", IDLE), ("work", WORK)] {
                 let found = parts.iter().flat_map(|part| kernel.find(part));
                 plugin.extend(found.map(|pc| format!(",{argument}={pc:x}")));
@@ -247,18 +276,26 @@ impl Images {
     pub(crate) fn symbols(&self, server: Server) -> Result<Symbols> {
         let mut symbols = Symbols::default();
         if server.guest == Guest::Ixion {
-            symbols.add(&self.release.join("ixion-kernel"), 0)?;
-            if let Some(base) = fs::read_to_string(self.log(server))
-                .ok()
-                .as_deref()
-                .and_then(image_base)
-            {
-                symbols.add(&self.release.join(self.app(server).0), base)?;
+            symbols.add(&self.kernel(), 0)?;
+            if let Some((file, base)) = self.loaded_app(server) {
+                symbols.add(&file, base)?;
             }
         }
         Ok(symbols)
     }
 
+    /// Our kernel.
+    pub(crate) fn kernel(&self) -> PathBuf {
+        self.release.join("ixion-kernel")
+    }
+
+    /// The app of ours that has been booted, and where our kernel has put it.
+    pub(crate) fn loaded_app(&self, server: Server) -> Option<(PathBuf, u64)> {
+        let log = fs::read_to_string(self.log(server)).ok()?;
+        Some((self.release.join(self.app(server).0), image_base(&log)?))
+    }
+
+    /// Where a guest's output goes.
     fn log(&self, server: Server) -> PathBuf {
         self.images
             .join(format!("{:?}-{:?}.log", server.guest, server.service))
@@ -273,7 +310,7 @@ fn image_base(log: &str) -> Option<u64> {
 }
 
 impl Running {
-    fn wait_until_they_answer(&mut self, servers: &[Server]) -> Result<()> {
+    fn wait_until_they_answer(&mut self, servers: &[Server], cpus: usize) -> Result<()> {
         let patience = Instant::now() + BOOT_TIME;
         for server in servers {
             let to = SocketAddr::V4(server.address());
@@ -290,7 +327,8 @@ impl Running {
         // What boots late (a console, a random generator) shall not fall into the first measurement.
         std::thread::sleep(Duration::from_millis(700));
         self.qemu = qemu_of(self.child.id())?;
-        pin::qemu(self.qemu)
+        // Several CPUs have no core of the host's to themselves.
+        if cpus == 1 { pin::qemu(self.qemu) } else { Ok(()) }
     }
 }
 

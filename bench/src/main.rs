@@ -36,6 +36,12 @@ mod lab;
 
 mod bulk;
 
+mod cores;
+
+mod source;
+
+mod sharing;
+
 mod evaluation;
 
 use anyhow::Result;
@@ -52,6 +58,10 @@ enum Command {
     Report(evaluation::Options),
     /// One connection as fast as it goes, each way, with offloads and without
     Bulk(bulk::Options),
+    /// The same load on more and more cores
+    Cores(cores::Options),
+    /// Lines of the cache that go from core to core, per request
+    Sharing(sharing::Options),
     /// Ixion beside Linux in the lab: under KVM, with cards passed through
     Lab(lab::Options),
     /// One load on any server, from where this is called
@@ -64,6 +74,8 @@ fn main() -> Result<()> {
         Command::Profile(options) => profile::run(&options),
         Command::Report(options) => evaluation::run(&options),
         Command::Bulk(options) => bulk::run(&options),
+        Command::Cores(options) => cores::run(&options),
+        Command::Sharing(options) => sharing::run(&options),
         Command::Lab(options) => lab::run(&options),
         Command::Load(load) => {
             let (outcome, ..) = load::run(&load, || Ok(()))?;

@@ -14,20 +14,39 @@ pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The guest's address.
 pub(crate) const GUEST: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 
+/// How many queues the tap may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Queues {
+    One,
+    /// One for each CPU of the guest's.
+    PerCpu,
+}
+
 /// The namespace; dropping it removes it.
 pub(crate) struct Namespace {
     /// Its name.
     pub(crate) name: String,
+    /// The tap's.
+    pub(crate) queues: Queues,
 }
 
 impl Namespace {
     /// Makes it, and the tap. The client's TCP is Reno's: a namespace's default may be BBR, which paces.
     pub(crate) fn create() -> Result<Self> {
-        let name = format!("ixbench{}", std::process::id());
+        Self::with(Queues::One)
+    }
+
+    /// The same with a tap of so many queues.
+    pub(crate) fn with(queues: Queues) -> Result<Self> {
+        let name = format!("ixbench{}-{queues:?}", std::process::id());
         ip(&["netns", "add", &name])?;
-        let namespace = Self { name };
+        let namespace = Self { name, queues };
         let inside = |args: &[&str]| ip(&[&["-n", &namespace.name], args].concat());
-        inside(&["tuntap", "add", "dev", TAP, "mode", "tap"])?;
+        let mode = match queues {
+            Queues::One => &["tap"][..],
+            Queues::PerCpu => &["tap", "multi_queue"],
+        };
+        inside(&[&["tuntap", "add", "dev", TAP, "mode"], mode].concat())?;
         inside(&["addr", "add", &format!("{CLIENT}/24"), "dev", TAP])?;
         inside(&["link", "set", "lo", "up"])?;
         inside(&["link", "set", TAP, "up"])?;

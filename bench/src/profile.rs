@@ -1,10 +1,12 @@
 //! Where a guest's instructions go, by function.
 
+use crate::counts::Counts;
 use crate::guest::{Guest, Images};
 use crate::load::{float, seconds};
 use crate::measure::{Case, Instructions, idle};
 use crate::netns::Namespace;
 use crate::server::Server;
+use crate::symbols::Symbols;
 use anyhow::Result;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,30 +45,52 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (ran, requests) = options
         .case
         .count(server.address(), &namespace, &file, options.window)?;
-    let each = |count| float(count) / float(requests);
     println!(
         "{}, {}: {requests} requests; instructions of each: {}",
         options.guest.title(),
         options.case,
         Instructions::of_each(&ran, requests),
     );
-    // How the idle ones spread over functions is seen at rest.
-    let scale = float(ran.split().idle) / float(at_rest.split().idle.max(1));
-    let mut by_function: HashMap<&str, (f64, f64)> = HashMap::new();
-    for (pc, instructions) in ran.instructions() {
-        by_function.entry(symbols.name(pc)).or_default().0 += each(instructions);
-    }
-    for (pc, instructions) in at_rest.instructions() {
-        let idle = each(instructions) * scale;
-        let (work, looking) = by_function.entry(symbols.name(pc)).or_default();
-        *work -= idle;
-        *looking += idle;
-    }
-    let mut sorted: Vec<_> = by_function.into_iter().collect();
-    sorted.sort_by(|(_, (a, _)), (_, (b, _))| b.total_cmp(a));
+    let mut sorted: Vec<_> = by_function(&ran, &at_rest, &symbols, requests)
+        .into_iter()
+        .collect();
+    sorted.sort_by(|(_, a), (_, b)| b.work.total_cmp(&a.work));
     println!("    work      idle");
-    for (name, (work, idle)) in sorted.into_iter().take(options.top) {
+    for (name, Spent { work, idle }) in sorted.into_iter().take(options.top) {
         println!("{work:8.1}  {idle:8.1}  {name}");
     }
     Ok(())
+}
+
+/// Instructions of a function per request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    /// For requests.
+    pub(crate) work: f64,
+    /// Looking for some, in vain.
+    pub(crate) idle: f64,
+}
+
+/// Where instructions of requests went. How the idle ones spread over functions is seen at rest.
+pub(crate) fn by_function(
+    ran: &Counts,
+    at_rest: &Counts,
+    symbols: &Symbols,
+    requests: u64,
+) -> HashMap<String, Spent> {
+    let each = |count| float(count) / float(requests);
+    let mut functions: HashMap<String, Spent> = HashMap::new();
+    for (ran, at_rest) in ran.cpus().iter().zip(at_rest.cpus()) {
+        let scale = float(ran.idle) / float(at_rest.idle.max(1));
+        for (pc, instructions) in ran.instructions() {
+            functions.entry(symbols.name(pc).to_owned()).or_default().work += each(instructions);
+        }
+        for (pc, instructions) in at_rest.instructions() {
+            let idle = each(instructions) * scale;
+            let spent = functions.entry(symbols.name(pc).to_owned()).or_default();
+            spent.work -= idle;
+            spent.idle += idle;
+        }
+    }
+    functions
 }

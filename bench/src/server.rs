@@ -51,10 +51,18 @@ impl Service {
     fn native(self) -> &'static [&'static str] {
         match self {
             Self::Echo => &["echosrv"],
-            Self::Memcached => &["memcached", "-u", "root", "-t", "1", "-c", "16384"],
+            Self::Memcached => &["memcached", "-u", "root", "-c", "16384"],
             Self::Http => &["nginx", "-c", "/etc/nginx.conf"],
             Self::PingPong => &["pingpong"],
             Self::Bulk => &["iperf3", "-s"],
+        }
+    }
+
+    /// Linux' own server has a thread for each CPU, if it can have several.
+    fn threads(self, cpus: usize) -> Vec<String> {
+        match self {
+            Self::Echo | Self::Memcached => vec!["-t".to_owned(), cpus.to_string()],
+            Self::Http | Self::PingPong | Self::Bulk => Vec::new(),
         }
     }
 
@@ -92,8 +100,8 @@ impl Server {
         }
     }
 
-    /// What a Linux guest starts, word by word.
-    pub(crate) fn linux_words(self) -> Vec<String> {
+    /// What a Linux guest of so many CPUs starts, word by word.
+    pub(crate) fn linux_words(self, cpus: usize) -> Vec<String> {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
         match self.guest {
             Guest::LinuxHosted => {
@@ -104,7 +112,7 @@ impl Server {
                 words
             }
             Guest::LinuxSpin if self.service == Service::Echo => owned(&["echosrv", "-b"]),
-            _ => owned(self.service.native()),
+            _ => [owned(self.service.native()), self.service.threads(cpus)].concat(),
         }
     }
 }
@@ -130,6 +138,6 @@ mod tests {
             guest: Guest::LinuxHosted,
             service: Service::Memcached,
         };
-        assert_eq!(server.linux_words(), ["kv", "-c", "16384", "-p", "21211"]);
+        assert_eq!(server.linux_words(1), ["kv", "-c", "16384", "-p", "21211"]);
     }
 }

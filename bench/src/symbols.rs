@@ -1,7 +1,7 @@
 //! Whose code an address is.
 
 use anyhow::{Context, Result};
-use object::elf::{FileHeader64, STT_FUNC};
+use object::elf::{FileHeader64, STT_FUNC, STT_OBJECT};
 use object::read::elf::{FileHeader, SectionHeader, Sym};
 use object::{Endianness, elf};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ pub(crate) enum Owner {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Symbols {
     functions: BTreeMap<u64, String>,
+    /// Statics, with their lengths.
+    objects: BTreeMap<u64, (u64, String)>,
 }
 
 impl Symbols {
@@ -35,16 +37,22 @@ impl Symbols {
             section.is_ok_and(|section| section.sh_flags(endian) & u64::from(elf::SHF_EXECINSTR) != 0)
         };
         for symbol in symbols.iter() {
-            if symbol.st_type() != STT_FUNC && !is_code(symbol.st_shndx(endian)) {
+            let is_object = symbol.st_type() == STT_OBJECT;
+            if !is_object && symbol.st_type() != STT_FUNC && !is_code(symbol.st_shndx(endian)) {
                 continue;
             }
             let Ok(name) = std::str::from_utf8(symbol.name(endian, symbols.strings())?) else {
                 continue;
             };
-            if !name.is_empty() {
-                let name = format!("{:#}", rustc_demangle::demangle(name));
-                self.functions
-                    .insert(symbol.st_value(endian).wrapping_add(base), name);
+            if name.is_empty() {
+                continue;
+            }
+            let name = format!("{:#}", rustc_demangle::demangle(name));
+            let at = symbol.st_value(endian).wrapping_add(base);
+            if is_object {
+                self.objects.insert(at, (symbol.st_size(endian), name));
+            } else {
+                self.functions.insert(at, name);
             }
         }
         Ok(())
@@ -54,6 +62,12 @@ impl Symbols {
     pub(crate) fn find(&self, part: &str) -> Vec<u64> {
         let found = self.functions.iter().filter(|(_, name)| name.contains(part));
         found.map(|(&pc, _)| pc).collect()
+    }
+
+    /// The static that an address lies in.
+    pub(crate) fn object(&self, address: u64) -> Option<&str> {
+        let (at, (len, name)) = self.objects.range(..=address).next_back()?;
+        (address - at < *len).then_some(name)
     }
 
     /// Which ring code at `pc` runs in.
