@@ -102,7 +102,7 @@ impl Member {
         }
     }
 
-    /// The card went down or came back since [`Member::follow`].
+    /// The card went down or came back since [`Member::goes_down`].
     #[inline]
     pub(super) fn has_news(&self) -> bool {
         self.pairs.turns.load(Ordering::Relaxed) != self.seen
@@ -114,18 +114,22 @@ impl Member {
         self.seen % 2 == 1
     }
 
-    /// Follows the card; `park` puts the queues back to their beginning.
-    #[cold]
-    pub(super) fn follow(&mut self, park: impl FnOnce()) {
+    /// The link is up, as far as is known.
+    pub(super) fn link_up(&self) -> bool {
+        self.pairs.health.get() == Health::LinkUp
+    }
+
+    /// Follows the card; `true` if it has gone down: its queues are to be put back to their beginning before [`Member::parked`].
+    pub(super) fn goes_down(&mut self) -> bool {
         let turns = self.pairs.turns.load(Ordering::Acquire);
-        if turns == self.seen {
-            return;
-        }
+        let has_news = turns != self.seen;
         self.seen = turns;
-        if self.is_down() {
-            park();
-            self.pairs.parked.fetch_add(1, Ordering::Release);
-        }
+        has_news && self.is_down()
+    }
+
+    /// The queues are at their beginning.
+    pub(super) fn parked(&self) {
+        self.pairs.parked.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -181,14 +185,13 @@ mod tests {
         for member in &mut members {
             assert!(!pairs.have_parked());
             assert!(member.has_news() && !member.is_down());
-            let mut times = 0;
-            member.follow(|| times += 1);
-            member.follow(|| times += 1);
-            assert!(times == 1 && member.is_down() && !member.has_news());
+            assert!(member.goes_down() && !member.goes_down());
+            assert!(member.is_down() && !member.has_news());
+            member.parked();
         }
         assert!(pairs.have_parked() && pairs.is_down());
         pairs.bring_back();
-        members[1].follow(|| panic!("there is nothing to park"));
+        assert!(!members[1].goes_down(), "there is nothing to park");
         assert!(!members[1].is_down() && members[0].has_news());
     }
 

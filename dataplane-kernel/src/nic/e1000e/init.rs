@@ -119,7 +119,6 @@ impl<R: Registers> E1000e<R> {
                 mac,
                 mtu,
                 offloads,
-                link_up: health == Health::LinkUp,
             });
         }
         let setup = Setup {

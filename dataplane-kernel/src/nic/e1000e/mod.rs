@@ -48,6 +48,7 @@ mod fake_device;
 mod tests;
 
 use super::pairs::{Member, Progress};
+use super::recovery::{self, Pair};
 use super::{Health, Nic, Offloads, RxFrame};
 use crate::mem::mbuf::Pool;
 use crate::nic;
@@ -80,7 +81,6 @@ pub struct E1000e<R: Registers> {
     mac: [u8; 6],
     mtu: u16,
     offloads: Offloads,
-    link_up: bool,
 }
 
 /// A pair's.
@@ -90,15 +90,24 @@ struct Tails<T> {
     tx: T,
 }
 
-impl<R: Registers> E1000e<R> {
-    /// Follows the card down, or back.
-    #[cold]
-    fn follow(&mut self) {
-        let (rx, tx) = (&mut self.rx, &mut self.tx);
-        self.member.follow(|| {
-            rx.restart();
-            tx.restart();
-        });
+impl<R: Registers> Pair for E1000e<R> {
+    type Card = Device<R>;
+
+    fn card(&mut self) -> Option<&mut Device<R>> {
+        self.device.as_mut()
+    }
+
+    fn member(&mut self) -> &mut Member {
+        &mut self.member
+    }
+
+    fn park(&mut self) {
+        self.rx.restart();
+        self.tx.restart();
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.tx.progress()
     }
 }
 
@@ -114,7 +123,7 @@ impl fmt::Display for Model {
 impl<R: Registers> fmt::Display for E1000e<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.mac;
-        let link = if self.link_up { "up" } else { "down" };
+        let link = if self.link_up() { "up" } else { "down" };
         if let Some(device) = &self.device {
             let (setup, pairs) = (&device.setup, device.setup.rings.len());
             write!(f, "{}, {pairs} of each queue, ", setup.model)?;
@@ -142,13 +151,13 @@ impl<R: Registers> Nic for E1000e<R> {
     }
 
     fn link_up(&self) -> bool {
-        self.link_up
+        self.member.link_up()
     }
 
     #[inline]
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
         if self.member.has_news() {
-            self.follow();
+            recovery::follow(self);
         }
         self.rx.poll(budget, sink)
     }
@@ -217,20 +226,7 @@ impl<R: Registers> Nic for E1000e<R> {
     }
 
     fn check(&mut self) -> Health {
-        if self.link_up && !self.member.is_down() && self.tx.progress() == Progress::Hung {
-            self.member.pairs.want_reset();
-        }
-        if let Some(device) = &mut self.device {
-            device.check(&self.member.pairs);
-        }
-        self.follow();
-        if let Some(device) = &mut self.device {
-            device.bring_back(&self.member.pairs);
-        }
-        self.follow();
-        let health = self.member.pairs.health.get();
-        self.link_up = health == Health::LinkUp;
-        health
+        recovery::check(self)
     }
 
     fn hear_all_stations(&mut self) -> bool {
@@ -284,9 +280,9 @@ impl<R: Registers> Nic for E1000e<R> {
             ("nic.tx_ring_full", tx.ring_full),
             ("nic.tx_contexts", tx.contexts),
             ("nic.tx_doorbells", tx.doorbells),
-            ("nic.link_changes", device.link_changes),
-            ("nic.lost", device.lost),
-            ("nic.resets", device.resets),
+            ("nic.link_changes", device.recovery.link_changes),
+            ("nic.lost", device.recovery.lost),
+            ("nic.resets", device.recovery.resets),
         ]
         .into_iter()
     }

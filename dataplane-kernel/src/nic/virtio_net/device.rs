@@ -5,26 +5,12 @@ use super::features::{Feature, flow_hashes};
 use super::init::{self, InitError, WORKING};
 use super::regs::{Registers, status};
 use super::ring::{Addresses, SplitQueue};
-use crate::nic::Health;
-use crate::nic::pairs::Pairs;
+use crate::nic::recovery::{Card, Counters, State};
 use alloc::vec::Vec;
 use netstack::rss::{Key, Table};
 
 /// What a device that is not on the bus any more reads as.
 const GONE: u8 = 0xff;
-
-/// What is counted about the device.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counters {
-    /// Times the link went up or down.
-    pub(super) link_changes: u64,
-    /// Times the device asked to be reset (section 2.1.1).
-    pub(super) needs_reset: u64,
-    /// Times the device was found reset, disabled or removed by somebody else.
-    pub(super) lost: u64,
-    /// Times it was reset because of that, or because it sent nothing any more.
-    pub(super) resets: u64,
-}
 
 /// A queue as the device is told of it.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +34,7 @@ impl Told {
 }
 
 #[derive(Debug)]
-pub(super) struct Device<R: Registers> {
+pub(in crate::nic) struct Device<R: Registers> {
     pub(super) registers: R,
     pub(super) features: Feature,
     /// Pairs in use.
@@ -93,81 +79,6 @@ impl<R: Registers> Device<R> {
         }
     }
 
-    /// Looks how the device is, and takes it down if there is no other cure.
-    pub(super) fn check(&mut self, pairs: &Pairs) {
-        if pairs.is_down() {
-            return;
-        }
-        let state = self.registers.status();
-        if state == GONE {
-            self.counters.lost += 1;
-            self.give_up("is gone", pairs);
-        } else if state & status::NEEDS_RESET != 0 {
-            self.counters.needs_reset += 1;
-            self.reset("asks to be reset", pairs);
-        } else if state != WORKING {
-            self.counters.lost += 1;
-            self.reset("was reset by somebody else", pairs);
-        } else if pairs.reset_is_wanted() {
-            self.reset("sends nothing any more", pairs);
-        } else {
-            self.tell_link(pairs);
-        }
-    }
-
-    fn tell_link(&mut self, pairs: &Pairs) {
-        let link_up = self.features.link_up(&self.registers);
-        let health = Health::of_link(link_up);
-        if pairs.health.get() != health {
-            pairs.health.set(health);
-            self.counters.link_changes += 1;
-            log::info!("link {}", if link_up { "up" } else { "down" });
-        }
-    }
-
-    /// Has other features agreed on: its own, as they are by now.
-    pub(super) fn renegotiate(&mut self, pairs: &Pairs) {
-        if !pairs.is_down() {
-            self.reset("is to do without merging segments", pairs);
-        }
-    }
-
-    /// Frames that the device has are lost, like any frame can be.
-    fn reset(&mut self, why: &str, pairs: &Pairs) {
-        log::warn!("the network device {why}; it is reset");
-        self.counters.resets += 1;
-        match init::reset(&mut self.registers) {
-            Ok(()) => {
-                pairs.health.set(Health::LinkDown);
-                pairs.take_down();
-            }
-            Err(_) => self.give_up("does not come out of reset", pairs),
-        }
-    }
-
-    /// It does not work any more, and is left alone.
-    fn give_up(&mut self, why: &str, pairs: &Pairs) {
-        log::error!("the network device {why}; nothing is received or sent any more");
-        pairs.health.set(Health::Failed);
-        pairs.take_down();
-    }
-
-    /// Sets it to work again after a reset, as soon as all pairs have parked.
-    pub(super) fn bring_back(&mut self, pairs: &Pairs) {
-        if !pairs.is_down() || !pairs.have_parked() || pairs.health.get() == Health::Failed {
-            return;
-        }
-        if let Err(error) = self.introduce() {
-            log::error!("{error}");
-            self.registers.set_status(status::FAILED);
-            return self.give_up("does not work after a reset", pairs);
-        }
-        self.start();
-        pairs.bring_back();
-        self.tell_link(pairs);
-        log::warn!("the network device works again");
-    }
-
     /// Tells a device that was reset what was agreed on, and where its queues are.
     fn introduce(&mut self) -> Result<(), InitError> {
         init::agree(&mut self.registers, self.features)?;
@@ -188,5 +99,42 @@ impl<R: Registers> Device<R> {
             control.restart();
         }
         Ok(())
+    }
+}
+
+impl<R: Registers> Card for Device<R> {
+    type Error = InitError;
+
+    fn state(&mut self) -> State {
+        let state = self.registers.status();
+        if state == GONE {
+            State::Gone
+        } else if state & status::NEEDS_RESET != 0 {
+            // Section 2.1.1.
+            State::AsksForReset
+        } else if state != WORKING {
+            State::WasReset
+        } else {
+            State::Works
+        }
+    }
+
+    fn link_up(&mut self) -> bool {
+        self.features.link_up(&self.registers)
+    }
+
+    fn reset(&mut self) -> Result<(), InitError> {
+        init::reset(&mut self.registers)
+    }
+
+    fn revive(&mut self) -> Result<(), InitError> {
+        self.introduce()
+            .inspect_err(|_| self.registers.set_status(status::FAILED))?;
+        self.start();
+        Ok(())
+    }
+
+    fn counters(&mut self) -> &mut Counters {
+        &mut self.counters
     }
 }

@@ -1,7 +1,7 @@
 //! Bringing a device up (virtio 1.2, sections 3.1.1 and 5.1.5).
 
 use super::control::{self, Control};
-use super::device::{Counters, Device, Told};
+use super::device::{Device, Told};
 use super::features::Feature;
 use super::regs::{Doorbell, Registers, status};
 use super::ring::SplitQueue;
@@ -12,6 +12,7 @@ use crate::hw::dma::{DmaBuffers, DmaMemory};
 use crate::hw::pci::msix::Vector;
 use crate::mem::mbuf::Region;
 use crate::nic::pairs::{Member, Pairs};
+use crate::nic::recovery::Counters;
 use crate::nic::{Health, Wanted};
 use alloc::vec::Vec;
 use core::fmt;
@@ -95,8 +96,7 @@ impl<R: Registers> VirtioNet<R> {
             features.mac(&registers, entropy),
             features.mtu(&registers, wanted),
         );
-        let link_up = features.link_up(&registers);
-        let health = Health::of_link(link_up);
+        let health = Health::of_link(features.link_up(&registers));
         let count = u16::try_from(pairs.len()).unwrap_or(1);
         let shared = Pairs::new(count, health);
         let mut nics: Vec<_> = pairs
@@ -111,7 +111,6 @@ impl<R: Registers> VirtioNet<R> {
                 tx: pair.tx,
                 mac,
                 mtu,
-                link_up,
                 tx_stalls: 0,
             })
             .collect();

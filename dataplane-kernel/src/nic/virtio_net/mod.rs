@@ -51,6 +51,7 @@ mod fake_device;
 mod tests;
 
 use super::pairs::{Member, Progress};
+use super::recovery::{self, Pair};
 use super::{Alarm, Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
 use crate::hw::pci::msix::Vector;
@@ -77,7 +78,6 @@ pub struct VirtioNet<R: Registers> {
     tx: tx::Tx,
     mac: [u8; 6],
     mtu: u16,
-    link_up: bool,
     /// Times the device was notified once more because it had frames and did not touch them.
     tx_stalls: u64,
 }
@@ -116,38 +116,39 @@ impl<R: Registers> VirtioNet<R> {
         self.doorbells.rx.ring();
         self.doorbells.others.iter().for_each(Doorbell::ring);
     }
+}
 
-    /// Follows the device down, or back.
-    #[cold]
-    fn follow(&mut self) {
-        let (rx, tx) = (&mut self.rx, &mut self.tx);
-        self.member.follow(|| {
-            rx.restart();
-            tx.restart();
-        });
+impl<R: Registers> Pair for VirtioNet<R> {
+    type Card = Device<R>;
+
+    fn card(&mut self) -> Option<&mut Device<R>> {
+        self.device.as_mut()
     }
 
-    /// A device that has frames and sends none is notified once more, since a device or an emulator that misorders its index and
-    /// ours loses doorbells; then it is to be reset.
-    fn watch_tx(&mut self) {
-        if !self.link_up || self.member.is_down() {
-            return;
-        }
-        match self.tx.progress() {
-            Progress::Made => {}
-            Progress::None => {
-                self.tx_stalls += 1;
-                self.doorbells.tx.ring();
-            }
-            Progress::Hung => self.member.pairs.want_reset(),
-        }
+    fn member(&mut self) -> &mut Member {
+        &mut self.member
+    }
+
+    fn park(&mut self) {
+        self.rx.restart();
+        self.tx.restart();
+    }
+
+    fn progress(&mut self) -> Progress {
+        self.tx.progress()
+    }
+
+    /// A device or an emulator that misorders its index and ours loses doorbells.
+    fn nudge(&mut self) {
+        self.tx_stalls += 1;
+        self.doorbells.tx.ring();
     }
 }
 
 impl<R: Registers> fmt::Display for VirtioNet<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.mac;
-        let link = if self.link_up { "up" } else { "down" };
+        let link = if self.link_up() { "up" } else { "down" };
         let (rx, tx) = (self.rx.ring.size(), self.tx.ring.size());
         write!(
             f,
@@ -176,13 +177,13 @@ impl<R: Registers> Nic for VirtioNet<R> {
     }
 
     fn link_up(&self) -> bool {
-        self.link_up
+        self.member.link_up()
     }
 
     #[inline]
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
         if self.member.has_news() {
-            self.follow();
+            recovery::follow(self);
         }
         self.rx.poll(budget, sink)
     }
@@ -247,18 +248,7 @@ impl<R: Registers> Nic for VirtioNet<R> {
     }
 
     fn check(&mut self) -> Health {
-        self.watch_tx();
-        if let Some(device) = &mut self.device {
-            device.check(&self.member.pairs);
-        }
-        self.follow();
-        if let Some(device) = &mut self.device {
-            device.bring_back(&self.member.pairs);
-        }
-        self.follow();
-        let health = self.member.pairs.health.get();
-        self.link_up = health == Health::LinkUp;
-        health
+        recovery::check(self)
     }
 
     /// By a reset after which that is not agreed on.
@@ -268,9 +258,7 @@ impl<R: Registers> Nic for VirtioNet<R> {
         };
         if self.features.stop_merging() {
             device.features.stop_merging();
-            device.renegotiate(&self.member.pairs);
-            self.follow();
-            self.check();
+            recovery::restart(self, "is to do without merging segments");
         }
         true
     }
