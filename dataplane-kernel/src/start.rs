@@ -14,7 +14,7 @@ use crate::mem::mbuf::{Pool, Region};
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
 use crate::nic::vlan::OnVlan;
-use crate::nic::{Nic, Offloads, e1000e, virtio_net};
+use crate::nic::{Nic, Offloads, e1000e, virtio_net, vmxnet3};
 use crate::panic::self_test;
 use crate::settings::{Ip4, Ip6, SelfTest, Settings};
 use crate::user::image::LoadError;
@@ -53,6 +53,7 @@ enum StartError {
     Mtu { wanted: u16, most: u16 },
     VirtioNet(virtio_net::init::InitError),
     E1000e(e1000e::init::InitError),
+    Vmxnet3(vmxnet3::init::InitError),
     App(LoadError),
 }
 
@@ -75,6 +76,7 @@ impl fmt::Display for StartError {
             }
             StartError::VirtioNet(error) => write!(f, "the virtio NIC is not usable: {error}"),
             StartError::E1000e(error) => write!(f, "the Intel NIC is not usable: {error}"),
+            StartError::Vmxnet3(error) => write!(f, "the vmxnet3 NIC is not usable: {error}"),
             StartError::App(error) => write!(f, "the app cannot be loaded: {error}"),
         }
     }
@@ -134,6 +136,9 @@ fn run(boot: BootInfo) -> Result<Outcome, StartError> {
         }
         Card::E1000e(model) => e1000e::pci::open(&mut config, &all, (at, model), frames, region, &wanted)
             .map_err(StartError::E1000e)
+            .and_then(|queues| serve(queues, parts)),
+        Card::Vmxnet3 => vmxnet3::pci::open(&mut config, &all, at, frames, region, &wanted)
+            .map_err(StartError::Vmxnet3)
             .and_then(|queues| serve(queues, parts)),
     }
 }

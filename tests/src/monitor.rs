@@ -1,8 +1,12 @@
 use crate::Folder;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Names of its sockets: for commands, and for accesses to the machine's bus.
+const MONITOR: &str = "monitor";
+const BUS: &str = "bus";
 
 /// What QEMU's monitor says when it waits for a command.
 const PROMPT: &str = "(qemu) ";
@@ -24,18 +28,24 @@ impl Monitor {
 
     /// Options of `ix run`.
     #[must_use]
-    pub fn options(&self) -> [String; 4] {
-        let socket = format!("unix:{},server=on,wait=off", self.path().display());
-        [
-            "--qemu-arg".into(),
-            "-monitor".into(),
-            "--qemu-arg".into(),
-            socket,
-        ]
+    pub fn options(&self) -> Vec<String> {
+        let socket = |name: &str| format!("unix:{},server=on,wait=off", self.path(name).display());
+        let (monitor, bus) = (socket(MONITOR), socket(BUS));
+        ["-monitor", &monitor, "-qtest", &bus, "-qtest-log", "none"]
+            .iter()
+            .flat_map(|word| ["--qemu-arg".to_owned(), (*word).to_owned()])
+            .collect()
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.join("monitor")
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn connect(&self, name: &str) -> UnixStream {
+        let stream = UnixStream::connect(self.path(name)).expect("the machine has a monitor");
+        let patience = Some(Duration::from_secs(20));
+        stream.set_read_timeout(patience).expect("a valid timeout");
+        stream
     }
 
     /// Gives a command; returns what QEMU says to it.
@@ -43,9 +53,7 @@ impl Monitor {
     /// # Panics
     /// If there is no such machine.
     pub fn say(&self, words: &str) -> String {
-        let mut stream = UnixStream::connect(self.path()).expect("the machine has a monitor");
-        let patience = Some(Duration::from_secs(20));
-        stream.set_read_timeout(patience).expect("a valid timeout");
+        let mut stream = self.connect(MONITOR);
         let until_prompt = |stream: &mut UnixStream| {
             let (mut said, mut room) = (String::new(), [0; 4096]);
             while !said.contains(PROMPT) {
@@ -58,6 +66,19 @@ impl Monitor {
         until_prompt(&mut stream);
         writeln!(stream, "{words}").expect("QEMU listens");
         until_prompt(&mut stream)
+    }
+
+    /// Writes a word where the machine's processors have memory or a device's registers, as another master of the bus could.
+    ///
+    /// # Panics
+    /// If there is no such machine, or it cannot be written there.
+    pub fn write(&self, address: u32, value: u32) {
+        let mut stream = self.connect(BUS);
+        writeln!(stream, "writel {address:#x} {value:#x}").expect("QEMU listens");
+        let mut said = String::new();
+        let mut lines = BufReader::new(stream);
+        lines.read_line(&mut said).expect("QEMU answers");
+        assert_eq!(said, "OK\n");
     }
 
     /// Sets the link of the machine's card.

@@ -343,13 +343,29 @@ fn with_a_queue_each_the_card_brings_flows_to_their_cores_and_cores_hand_on_noth
 }
 
 #[test]
-fn with_one_queue_the_log_says_who_steers() {
-    let namespace = Namespace::new().unwrap();
-    let run = echo(&namespace, &[]);
-    assert!(!is_steered_by_card(&run.stats()));
-    run.stop()
-        .assert_code(0)
-        .assert_logged("1 of 4 cores have a queue of the network card");
+fn with_one_queue_all_cores_share_it_and_the_log_says_who_steers() {
+    for nic in ["virtio-net", "vmxnet3"] {
+        let namespace = Namespace::new().unwrap();
+        let run = echo(&namespace, &["--nic", nic]);
+        let free = run.stat("pool.free");
+        let streams: Vec<_> = (0..32)
+            .map(|_| peer::connect(&namespace, peer::guest(7)))
+            .collect();
+        for (number, stream) in (0..).zip(&streams) {
+            peer::exchange(stream, &peer::pattern(number, 20_000));
+        }
+        let stats = run.stats();
+        assert!(!is_steered_by_card(&stats));
+        assert!(
+            stats["steer.handed"] > 20 && stats["steer.dropped"] == 0,
+            "{nic}: {stats:#?}"
+        );
+        drop(streams);
+        wait_until_home(&run, free);
+        run.stop()
+            .assert_code(0)
+            .assert_logged("1 of 4 cores have a queue of the network card");
+    }
 }
 
 #[test]

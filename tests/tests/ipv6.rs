@@ -149,7 +149,7 @@ fn it_may_be_all_that_is_spoken() {
 /// Over each card: what comes to a group has to be let in.
 #[test]
 fn it_is_found_over_every_card() {
-    for card in ["e1000e", "e1000"] {
+    for card in ["e1000e", "e1000", "vmxnet3"] {
         let namespace = Namespace::new().unwrap();
         namespace
             .ip(&format!("-6 address add {HOST6} dev {} nodad", Namespace::TAP))

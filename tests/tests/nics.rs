@@ -23,6 +23,20 @@ fn e1000() {
     assert_card_worked(&stats);
 }
 
+/// VMware's.
+#[test]
+fn vmxnet3() {
+    let stats = moves_packets("vmxnet3", "vmxnet3 network card at");
+    assert!(stats["nic.tx_doorbells"] < stats["nic.tx_frames"], "{stats:#?}");
+    let failed = [
+        "nic.tx_errors",
+        "nic.tx_discarded",
+        "nic.rx_errors",
+        "nic.rx_cut_short",
+    ];
+    assert_eq!(failed.map(|name| stats[name]), [0; 4], "{stats:#?}");
+}
+
 /// Runs everything over a card; the kernel must name it. Returns the counters at the end.
 fn moves_packets(nic: &str, named: &str) -> BTreeMap<String, u64> {
     let namespace = Namespace::new().unwrap();

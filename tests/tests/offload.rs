@@ -80,10 +80,15 @@ fn e1000_cuts() {
 }
 
 #[test]
+fn vmxnet3_cuts_and_merges() {
+    with_and_without("vmxnet3", true);
+}
+
+#[test]
 fn segments_over_ipv6_are_cut_and_merged_too() {
     let namespace = Namespace::new().unwrap();
     namespace.ip("-6 address add fd77::1/64 dev ixt0 nodad").unwrap();
-    for nic in ["virtio-net", "e1000e", "e1000"] {
+    for nic in ["virtio-net", "e1000e", "e1000", "vmxnet3"] {
         let run = start(&namespace, &["--nic", nic, "--ip6", "fd77::2/64"]);
         // Until the address is known to be nobody else's.
         std::thread::sleep(std::time::Duration::from_millis(1500));
@@ -142,6 +147,12 @@ fn e1000e_carries_jumbo_frames() {
 #[test]
 fn e1000_carries_jumbo_frames() {
     jumbo("e1000", "tso=on");
+}
+
+#[test]
+fn vmxnet3_carries_jumbo_frames() {
+    jumbo("vmxnet3", "tso=on,lro=on");
+    jumbo("vmxnet3", "tso=off,lro=off,rxcsum=off,txcsum=off");
 }
 
 #[test]

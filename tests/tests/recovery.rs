@@ -82,7 +82,7 @@ fn link(namespace: Namespace, options: &[&str]) {
 
 #[test]
 fn connections_outlive_a_link_that_was_down() {
-    for nic in ["virtio-net", "e1000e", "e1000"] {
+    for nic in ["virtio-net", "e1000e", "e1000", "vmxnet3"] {
         link(Namespace::new().unwrap(), &["--nic", nic]);
     }
 }
@@ -91,6 +91,7 @@ fn connections_outlive_a_link_that_was_down() {
 fn connections_of_several_cores_outlive_a_link_that_was_down() {
     link(Namespace::of_queues().unwrap(), &["--cores", "4"]);
     link(Namespace::new().unwrap(), &["--cores", "2", "--nic", "e1000e"]);
+    link(Namespace::new().unwrap(), &["--cores", "2", "--nic", "vmxnet3"]);
 }
 
 /// Writes 0 to the device's status (virtio 1.2, section 4.1.4.3), through the window that its configuration space has on its
@@ -123,6 +124,13 @@ fn reset_e1000e(monitor: &Monitor) {
     let ports = monitor.config(0x18) & !3;
     monitor.say(&format!("o/w {ports:#x} {RCTL:#x}"));
     monitor.say(&format!("o/w {:#x} 0", ports + 4));
+}
+
+/// Gives the device the command that resets it, in its BAR 1.
+fn reset_vmxnet3(monitor: &Monitor) {
+    const COMMAND: u32 = 0x20;
+    const RESET: u32 = 0xcafe_0002;
+    monitor.write((monitor.config(0x14) & !0xf) + COMMAND, RESET);
 }
 
 fn reset(namespace: Namespace, options: &[&str], reset: fn(&Monitor)) {
@@ -185,6 +193,14 @@ fn connections_outlive_a_reset_of_the_82574l() {
     }
 }
 
+#[test]
+fn connections_outlive_a_reset_of_vmxnet3() {
+    for cores in ["1", "4"] {
+        let options = ["--nic", "vmxnet3", "--cores", cores];
+        reset(Namespace::new().unwrap(), &options, reset_vmxnet3);
+    }
+}
+
 /// The card answers no more: neither to memory nor to port accesses, and it reaches no memory, as when it was pulled out.
 fn pull(monitor: &Monitor) {
     const COMMAND: u32 = 4;
@@ -198,6 +214,7 @@ fn a_dataplane_outlives_its_card() {
         ["--nic", "virtio-net", "--cores", "4"],
         ["--nic", "e1000e", "--cores", "2"],
         ["--nic", "e1000", "--cores", "1"],
+        ["--nic", "vmxnet3", "--cores", "1"],
     ] {
         let namespace = if options[3] == "4" {
             Namespace::of_queues()

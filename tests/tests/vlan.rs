@@ -196,8 +196,13 @@ fn e1000_is_on_a_vlan() {
 }
 
 #[test]
+fn vmxnet3_is_on_a_vlan() {
+    assert!(on_a_vlan(&["--nic", "vmxnet3"]));
+}
+
+#[test]
 fn tags_can_be_the_stacks_own_on_a_card_that_knows_them() {
-    for nic in ["e1000e", "e1000"] {
+    for nic in ["e1000e", "e1000", "vmxnet3"] {
         assert!(!on_a_vlan(&["--nic", nic, "--offload", "vlan=off"]));
     }
 }
@@ -216,6 +221,8 @@ fn several_cores_are_on_the_vlan_of_their_card() {
 fn checksums_of_tagged_frames_can_be_the_stacks_own() {
     for vlan in ["vlan=on", "vlan=off"] {
         let offload = format!("txcsum=off,tso=off,{vlan}");
-        on_a_vlan(&["--nic", "e1000", "--offload", &offload]);
+        for nic in ["e1000", "vmxnet3"] {
+            on_a_vlan(&["--nic", nic, "--offload", &offload]);
+        }
     }
 }

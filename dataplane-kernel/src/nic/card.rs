@@ -1,6 +1,6 @@
 //! Which card there is: the first on PCI that one of the drivers is for.
 
-use super::{e1000e, virtio_net};
+use super::{e1000e, virtio_net, vmxnet3};
 use crate::hw::pci::config::Address;
 use crate::hw::pci::scan::Function;
 
@@ -11,12 +11,17 @@ pub enum Card {
     VirtioNet,
     /// [`e1000e`].
     E1000e(e1000e::Model),
+    /// [`vmxnet3`].
+    Vmxnet3,
 }
 
 impl Card {
     fn of(function: &Function) -> Option<Self> {
         if virtio_net::pci::is_ours(function) {
             return Some(Card::VirtioNet);
+        }
+        if vmxnet3::pci::is_ours(function) {
+            return Some(Card::Vmxnet3);
         }
         e1000e::pci::model(function).map(Card::E1000e)
     }
@@ -40,6 +45,8 @@ mod tests {
         let mut config = FakeConfig::default();
         config.endpoint(at(0, 1, 0), 0x10ec, 0x8139);
         assert_eq!(first(&scan(&mut config)), None);
+        config.endpoint(at(0, 4, 0), 0x15ad, 0x07b0);
+        assert_eq!(first(&scan(&mut config)), Some((at(0, 4, 0), Card::Vmxnet3)));
         config.endpoint(at(0, 3, 0), 0x1af4, 0x1041);
         assert_eq!(first(&scan(&mut config)), Some((at(0, 3, 0), Card::VirtioNet)));
         config.endpoint(at(0, 2, 0), 0x8086, 0x100e);

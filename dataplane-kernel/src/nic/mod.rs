@@ -15,11 +15,20 @@ mod parts;
 /// What queue pairs of one card tell each other.
 mod pairs;
 
+/// How a card that has failed comes back.
+mod recovery;
+
+/// Headers of what a card is to cut.
+mod segments;
+
 /// Modern virtio network devices on PCI.
 pub mod virtio_net;
 
 /// Intel's 82574L and 82540EM.
 pub mod e1000e;
+
+/// VMware's paravirtual card.
+pub mod vmxnet3;
 
 /// A wrapper's methods that are those of the card in it.
 mod forward;

@@ -86,6 +86,7 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires<'_>) -> Vec<OsString> 
     let card = match plan.nic {
         NicChoice::Model(NicModel::E1000e) => "e1000e",
         NicChoice::Model(NicModel::E1000) => "e1000",
+        NicChoice::Model(NicModel::Vmxnet3) => "vmxnet3",
         // The plan leaves no other card to QEMU.
         NicChoice::Model(NicModel::VirtioNet) | NicChoice::Vfio(_) => "virtio-net-pci,disable-legacy=on",
     };
@@ -246,7 +247,11 @@ mod tests {
 
     #[test]
     fn the_card_is_the_one_asked_for() {
-        for (nic, device) in [(NicModel::E1000e, "e1000e"), (NicModel::E1000, "e1000")] {
+        for (nic, device) in [
+            (NicModel::E1000e, "e1000e"),
+            (NicModel::E1000, "e1000"),
+            (NicModel::Vmxnet3, "vmxnet3"),
+        ] {
             let options = Options {
                 nic: Some(NicChoice::Model(nic)),
                 ..Options::default()

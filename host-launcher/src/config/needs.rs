@@ -46,6 +46,7 @@ impl Needs {
         let qemu = match nic {
             NicChoice::Model(NicModel::E1000e) => Some("--nic e1000e"),
             NicChoice::Model(NicModel::E1000) => Some("--nic e1000"),
+            NicChoice::Model(NicModel::Vmxnet3) => Some("--nic vmxnet3"),
             _ if !options.qemu_arg.is_empty() => Some("--qemu-arg"),
             _ => matches!(network.link, Link::User(_)).then_some(USER_NETWORKING),
         };

@@ -14,6 +14,12 @@ pub enum NicModel {
     E1000e,
     /// Intel 82540EM.
     E1000,
+    /// VMware's.
+    Vmxnet3,
+}
+
+impl NicModel {
+    const ALL: [Self; 4] = [Self::VirtioNet, Self::E1000e, Self::E1000, Self::Vmxnet3];
 }
 
 /// Which card the machine has.
@@ -31,7 +37,7 @@ pub enum NicChoice {
 pub enum NicError {
     /// No such model.
     #[error(
-        "`{0}` is no network card; write virtio-net, e1000e, e1000, or vfio:BDF such as vfio:0000:01:00.0"
+        "`{0}` is no network card; write virtio-net, e1000e, e1000, vmxnet3, or vfio:BDF such as vfio:0000:01:00.0"
     )]
     Unknown(String),
     /// Nothing a PCI bus could have.
@@ -46,7 +52,7 @@ impl FromStr for NicChoice {
         if let Some(bdf) = text.strip_prefix("vfio:") {
             return Ok(Self::Vfio(bdf.parse()?));
         }
-        [NicModel::VirtioNet, NicModel::E1000e, NicModel::E1000]
+        NicModel::ALL
             .into_iter()
             .find(|model| model.to_string() == text)
             .map(Self::Model)
@@ -68,6 +74,7 @@ impl fmt::Display for NicModel {
             Self::VirtioNet => "virtio-net",
             Self::E1000e => "e1000e",
             Self::E1000 => "e1000",
+            Self::Vmxnet3 => "vmxnet3",
         })
     }
 }
@@ -79,6 +86,7 @@ mod tests {
     #[test]
     fn cards_are_models_or_addresses() {
         assert_eq!("virtio-net".parse(), Ok(NicChoice::Model(NicModel::VirtioNet)));
+        assert_eq!("vmxnet3".parse(), Ok(NicChoice::Model(NicModel::Vmxnet3)));
         let passed = "0000:01:00.0".parse().map(NicChoice::Vfio).unwrap();
         assert_eq!("vfio:1:0.0".parse(), Ok(passed));
         for text in ["", "E1000", "vfio", "virtio"] {

@@ -9,6 +9,7 @@ use super::descriptor::{self, Context};
 use super::ring::DescriptorRing;
 use crate::hw::dma::DmaBuffers;
 use crate::nic::pairs::{Progress, Standstill};
+use crate::nic::segments;
 use alloc::boxed::Box;
 use alloc::vec;
 use netstack::wire::vlan::VlanId;
@@ -99,7 +100,8 @@ impl Tx {
             .fold(0, |sum: u32, span| sum.saturating_add(span.len))
             .min(MAX_SEGMENTS_BYTES);
         if let TxOffload::Segments { ip, start, .. } = offload {
-            prepare(self.headers.run(head), ip, start);
+            // SDM, section 3.5.
+            segments::prepare_without_length(self.headers.run(head), ip, start);
         }
         let context = Context::of(offload, header_len, payload_len);
         self.enter(context);
@@ -213,35 +215,5 @@ impl Tx {
         let tail = self.ring.show()?;
         self.counters.doorbells += 1;
         Some(tail)
-    }
-}
-
-/// Headers as the card wants them that is to cut what follows (SDM, section 3.5): the pseudo-header's sum without the length,
-/// which it adds to each segment's, and in IPv4 neither a total length nor a checksum.
-fn prepare(headers: &mut [u8], ip: u16, start: u16) {
-    const IPV4_HEADER: u16 = 20;
-    let is_v4 = start.wrapping_sub(ip) == IPV4_HEADER;
-    let (ip, start) = (usize::from(ip), usize::from(start));
-    let (length, of_network) = if is_v4 { (ip + 2, IPV4_HEADER) } else { (ip + 4, 0) };
-    let word = |headers: &[u8], at: usize| {
-        headers
-            .get(at..)?
-            .first_chunk()
-            .map(|bytes| u16::from_be_bytes(*bytes))
-    };
-    let checksum = start + 16;
-    let (Some(len), Some(sum)) = (word(headers, length), word(headers, checksum)) else {
-        return;
-    };
-    let (sum, carry) = sum.overflowing_add(!len.wrapping_sub(of_network));
-    let mut put = |at: usize, value: u16| {
-        if let Some(place) = headers.get_mut(at..at + 2) {
-            place.copy_from_slice(&value.to_be_bytes());
-        }
-    };
-    put(checksum, sum + u16::from(carry));
-    if is_v4 {
-        put(length, 0);
-        put(ip + 10, 0);
     }
 }
