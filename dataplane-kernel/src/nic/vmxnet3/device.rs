@@ -3,6 +3,7 @@
 use super::init::{self, InitError};
 use super::regs::{GONE, QUEUE_ERRORS, Register, Registers, command};
 use super::shared::{Failures, Setup, SharedArea};
+use crate::nic::pairs::Pairs;
 use crate::nic::recovery::{self, Card, State};
 
 #[derive(Debug)]
@@ -44,6 +45,16 @@ impl<R: Registers> Device<R> {
             rx_no_buffer: before.rx_no_buffer.wrapping_add(now.rx_no_buffer),
             rx_errors: before.rx_errors.wrapping_add(now.rx_errors),
         }
+    }
+
+    /// Has it read again what has changed in [`Device::setup`]. One that is down does when it is back.
+    pub(super) fn update(&mut self, pairs: &Pairs) {
+        if pairs.is_down() {
+            return;
+        }
+        self.area.describe_what_may_change(&self.setup);
+        self.registers.write(Register::CMD, command::UPDATE_FEATURE);
+        self.registers.write(Register::CMD, command::UPDATE_RX_MODE);
     }
 
     /// Stops it: it touches no memory any more. One that is gone touches none either.

@@ -39,6 +39,9 @@ pub(super) struct State {
     pub(super) link_up: bool,
     pub(super) mac: [u8; 6],
     pub(super) active: Option<Active>,
+    /// Features and filter, as it has read them last.
+    pub(super) features: u64,
+    pub(super) rx_mode: u32,
     /// Errors in transmission, discarded, no buffer, errors in reception.
     pub(super) failures: [u64; 4],
     pub(super) doorbells: Vec<(Producer, u16)>,
@@ -167,6 +170,8 @@ impl State {
             rx: [turn(rx, 16, 56), turn(rx, 24, 60)],
             rx_done: turn(rx, 32, 64),
         });
+        self.features = read_u64(area + 24);
+        self.rx_mode = read_u32(area + 120);
     }
 
     fn command(&mut self, command: u32) {
@@ -178,6 +183,8 @@ impl State {
                 self.registers.remove(&Register::DSAL);
                 self.registers.remove(&Register::DSAH);
             }
+            command::UPDATE_FEATURE if self.active.is_some() => self.features = read_u64(self.area() + 24),
+            command::UPDATE_RX_MODE if self.active.is_some() => self.rx_mode = read_u32(self.area() + 120),
             command::GET_STATS if self.active.is_some() => {
                 let [tx, rx] = self.queues();
                 let at = [tx + 152, tx + 160, rx + 152, rx + 160];
@@ -292,6 +299,8 @@ impl Default for FakeDevice {
             link_up: true,
             mac: [0x52, 0x54, 0, 1, 2, 3],
             active: None,
+            features: 0,
+            rx_mode: 0,
             failures: [0; 4],
             doorbells: Vec::new(),
         })))

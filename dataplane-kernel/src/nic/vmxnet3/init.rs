@@ -92,6 +92,7 @@ impl<R: Registers> Vmxnet3<R> {
             mac,
             mtu,
             offloads,
+            promiscuous: false,
             parts,
             tx: [(tx_ring.base(), tx_ring.size()), (tx_done.base(), tx_done.size())],
             rx: [

@@ -177,6 +177,18 @@ impl<R: Registers> Nic for Vmxnet3<R> {
         }
     }
 
+    fn stop_merging(&mut self) -> bool {
+        self.device.setup.offloads.remove(Offloads::LRO);
+        self.device.update(&self.member.pairs);
+        true
+    }
+
+    fn hear_all_stations(&mut self) -> bool {
+        self.device.setup.promiscuous = true;
+        self.device.update(&self.member.pairs);
+        true
+    }
+
     fn check(&mut self) -> Health {
         recovery::check(self)
     }

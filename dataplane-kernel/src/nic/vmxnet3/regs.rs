@@ -60,6 +60,8 @@ pub(super) mod command {
     pub(in super::super) const UPDATE_RX_MODE: u32 = 0xcafe_0003;
     /// Reads again of which VLANs.
     pub(in super::super) const UPDATE_VLAN_FILTERS: u32 = 0xcafe_0005;
+    /// Reads again what is to be done for the driver.
+    pub(in super::super) const UPDATE_FEATURE: u32 = 0xcafe_0009;
     /// Writes statistics into the queues' descriptors.
     pub(in super::super) const GET_STATS: u32 = 0xf00d_0001;
     /// Reads as the link's state, and its speed above that.

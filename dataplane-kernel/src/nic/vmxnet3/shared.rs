@@ -76,6 +76,9 @@ const FEATURES: [(Offloads, u64); 3] = [
 /// Frames to the device's own address, to all, and to any group: which of those matter the stack knows.
 const RX_MODE: u32 = 1 << 0 | 1 << 2 | 1 << 3;
 
+/// Frames to any station as well.
+const PROMISCUOUS: u32 = 1 << 4;
+
 /// Where a ring lies, and its entries.
 pub(super) type Place = (GuestPhys, u16);
 
@@ -85,6 +88,8 @@ pub(super) struct Setup {
     pub(super) mac: [u8; 6],
     pub(super) mtu: u16,
     pub(super) offloads: Offloads,
+    /// It takes frames for any station.
+    pub(super) promiscuous: bool,
     /// Most buffers of a received frame.
     pub(super) parts: u16,
     /// Rings of the queue to transmit: descriptors, reports.
@@ -133,13 +138,6 @@ impl SharedArea {
         self.put(offset::SYSTEM, UNKNOWN_64_BIT);
         self.put(offset::DEVICE_REVISIONS, REVISION_1);
         self.put(offset::UPT_REVISIONS, REVISION_1);
-        let features = FEATURES
-            .iter()
-            .filter(|(offload, _)| setup.offloads.contains(*offload));
-        self.put(
-            offset::FEATURES,
-            features.fold(0, |all, (_, feature)| all | feature),
-        );
         self.put(offset::QUEUES_AT, self.0.phys(offset::TX_QUEUE).0);
         #[allow(clippy::cast_possible_truncation, reason = "512")]
         self.put(offset::QUEUES_BYTES, 2 * QUEUE_BYTES as u32);
@@ -149,10 +147,23 @@ impl SharedArea {
         self.put(offset::RX_QUEUES, 1_u8);
         self.put(offset::INTERRUPTS, ONE_INTERRUPT);
         self.put(offset::INTERRUPT_CONTROL, ALL_MASKED);
-        self.put(offset::RX_MODE, RX_MODE);
         // Of all VLANs: what is not on ours is counted where it is dropped.
         (0..512 / 8).for_each(|word| self.put(offset::VLANS + 8 * word, u64::MAX));
+        self.describe_what_may_change(setup);
         self.describe_queues(setup);
+    }
+
+    /// Says of what the device is to be what it reads again when it is told to.
+    pub(super) fn describe_what_may_change(&self, setup: &Setup) {
+        let features = FEATURES
+            .iter()
+            .filter(|(offload, _)| setup.offloads.contains(*offload));
+        self.put(
+            offset::FEATURES,
+            features.fold(0, |all, (_, feature)| all | feature),
+        );
+        let all = if setup.promiscuous { PROMISCUOUS } else { 0 };
+        self.put(offset::RX_MODE, RX_MODE | all);
     }
 
     fn describe_queues(&self, setup: &Setup) {

@@ -30,11 +30,8 @@ fn a_working_device_has_an_address_a_filter_and_two_empty_queues() {
     assert!(bench.nic.link_up());
     assert_eq!(area(&bench, 108), 1_u32.to_le_bytes(), "all interrupts masked");
     assert_eq!(area(&bench, 81), [1], "but there is one");
-    assert_eq!(
-        area(&bench, 120),
-        0b1101_u32.to_le_bytes(),
-        "ours, to all, to groups"
-    );
+    let rx_mode = bench.device.with(|state| state.rx_mode);
+    assert_eq!(rx_mode, 0b1101, "ours, to all, to groups");
     assert_eq!(area(&bench, 136), [0xff; 512], "of all VLANs");
     assert_eq!(bench.device.pending(), [0; 3]);
     bench.device.with(|state| {
@@ -70,7 +67,7 @@ fn offloads_and_long_frames_are_used_as_wanted() {
         };
         let bench = Bench::wanting(&wanted);
         assert_eq!(bench.nic.offloads(), agreed);
-        assert_eq!(area(&bench, 24), features.to_le_bytes());
+        assert_eq!(bench.device.with(|state| state.features), features);
     }
     for (wanted, mtu, parts) in [
         (ORDINARY, 1500_u32, 1_u16),
@@ -143,4 +140,21 @@ fn the_link_is_followed_and_what_the_device_counts_is_shown() {
         "nic.rx_errors",
     ];
     assert_eq!(names.map(|name| bench.counter(name)), [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_a_forwarder_wants_is_changed_while_it_works_and_holds_over_a_reset() {
+    let mut bench = Bench::wanting(&Wanted::default());
+    assert!(bench.nic.stop_merging() && bench.nic.hear_all_stations());
+    assert!(!bench.nic.offloads().contains(Offloads::LRO));
+    for resets in 0..2 {
+        let said = bench.device.with(|state| (state.features, state.rx_mode));
+        assert_eq!(said, (1, 0b1_1101));
+        assert_eq!(bench.counter("nic.resets"), resets);
+        bench.device.with(|state| {
+            state.active = None;
+            (state.features, state.rx_mode) = (0, 0);
+        });
+        assert_eq!(bench.nic.check(), Health::LinkUp);
+    }
 }
