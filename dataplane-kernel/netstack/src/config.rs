@@ -19,6 +19,9 @@ pub struct Config {
     /// priority are dropped.
     pub vlan: Option<VlanId>,
 
+    /// What it leads to.
+    pub medium: Medium,
+
     /// IPv4; `None`: its frames are of a type that nobody takes.
     pub ipv4: Option<Ipv4Config>,
     /// IPv6; `None`: the same.
@@ -72,6 +75,17 @@ pub struct Config {
     pub secret: [u8; 16],
     /// How TCP behaves.
     pub tcp: TcpConfig,
+}
+
+/// What an interface leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// A link with other stations.
+    #[default]
+    Ethernet,
+    /// Back to ourselves: what we send is received. Our own addresses, which may be 127.0.0.1 and ::1, are those of our only
+    /// neighbour, who has to be asked nothing, and there are no others.
+    Loopback,
 }
 
 /// Where the interface gets its IPv4 address from.
@@ -193,6 +207,7 @@ impl Config {
             mac,
             mtu: 1500,
             vlan: None,
+            medium: Medium::Ethernet,
             ipv4: None,
             ipv6: None,
             max_ipv6_pairs: 4096,

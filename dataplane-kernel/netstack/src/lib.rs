@@ -27,7 +27,7 @@ mod instant;
 pub use instant::Instant;
 
 mod config;
-pub use config::{Config, CongestionControl, EcnPolicy, Ipv4Config, Ipv6Config, Pacing, TcpConfig};
+pub use config::{Config, CongestionControl, EcnPolicy, Ipv4Config, Ipv6Config, Medium, Pacing, TcpConfig};
 
 mod counters;
 pub use counters::Counters;

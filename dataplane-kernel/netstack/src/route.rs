@@ -1,5 +1,6 @@
 //! One interface, one subnet, perhaps a gateway: where a packet goes next, and which addresses may stand in one.
 
+use crate::config::Medium;
 use core::net::Ipv4Addr;
 
 /// The addresses of the interface.
@@ -9,6 +10,7 @@ pub struct Route {
     /// Ones for the network part.
     mask: u32,
     gateway: Option<Ipv4Addr>,
+    medium: Medium,
 }
 
 /// What a destination address is to this host.
@@ -31,7 +33,7 @@ pub enum NextHop {
     Neighbor(Ipv4Addr),
     /// All stations.
     Broadcast,
-    /// Nobody: off the subnet without a gateway, our own address (there is no loopback), a group, or no address that a
+    /// Nobody: off the subnet without a gateway, our own address (but on a loopback interface), a group, or no address that a
     /// host can have.
     Unreachable,
 }
@@ -42,6 +44,7 @@ impl Route {
         address: Ipv4Addr::UNSPECIFIED,
         mask: u32::MAX,
         gateway: None,
+        medium: Medium::Ethernet,
     };
 
     /// `prefix_len` above 32 counts as 32. A gateway that is not on the subnet is never asked for.
@@ -53,9 +56,19 @@ impl Route {
             address,
             mask,
             gateway: None,
+            medium: Medium::Ethernet,
         };
         route.gateway = gateway.filter(|gateway| *gateway != address && route.is_on_link(*gateway));
         route
+    }
+
+    /// Of an interface that leads back to ourselves, and so to no other address.
+    #[must_use]
+    pub fn loopback(address: Ipv4Addr) -> Self {
+        Route {
+            medium: Medium::Loopback,
+            ..Route::new(address, 32, None)
+        }
     }
 
     /// Our address.
@@ -104,7 +117,11 @@ impl Route {
             };
         }
         if dst == self.address || !is_host(dst) {
-            return NextHop::Unreachable;
+            return if self.is_ourselves(dst) {
+                NextHop::Neighbor(dst)
+            } else {
+                NextHop::Unreachable
+            };
         }
         if self.is_on_link(dst) {
             return NextHop::Neighbor(dst);
@@ -128,7 +145,13 @@ impl Route {
     #[inline]
     #[must_use]
     pub fn is_legal_source(&self, src: Ipv4Addr) -> bool {
-        is_host(src) && src != self.address && !self.is_broadcast(src)
+        is_host(src) && src != self.address && !self.is_broadcast(src) || self.is_ourselves(src)
+    }
+
+    /// Our address, and we are our own neighbour.
+    #[cold]
+    fn is_ourselves(&self, address: Ipv4Addr) -> bool {
+        self.medium == Medium::Loopback && self.has_address() && address == self.address
     }
 
     /// `true` for a host's address on our subnet that is not ours.
@@ -205,6 +228,19 @@ mod tests {
             pair.next_hop(Ipv4Addr::new(10, 0, 1, 3)),
             NextHop::Neighbor(Ipv4Addr::new(10, 0, 1, 3))
         );
+    }
+
+    #[test]
+    fn on_a_loopback_interface_we_are_our_only_neighbour() {
+        let us = Ipv4Addr::LOCALHOST;
+        let route = Route::loopback(us);
+        assert_eq!(route.next_hop(us), NextHop::Neighbor(us));
+        assert_eq!(route.leads_to(us), Some(32));
+        assert!(route.is_legal_source(us));
+        for other in [[127, 0, 0, 2], [10, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 1]] {
+            assert_eq!(route.next_hop(other.into()), NextHop::Unreachable);
+        }
+        assert!(!route.is_legal_source([127, 0, 0, 2].into()));
     }
 
     #[test]

@@ -45,6 +45,20 @@ impl Addresses {
         self.add(ip, Instant::FAR, Instant::FAR);
     }
 
+    /// An address for ever that nobody else can have: it is ours at once.
+    pub(super) fn assign(&mut self, ip: Ipv6Addr) {
+        if let [place, ..] = &mut self.list
+            && (is_host(ip) || ip.is_loopback())
+        {
+            *place = Some(Address {
+                ip,
+                state: State::Assigned,
+                preferred_until: Instant::FAR,
+                valid_until: Instant::FAR,
+            });
+        }
+    }
+
     /// An address for some time. One that no host can have, or that finds no place, is left out.
     pub(super) fn add(&mut self, ip: Ipv6Addr, preferred_until: Instant, valid_until: Instant) {
         if !is_host(ip) || self.any(|ours| ours == ip) {

@@ -19,7 +19,7 @@ mod discovery;
 pub(crate) use discovery::Question;
 
 use crate::Instant;
-use crate::config::Ipv6Config;
+use crate::config::{Config, Ipv6Config, Medium};
 use crate::interface::TTL;
 use crate::neighbor::Table;
 use crate::wire::ethernet::MacAddr;
@@ -38,6 +38,7 @@ pub(crate) const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0,
 #[derive(Debug)]
 pub(crate) struct Ipv6 {
     mac: MacAddr,
+    medium: Medium,
     pub(crate) addresses: Addresses,
     routes: Routes,
     pub(crate) neighbors: Table<Ipv6Addr>,
@@ -51,19 +52,45 @@ pub(crate) struct Ipv6 {
 }
 
 impl Ipv6 {
-    /// Begins to make a link-local address for `mac`, and takes those of `config`.
-    pub(crate) fn new(mac: MacAddr, mtu: u16, config: &Ipv6Config, now: Instant) -> Self {
-        let mut ipv6 = Ipv6 {
+    /// The interface that `config` describes.
+    pub(crate) fn of(config: &Config, now: Instant) -> Option<Self> {
+        let (mac, ipv6) = (MacAddr(config.mac), config.ipv6.as_ref()?);
+        Some(match config.medium {
+            Medium::Ethernet => Ipv6::new(mac, config.mtu, ipv6, now),
+            Medium::Loopback => Ipv6::loopback(mac, config.mtu, ipv6, now),
+        })
+    }
+
+    /// Leads back to ourselves, at the address of `config` if there is one.
+    fn loopback(mac: MacAddr, mtu: u16, config: &Ipv6Config, now: Instant) -> Self {
+        let mut ipv6 = Ipv6::without_address(mac, mtu, now);
+        ipv6.medium = Medium::Loopback;
+        if let Some((address, _)) = config.address {
+            ipv6.addresses.assign(address);
+            ipv6.neighbors.fix(address, mac);
+        }
+        ipv6
+    }
+
+    fn without_address(mac: MacAddr, mtu: u16, now: Instant) -> Self {
+        Ipv6 {
             mac,
+            medium: Medium::Ethernet,
             addresses: Addresses::default(),
             routes: Routes::default(),
             neighbors: Table::new(now),
             solicitations: Solicitations::default(),
-            autoconfigures: config.autoconfigure,
+            autoconfigures: false,
             hop_limit: TTL,
             mtu,
             interface_mtu: mtu,
-        };
+        }
+    }
+
+    /// Begins to make a link-local address for `mac`, and takes those of `config`.
+    fn new(mac: MacAddr, mtu: u16, config: &Ipv6Config, now: Instant) -> Self {
+        let mut ipv6 = Ipv6::without_address(mac, mtu, now);
+        ipv6.autoconfigures = config.autoconfigure;
         ipv6.addresses.add_permanent(link_local(mac), now);
         if let Some((address, prefix_len)) = config.address {
             ipv6.addresses.add_permanent(address, now);
@@ -77,10 +104,22 @@ impl Ipv6 {
 
     /// The neighbour that takes a packet to `dst` on; `None`: nobody does, or it is not one host's address.
     pub(crate) fn next_hop(&self, dst: Ipv6Addr, now: Instant) -> Option<Ipv6Addr> {
-        if !is_host(dst) || self.addresses.is_ours(dst) {
-            return None;
+        if self.medium == Medium::Loopback || !is_host(dst) || self.addresses.is_ours(dst) {
+            return self.is_ourselves(dst).then_some(dst);
         }
         self.routes.next_hop(dst, now)
+    }
+
+    /// Whether a packet to us may come from `src`, an address of another host.
+    #[inline]
+    pub(crate) fn is_legal_source(&self, src: Ipv6Addr) -> bool {
+        is_host(src) && !self.addresses.is_ours(src) || self.is_ourselves(src)
+    }
+
+    /// An address of ours, and we are our own neighbour.
+    #[cold]
+    fn is_ourselves(&self, address: Ipv6Addr) -> bool {
+        self.medium == Medium::Loopback && self.addresses.is_ours(address)
     }
 
     /// How many bits of `dst` the route to it goes by, 0 over a router; `None` if it leads nowhere.

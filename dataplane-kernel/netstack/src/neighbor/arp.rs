@@ -67,6 +67,11 @@ impl Neighbors {
         }
     }
 
+    /// We are our own neighbour.
+    pub fn know_ourselves(&mut self) {
+        self.table.fix(self.ip, self.mac);
+    }
+
     /// From now on this is our address.
     pub fn set_address(&mut self, ip: Ipv4Addr) {
         self.ip = ip;

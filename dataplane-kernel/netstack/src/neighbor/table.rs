@@ -107,6 +107,8 @@ pub struct Table<A> {
     timers: TimerWheel,
     requests: VecDeque<u16>,
     failures: VecDeque<A>,
+    /// Known for ever, without being asked.
+    fixed: Option<(A, MacAddr)>,
 }
 
 impl<A: Address> Table<A> {
@@ -118,7 +120,13 @@ impl<A: Address> Table<A> {
             timers: TimerWheel::new(u32::try_from(ENTRIES).unwrap_or(0), now),
             requests: VecDeque::with_capacity(ENTRIES),
             failures: VecDeque::with_capacity(ENTRIES),
+            fixed: None,
         }
+    }
+
+    /// From now on `ip` is at this station, which is never asked for it.
+    pub fn fix(&mut self, ip: A, mac: MacAddr) {
+        self.fixed = Some((ip, mac));
     }
 
     /// The station that has `ip`, an address on our link. Unless one is known, this begins to ask.
@@ -173,7 +181,8 @@ impl<A: Address> Table<A> {
     /// A station that spoke to us will want an answer soon: keep its address if that costs nobody his place.
     pub(super) fn note_unsolicited(&mut self, ip: A, mac: MacAddr, now: Instant) {
         let place = self.worst_of(ip);
-        if self.entries[place].state > State::Stale {
+        let is_fixed = self.fixed.is_some_and(|(fixed, _)| fixed == ip);
+        if is_fixed || self.entries[place].state > State::Stale {
             return;
         }
         self.entries[place] = Entry {
@@ -187,6 +196,11 @@ impl<A: Address> Table<A> {
     }
 
     fn ask(&mut self, ip: A, now: Instant) -> Lookup {
+        if let Some((fixed, mac)) = self.fixed
+            && fixed == ip
+        {
+            return Lookup::Known(mac);
+        }
         let place = self.worst_of(ip);
         let loser = self.entries[place];
         if loser.state == State::Asked {

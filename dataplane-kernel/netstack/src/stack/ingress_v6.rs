@@ -5,7 +5,7 @@ use super::icmp_errors::Complaint;
 use super::ingress::{Frame, later, station, station_from};
 use crate::ends::Ends;
 use crate::icmp::v6::{self, Way};
-use crate::ipv6::{Ipv6, is_host};
+use crate::ipv6::Ipv6;
 use crate::reassembly::{Fragment, Key};
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::Ports;
@@ -51,7 +51,7 @@ impl Stack {
         }
         let counters = &mut self.shared.counters;
         // Only a host without an address may have none, and all it says is neighbour discovery's.
-        if !(is_host(src) || src.is_unspecified()) || ipv6.addresses.is_ours(src) {
+        if !ipv6.is_legal_source(src) && !src.is_unspecified() {
             counters.rx_ipv6_bad_source += 1;
             return env.free_rx(frame.buf);
         }

@@ -81,7 +81,7 @@ use crate::timer_wheel::TimerWheel;
 use crate::udp::{Limits, Udp};
 use crate::wire::ethernet::{EtherType, MacAddr};
 use crate::wire::vlan::VlanId;
-use crate::{Config, Counters, Instant, Ipv4Config};
+use crate::{Config, Counters, Instant, Ipv4Config, Medium};
 use calls::AppTimers;
 
 /// No frame is of this type.
@@ -148,7 +148,10 @@ impl Stack {
                 address,
                 prefix,
                 gateway,
-            }) => (Route::new(address, prefix, gateway), None),
+            }) => match config.medium {
+                Medium::Ethernet => (Route::new(address, prefix, gateway), None),
+                Medium::Loopback => (Route::loopback(address), None),
+            },
         };
         let tx_checksum = if config.tx_checksum {
             TxChecksum::Device
@@ -178,10 +181,7 @@ impl Stack {
                 tx_checksum,
             },
             neighbors: Neighbors::new(mac, route.address(), now),
-            ipv6: config
-                .ipv6
-                .as_ref()
-                .map(|ipv6| Ipv6::new(mac, config.mtu, ipv6, now)),
+            ipv6: Ipv6::of(&config, now),
             pairs: Pairs::new(config.ipv6.as_ref().map_or(0, |_| config.max_ipv6_pairs)),
             path_mtus: PathMtus::EMPTY,
             neighbor_epoch: 1,
@@ -192,6 +192,9 @@ impl Stack {
             cookies_until: now,
             challenges: crate::tcp::challenge_limit(config.tcp.challenge_acks_per_second, now),
         };
+        if config.medium == Medium::Loopback {
+            shared.neighbors.know_ourselves();
+        }
         let limits = Limits {
             sockets: u16::try_from(config.max_udp_sockets).unwrap_or(u16::MAX),
             sends: config.udp_sends,

@@ -4,7 +4,6 @@
 use super::Stack;
 use super::ingress::{later, station, station_from};
 use crate::ends::Ends;
-use crate::ipv6::is_host;
 use crate::tcp::receive::Arrival;
 use crate::tcp::tuple::Ports;
 use crate::wire::ecn::Ecn;
@@ -116,8 +115,8 @@ impl Stack {
         let link_len = first.len() - rest.len();
         let (packet, total_len) = ipv6::Packet::parse_front(rest, len - link_len)?;
         let (local, remote) = (packet.dst(), packet.src());
-        let addresses = &self.shared.ipv6.as_ref()?.addresses;
-        if !addresses.is_ours(local) || !is_host(remote) || addresses.is_ours(remote) {
+        let ipv6 = self.shared.ipv6.as_ref()?;
+        if !ipv6.addresses.is_ours(local) || !ipv6.is_legal_source(remote) {
             return None;
         }
         let Ok(Content::Upper {

@@ -15,6 +15,7 @@ mod icmp;
 mod icmp_errors;
 mod ingress;
 mod ipv6;
+mod loopback;
 mod offload;
 mod simulation;
 mod tcp;
