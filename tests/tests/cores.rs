@@ -347,7 +347,7 @@ fn with_one_queue_all_cores_share_it_and_the_log_says_who_steers() {
     for nic in ["virtio-net", "vmxnet3"] {
         let namespace = Namespace::new().unwrap();
         let run = echo(&namespace, &["--nic", nic]);
-        let free = run.stat("pool.free");
+        let before = run.held();
         let streams: Vec<_> = (0..32)
             .map(|_| peer::connect(&namespace, peer::guest(7)))
             .collect();
@@ -361,7 +361,7 @@ fn with_one_queue_all_cores_share_it_and_the_log_says_who_steers() {
             "{nic}: {stats:#?}"
         );
         drop(streams);
-        wait_until_home(&run, free);
+        run.wait_until_home(&before);
         run.stop()
             .assert_code(0)
             .assert_logged("1 of 4 cores have a queue of the network card");
