@@ -117,7 +117,7 @@ impl Machine {
 fn queues(plan: &Plan) -> u16 {
     match plan.nic {
         NicChoice::Model(NicModel::VirtioNet) => plan.cores,
-        NicChoice::Model(NicModel::E1000e | NicModel::E1000) | NicChoice::Vfio(_) => 1,
+        NicChoice::Model(NicModel::E1000e | NicModel::E1000 | NicModel::Vmxnet3) | NicChoice::Vfio(_) => 1,
     }
 }
 
