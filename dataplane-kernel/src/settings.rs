@@ -34,6 +34,16 @@ pub enum Ip6 {
 /// Three questions of a DHCP client's, and the answers to them.
 const DHCP_WAIT: Duration = Duration::from_secs(30);
 
+/// Which card the dataplane is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CardChoice {
+    /// The first on PCI that there is a driver for.
+    #[default]
+    First,
+    /// One that needs none, and receives what it sends.
+    Loopback,
+}
+
 /// A mistake that ring 0 is to make, to show that it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfTest {
@@ -70,6 +80,8 @@ pub struct Settings {
     pub gateway6: Option<Ipv6Addr>,
     /// Name servers for the app, instead of those a DHCP server tells.
     pub name_servers: Vec<IpAddr>,
+    /// Which card.
+    pub card_choice: CardChoice,
     /// What the card may do for the stack, and how long packets may be.
     pub card: Wanted,
     /// The stack takes TCP segments that continue the one before in a short way (generic receive offload).
@@ -108,6 +120,7 @@ impl Default for Settings {
             ip6: None,
             gateway6: None,
             name_servers: Vec::new(),
+            card_choice: CardChoice::default(),
             card: Wanted::default(),
             gro: true,
             gso: true,
@@ -207,6 +220,12 @@ impl Settings {
                     return Err("at most three name servers");
                 }
                 self.name_servers.push(server);
+            }
+            cmdline::NIC => {
+                self.card_choice = match value {
+                    cmdline::NIC_LOOPBACK => CardChoice::Loopback,
+                    _ => return Err("loopback"),
+                };
             }
             cmdline::MTU => {
                 let most = u32::from(MIN_MTU)..=JUMBO_MTU.into();
@@ -321,7 +340,7 @@ fn within(value: &str, range: core::ops::RangeInclusive<u32>) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ip4, Ip6, SelfTest, Settings, early_host, early_log_level};
+    use super::{CardChoice, Ip4, Ip6, SelfTest, Settings, early_host, early_log_level};
     use crate::mem::GuestPhys;
     use crate::nic::Offloads;
     use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -377,6 +396,14 @@ mod tests {
         assert_eq!(own("offload=tso=off"), (true, true));
         assert_eq!(own("offload=tso=off,gro=off"), (false, true));
         assert_eq!(own("offload=gso=off"), (true, false));
+    }
+
+    #[test]
+    fn the_card_may_be_one_that_leads_back() {
+        let choice = |line| Settings::parse(line).unwrap().card_choice;
+        assert_eq!(choice(""), CardChoice::First);
+        assert_eq!(choice("nic=loopback"), CardChoice::Loopback);
+        assert!(Settings::parse("nic=eth0").is_err());
     }
 
     #[test]

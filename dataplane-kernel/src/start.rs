@@ -13,10 +13,11 @@ use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::{Pool, Region};
 use crate::mem::paging::{self, Flags, MapError};
 use crate::nic::card::{self, Card};
+use crate::nic::loopback::Loopback;
 use crate::nic::vlan::OnVlan;
 use crate::nic::{Nic, Offloads, e1000e, virtio_net, vmxnet3};
 use crate::panic::self_test;
-use crate::settings::{Ip4, Ip6, SelfTest, Settings};
+use crate::settings::{CardChoice, Ip4, Ip6, SelfTest, Settings};
 use crate::user::image::LoadError;
 use crate::user::random::Random;
 use crate::user::{App, Program};
@@ -114,13 +115,18 @@ struct Parts {
     settings: Settings,
 }
 
-/// Takes the first NIC that there is a driver for. From here on, all of the dataplane is compiled for that NIC.
+/// Takes the first NIC that there is a driver for, unless there is to be none. From here on, all of the dataplane is compiled for that NIC.
 fn run(boot: BootInfo) -> Result<Outcome, StartError> {
     let mut parts = parts(boot)?;
     let region = match parts.settings.self_test {
         Some(SelfTest::ForeignDma(at)) => parts.pool.region().misplaced(at),
         _ => parts.pool.region(),
     };
+    if parts.settings.card_choice == CardChoice::Loopback {
+        let nic = Loopback::new(region, &parts.settings.card);
+        log::info!("loopback card: {nic}");
+        return serve(Vec::from([nic]), parts);
+    }
     let mut config = Ports::take().ok_or(StartError::NoNic)?;
     let all = scan(&mut config);
     let (at, card) = card::first(&all).ok_or(StartError::NoNic)?;
@@ -215,6 +221,7 @@ fn stack(
     let all = Config::without_address(nic.mac());
     let cores = u32::try_from(settings.cores).unwrap_or(1);
     let mut config = Config {
+        medium: nic.medium(),
         mtu: nic.mtu(),
         vlan: settings.vlan,
         ipv4: settings.ip.map(|ip| ipv4(ip, settings)),

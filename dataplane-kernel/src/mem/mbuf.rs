@@ -74,7 +74,20 @@ impl Region {
         }
     }
 
-    /// The same of a large buffer, whose bytes go on in the buffers behind it.
+    /// Writes `bytes` at `offset` of a buffer, as a device would that was given it, or as many of them as lie inside it.
+    pub fn fill(&self, buf: &BufId, offset: usize, bytes: &[u8]) {
+        let offset = offset.min(BUFFER_BYTES);
+        let len = bytes.len().min(BUFFER_BYTES - offset);
+        if buf.0 >= self.count {
+            return;
+        }
+        let start = ((buf.0 as usize) << SHIFT) + offset;
+        // SAFETY: inside an existing buffer, whose name is with its one owner, so no device has it and nobody in ring 0 reads it;
+        // ring 3 may, and sees bytes change at worst. `bytes` may be those of a buffer, so they may be the same.
+        unsafe { core::ptr::copy(bytes.as_ptr(), self.base.add(start).as_ptr(), len) }
+    }
+
+    /// What [`Region::bytes`] gives, of a large buffer, whose bytes go on in the buffers behind it.
     pub fn large_bytes(&self, index: u32, offset: u16, len: u16) -> &[u8] {
         let (start, len) = (usize::from(offset), usize::from(len));
         let run = u64::from(index) + u64::from(LARGE_RUN);

@@ -4,11 +4,16 @@
 /// whole and of its state (`device`), or of frames on their way out (`transmit`).
 macro_rules! forward {
     ($($method:ident),+) => { $(forward!(@ $method);)+ };
-    (@ device) => { forward!(mac, mtu, link_up, set_table, stop_merging, hear_all_stations, disarm); };
+    (@ device) => { forward!(mac, medium, mtu, link_up, set_table, stop_merging, hear_all_stations, disarm); };
     (@ transmit) => { forward!(tx_done, tx_idle, kick); };
     (@ mac) => {
         fn mac(&self) -> [u8; 6] {
             self.nic.mac()
+        }
+    };
+    (@ medium) => {
+        fn medium(&self) -> netstack::Medium {
+            self.nic.medium()
         }
     };
     (@ mtu) => {

@@ -30,6 +30,9 @@ pub mod e1000e;
 /// VMware's paravirtual card.
 pub mod vmxnet3;
 
+/// A card that receives what it sends.
+pub mod loopback;
+
 /// A wrapper's methods that are those of the card in it.
 mod forward;
 
@@ -42,7 +45,7 @@ use crate::mem::mbuf::Pool;
 use ix_abi::host::cmdline::offload;
 use netstack::rss::{Key, Table};
 use netstack::wire::vlan::VlanId;
-use netstack::{BufId, RxChecksum, Span, TxOffload, TxTicket};
+use netstack::{BufId, Medium, RxChecksum, Span, TxOffload, TxTicket};
 
 /// A received frame, or a part of one that did not fit a buffer: `len` bytes at `offset` of a buffer that now belongs to
 /// the caller. A frame starts with its Ethernet header.
@@ -177,6 +180,11 @@ pub enum Alarm {
 pub trait Nic {
     /// Its address.
     fn mac(&self) -> [u8; 6];
+
+    /// What it leads to.
+    fn medium(&self) -> Medium {
+        Medium::Ethernet
+    }
 
     /// Largest IP packet it carries, in bytes.
     fn mtu(&self) -> u16;

@@ -47,8 +47,8 @@ fn device(plan: &Plan, tap: Option<(Vec<RawFd>, DataPlane)>) -> Option<Device> {
             mtu: plan.mtu.unwrap_or_else(|| tap::mtu(name)),
             data_plane,
         }),
-        // The plan leaves no such link to KVM.
-        (NicChoice::Model(_), Link::User(_) | Link::Cable(_)) => None,
+        // The plan leaves no other link to KVM.
+        (NicChoice::Model(_), Link::Loopback | Link::User(_) | Link::Cable(_)) => None,
     }
 }
 

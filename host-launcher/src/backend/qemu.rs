@@ -82,27 +82,36 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires<'_>) -> Vec<OsString> 
         "device",
         format!("isa-debug-exit,iobase={:#x},iosize=1", exit::PORT).into(),
     );
-    option("netdev", netdev(plan, wires.taps).into());
-    let card = match plan.nic {
-        NicChoice::Model(NicModel::E1000e) => "e1000e",
-        NicChoice::Model(NicModel::E1000) => "e1000",
-        NicChoice::Model(NicModel::Vmxnet3) => "vmxnet3",
-        // The plan leaves no other card to QEMU.
-        NicChoice::Model(NicModel::VirtioNet) | NicChoice::Vfio(_) => "virtio-net-pci,disable-legacy=on",
-    };
-    // Without its option ROM, the card costs no time at boot.
-    let mac = plan.network.mac();
-    let mtu = plan.mtu.filter(|_| card.starts_with("virtio"));
-    let mtu = mtu.map_or_else(String::new, |mtu| format!(",host_mtu={mtu}"));
-    // Several queues, and the guest's own choice among them.
-    let queues = if wires.taps.len() > 1 { ",mq=on,rss=on" } else { "" };
-    option(
-        "device",
-        format!("{card},netdev=net0,mac={mac},romfile={mtu}{queues}").into(),
-    );
+    if let Some(card) = card(plan.nic) {
+        option("netdev", netdev(plan, wires.taps).into());
+        // Without its option ROM, the card costs no time at boot.
+        let mac = plan.network.mac();
+        let mtu = plan.mtu.filter(|_| card.starts_with("virtio"));
+        let mtu = mtu.map_or_else(String::new, |mtu| format!(",host_mtu={mtu}"));
+        // Several queues, and the guest's own choice among them.
+        let queues = if wires.taps.len() > 1 { ",mq=on,rss=on" } else { "" };
+        option(
+            "device",
+            format!("{card},netdev=net0,mac={mac},romfile={mtu}{queues}").into(),
+        );
+    }
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
     args.extend(plan.qemu_args.iter().map(OsString::from));
     args
+}
+
+/// What QEMU calls the card; `None`: it makes none.
+fn card(nic: NicChoice) -> Option<&'static str> {
+    match nic {
+        NicChoice::Model(NicModel::Loopback) => None,
+        NicChoice::Model(NicModel::E1000e) => Some("e1000e"),
+        NicChoice::Model(NicModel::E1000) => Some("e1000"),
+        NicChoice::Model(NicModel::Vmxnet3) => Some("vmxnet3"),
+        // The plan leaves no other card to QEMU.
+        NicChoice::Model(NicModel::VirtioNet) | NicChoice::Vfio(_) => {
+            Some("virtio-net-pci,disable-legacy=on")
+        }
+    }
 }
 
 fn netdev(plan: &Plan, taps: &[RawFd]) -> String {
@@ -117,7 +126,7 @@ fn netdev(plan: &Plan, taps: &[RawFd]) -> String {
     let network = &plan.network;
     let forwards = match &network.link {
         Link::User(forwards) => forwards.as_slice(),
-        Link::Tap(_) | Link::Cable(_) => &[],
+        Link::Tap(_) | Link::Cable(_) | Link::Loopback => &[],
     };
     let net = network.user_net();
     let (guest, gateway) = (net.addr(), network.gateway.unwrap_or_else(|| host_number(net, 2)));
@@ -263,6 +272,23 @@ mod tests {
             );
             assert!(!line.contains("virtio-net"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_card_that_leads_back_is_none_of_qemus() {
+        let options = Options {
+            nic: Some(NicChoice::Model(NicModel::Loopback)),
+            ..Options::default()
+        };
+        let line = command(options, &[]);
+        assert!(
+            !line.contains("-netdev") && !line.contains("netdev=net0"),
+            "{line}"
+        );
+        assert!(
+            line.contains(" nic=loopback ip=127.0.0.1/8 ip6=::1/128 "),
+            "{line}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The machine's network: what it hangs on, and its addresses.
 
-use super::{Bdf, Forward, NicChoice};
+use super::{Bdf, Forward, NicChoice, NicModel};
 use ipnet::{Ipv4Net, Ipv6Net};
 use ix_abi::host::cmdline;
 use serde::Deserialize;
@@ -86,6 +86,9 @@ pub enum NetError {
     /// A forward is a thing of user networking.
     #[error("--forward goes with --net user only; over a tap the app is reached at its own address")]
     TapNeedsNoForward,
+    /// A loopback card has no link.
+    #[error("--nic loopback leads to nobody else; leave {0} out")]
+    LoopbackAlone(&'static str),
     /// A card of the host's is on its own cable.
     #[error("--nic vfio goes without --net: a card that is passed through is on its own cable")]
     VfioNeedsNoNet,
@@ -128,10 +131,16 @@ pub enum Link {
     Tap(String),
     /// The cable of this card of the host's, which is passed through.
     Cable(Bdf),
+    /// Nothing: what is sent comes back.
+    Loopback,
 }
 
 /// The guest's address in user networking, unless it is told another.
 const USER_NET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 2, 15), 24);
+
+/// The addresses of a machine that talks to itself only, unless it is told others.
+const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::LOCALHOST, 8);
+const LOOPBACK_6: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
 
 impl Network {
     /// Fills in what was not said and checks the rest.
@@ -146,6 +155,18 @@ impl Network {
             (NicChoice::Vfio(_), _) if choice.is_some() => return Err(NetError::VfioNeedsNoNet),
             (NicChoice::Vfio(_), _) if !forwards.is_empty() => return Err(NetError::VfioNeedsNoForward),
             (NicChoice::Vfio(bdf), _) => Link::Cable(bdf),
+            (NicChoice::Model(NicModel::Loopback), _) => {
+                let alone = [
+                    (choice.is_some(), "--net"),
+                    (!forwards.is_empty(), "--forward"),
+                    (gateway.is_some(), "--gateway"),
+                    (ip == Some(Ip4::Dhcp), "--ip dhcp"),
+                ];
+                match alone.iter().find(|(said, _)| *said) {
+                    Some((_, option)) => return Err(NetError::LoopbackAlone(option)),
+                    None => Link::Loopback,
+                }
+            }
             (_, NetChoice::Tap(_)) if !forwards.is_empty() => return Err(NetError::TapNeedsNoForward),
             (_, NetChoice::Tap(name)) => Link::Tap(name.clone()),
             (_, NetChoice::User) => return Self::user(forwards, ip, gateway)?.check(),
@@ -184,6 +205,9 @@ impl Network {
             (Link::Cable(_), None, None) => return Err(NetError::VfioNeedsIp),
             _ => {}
         }
+        if self.link == Link::Loopback {
+            return self.looped(ip6, gateway);
+        }
         let is_host = |ip: Ipv6Addr| !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast());
         match (ip6, gateway) {
             (None, Some(_)) => return Err(NetError::Gateway6NeedsIp6),
@@ -192,6 +216,23 @@ impl Network {
                 return Err(NetError::Gateway6(gateway));
             }
             _ => (self.ip6, self.gateway6) = (ip6, gateway),
+        }
+        Ok(self)
+    }
+
+    /// Without an address of either family, the usual ones.
+    fn looped(mut self, ip6: Option<Ip6>, gateway: Option<Ipv6Addr>) -> Result<Self, NetError> {
+        match (ip6, gateway) {
+            (_, Some(_)) => return Err(NetError::LoopbackAlone("--gateway6")),
+            (Some(Ip6::Auto), _) => return Err(NetError::LoopbackAlone("--ip6 auto")),
+            (Some(Ip6::Fixed(net)), _) if net.addr().is_unspecified() || net.addr().is_multicast() => {
+                return Err(NetError::NotAHost6(net));
+            }
+            (None, _) if self.ip.is_none() => {
+                self.ip = Some(Ip4::Fixed(LOOPBACK));
+                self.ip6 = Some(Ip6::Fixed(LOOPBACK_6));
+            }
+            _ => self.ip6 = ip6,
         }
         Ok(self)
     }
@@ -233,7 +274,7 @@ impl Network {
         let [a, b, c, d] = match (self.ip, &self.link) {
             (Some(Ip4::Fixed(net)), _) => net.addr().octets(),
             (_, Link::Tap(name)) => station(&host_id(), name),
-            (_, Link::User(_) | Link::Cable(_)) => USER_NET.addr().octets(),
+            (_, Link::User(_) | Link::Cable(_) | Link::Loopback) => USER_NET.addr().octets(),
         };
         [0x02, 0x49, a, b, c, d]
     }
@@ -420,6 +461,44 @@ mod tests {
             Err(NetError::VfioNeedsNoNet)
         );
         assert_eq!(with(None, ip, &["80:80"]), Err(NetError::VfioNeedsNoForward));
+    }
+
+    #[test]
+    fn a_card_that_leads_back_has_addresses_and_leads_nowhere_else() {
+        let nic = NicChoice::Model(NicModel::Loopback);
+        let with = |ip: Option<&str>, ip6: Option<&str>| {
+            let ip = ip.map(|text| text.parse().unwrap());
+            let ip6 = ip6.map(|text| text.parse().unwrap());
+            Network::new(nic, None, ip, None, Vec::new())?.with_ipv6(ip6, None)
+        };
+        let addresses = |network: Network| {
+            assert_eq!(network.link, Link::Loopback);
+            let ip = network.ip.map(|ip| ip.to_string());
+            (ip, network.ip6.map(|ip6| ip6.to_string()))
+        };
+        for (ip, ip6, expected) in [
+            (None, None, (Some("127.0.0.1/8"), Some("::1/128"))),
+            (Some("10.0.0.1/24"), None, (Some("10.0.0.1/24"), None)),
+            (None, Some("::1/128"), (None, Some("::1/128"))),
+            (None, Some("fd00::2/64"), (None, Some("fd00::2/64"))),
+        ] {
+            let (ip, ip6) = addresses(with(ip, ip6).unwrap());
+            assert_eq!((ip.as_deref(), ip6.as_deref()), expected);
+        }
+        assert_eq!(
+            with(Some("dhcp"), None),
+            Err(NetError::LoopbackAlone("--ip dhcp"))
+        );
+        assert_eq!(
+            with(None, Some("auto")),
+            Err(NetError::LoopbackAlone("--ip6 auto"))
+        );
+        let choice = Some(NetChoice::User);
+        let refused = Network::new(nic, choice.as_ref(), None, None, Vec::new());
+        assert_eq!(refused, Err(NetError::LoopbackAlone("--net")));
+        let forward = vec!["80:80".parse().unwrap()];
+        let refused = Network::new(nic, None, None, None, forward);
+        assert_eq!(refused, Err(NetError::LoopbackAlone("--forward")));
     }
 
     #[test]

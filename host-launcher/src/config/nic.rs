@@ -16,10 +16,18 @@ pub enum NicModel {
     E1000,
     /// VMware's.
     Vmxnet3,
+    /// None at all: what is sent comes back.
+    Loopback,
 }
 
 impl NicModel {
-    const ALL: [Self; 4] = [Self::VirtioNet, Self::E1000e, Self::E1000, Self::Vmxnet3];
+    const ALL: [Self; 5] = [
+        Self::VirtioNet,
+        Self::E1000e,
+        Self::E1000,
+        Self::Vmxnet3,
+        Self::Loopback,
+    ];
 }
 
 /// Which card the machine has.
@@ -37,7 +45,7 @@ pub enum NicChoice {
 pub enum NicError {
     /// No such model.
     #[error(
-        "`{0}` is no network card; write virtio-net, e1000e, e1000, vmxnet3, or vfio:BDF such as vfio:0000:01:00.0"
+        "`{0}` is no network card; write virtio-net, e1000e, e1000, vmxnet3, loopback, or vfio:BDF such as vfio:0000:01:00.0"
     )]
     Unknown(String),
     /// Nothing a PCI bus could have.
@@ -75,6 +83,7 @@ impl fmt::Display for NicModel {
             Self::E1000e => "e1000e",
             Self::E1000 => "e1000",
             Self::Vmxnet3 => "vmxnet3",
+            Self::Loopback => "loopback",
         })
     }
 }
@@ -87,6 +96,7 @@ mod tests {
     fn cards_are_models_or_addresses() {
         assert_eq!("virtio-net".parse(), Ok(NicChoice::Model(NicModel::VirtioNet)));
         assert_eq!("vmxnet3".parse(), Ok(NicChoice::Model(NicModel::Vmxnet3)));
+        assert_eq!("loopback".parse(), Ok(NicChoice::Model(NicModel::Loopback)));
         let passed = "0000:01:00.0".parse().map(NicChoice::Vfio).unwrap();
         assert_eq!("vfio:1:0.0".parse(), Ok(passed));
         for text in ["", "E1000", "vfio", "virtio"] {

@@ -140,8 +140,8 @@ pub struct Options {
     #[arg(long, value_name = "user|tap:NAME")]
     pub net: Option<NetChoice>,
 
-    /// Its network card: a model (e1000e, e1000, vmxnet3: QEMU), or one of this host's (KVM) [default: virtio-net]
-    #[arg(long, value_name = "virtio-net|e1000e|e1000|vmxnet3|vfio:BDF")]
+    /// Its network card: a model (e1000e, e1000, vmxnet3: QEMU), none but a way back (loopback), or one of this host's (KVM) [default: virtio-net]
+    #[arg(long, value_name = "virtio-net|e1000e|e1000|vmxnet3|loopback|vfio:BDF")]
     pub nic: Option<NicChoice>,
 
     /// Whether Linux (vhost-net) moves a tap's packets, or a thread of ix [default: auto] (KVM)

@@ -263,6 +263,9 @@ fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) 
     let mut setting = |key, value: &dyn std::fmt::Display| {
         line.push_str(&format!(" {key}={value}"));
     };
+    if network.link == Link::Loopback {
+        setting(cmdline::NIC, &cmdline::NIC_LOOPBACK);
+    }
     if let Some(ip) = network.ip {
         setting(cmdline::IP, &ip);
     }

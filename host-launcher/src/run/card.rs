@@ -8,7 +8,7 @@ use crate::nic::{self, NicError, TakenNic};
 pub(super) fn take(plan: &Plan, host: &Host) -> Result<Option<TakenNic>, NicError> {
     match plan.network.link {
         Link::Cable(bdf) => nic::take(host, bdf).map(Some),
-        Link::User(_) | Link::Tap(_) => Ok(None),
+        Link::User(_) | Link::Tap(_) | Link::Loopback => Ok(None),
     }
 }
 

@@ -76,7 +76,7 @@ impl Machine {
     pub(super) fn start(plan: &Plan, kernel: &Path, kind: Kind) -> Result<Self, MachineError> {
         let taps = match &plan.network.link {
             Link::Tap(name) => tap::open(name, &plan.network, plan.mtu, queues(plan))?,
-            Link::User(_) | Link::Cable(_) => Vec::new(),
+            Link::User(_) | Link::Cable(_) | Link::Loopback => Vec::new(),
         };
         let (ram, pages) = match kind {
             Kind::Qemu => memory::small(plan.mem).map(|ram| (ram, PageKind::Transparent)),
@@ -117,7 +117,8 @@ impl Machine {
 fn queues(plan: &Plan) -> u16 {
     match plan.nic {
         NicChoice::Model(NicModel::VirtioNet) => plan.cores,
-        NicChoice::Model(NicModel::E1000e | NicModel::E1000 | NicModel::Vmxnet3) | NicChoice::Vfio(_) => 1,
+        NicChoice::Model(NicModel::E1000e | NicModel::E1000 | NicModel::Vmxnet3 | NicModel::Loopback)
+        | NicChoice::Vfio(_) => 1,
     }
 }
 

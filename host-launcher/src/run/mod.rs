@@ -260,6 +260,7 @@ fn info(plan: &Plan, name: String) -> Info {
         Link::User(_) => "user".to_owned(),
         Link::Tap(tap) => format!("tap:{tap}"),
         Link::Cable(bdf) => format!("vfio:{bdf}"),
+        Link::Loopback => "loopback".to_owned(),
     };
     Info {
         name,

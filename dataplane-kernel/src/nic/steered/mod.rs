@@ -34,7 +34,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU32;
 use inbound::Inbound;
 use netstack::rss::Steering;
-use netstack::{MAX_TX_SPANS, Span, TxOffload};
+use netstack::{MAX_TX_SPANS, Medium, Span, TxOffload};
 
 /// Frames on their way from one core to another, at most, and the part of a core's buffers that those to all others may be: a
 /// core that takes none must not leave the others without.
@@ -91,6 +91,7 @@ struct Served {
 #[derive(Clone, Copy, Debug)]
 struct Card {
     mac: [u8; 6],
+    medium: Medium,
     mtu: u16,
     offloads: Offloads,
 }
@@ -99,6 +100,7 @@ impl Card {
     fn of(nic: &impl Nic) -> Self {
         Card {
             mac: nic.mac(),
+            medium: nic.medium(),
             mtu: nic.mtu(),
             offloads: nic.offloads(),
         }

@@ -9,7 +9,7 @@ use crate::nic::pairs::SharedHealth;
 use crate::nic::{Alarm, Health, Nic, Offloads, RxFrame};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
-use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
+use netstack::{MAX_TX_SPANS, Medium, Span, TxOffload, TxTicket};
 
 /// A core's share of a card that others have the queues of.
 #[derive(Debug)]
@@ -72,6 +72,10 @@ impl Remote {
 impl Nic for Remote {
     fn mac(&self) -> [u8; 6] {
         self.card.mac
+    }
+
+    fn medium(&self) -> Medium {
+        self.card.medium
     }
 
     fn mtu(&self) -> u16 {

@@ -5,6 +5,7 @@
 //! | key | value | meaning |
 //! |---|---|---|
 //! | `host` | hexadecimal guest-physical address | where the [`super::HostArea`] lies |
+//! | `nic` | `loopback` | the NIC leads back to the machine, and needs no card (the first card on PCI) |
 //! | `ip` | CIDR, or `dhcp` | IPv4 address and prefix of the (first) NIC, or what a server gives; without it, no IPv4 |
 //! | `dhcp-wait` | seconds | how long a DHCP server may take before the app is given up (30) |
 //! | `gw` | IPv4 address | gateway |
@@ -25,6 +26,10 @@
 
 /// Key of the host area's address.
 pub const HOST: &str = "host";
+/// Key of the NIC that is none on PCI.
+pub const NIC: &str = "nic";
+/// Value of [`NIC`]: what is sent comes back.
+pub const NIC_LOOPBACK: &str = "loopback";
 /// Key of the IPv4 address.
 pub const IP: &str = "ip";
 /// Value of [`IP`]: ask a DHCP server.
