@@ -6,9 +6,9 @@ use fuzzing::Input;
 use host_launcher::vmm::bus::Bus;
 use host_launcher::vmm::legacy::Legacy;
 use host_launcher::vmm::pci::{ECAM, LOW_WINDOW, Root, Windows};
-use host_launcher::vmm::virtio::net::{DataPlane, Kicks, Net, Settings};
+use host_launcher::vmm::virtio::net::{DataPlane, Net, Settings, Signals};
 use host_launcher::vmm::virtio::transport::Transport;
-use host_launcher::vmm::virtio::{Doorbells, Memory};
+use host_launcher::vmm::virtio::{Doorbells, Interrupts, Memory, Message};
 use std::io;
 use std::sync::Arc;
 use vm_memory::{GuestAddress, GuestMemoryMmap};
@@ -39,6 +39,16 @@ impl Doorbells for Unheard {
     }
 }
 
+impl Interrupts for Unheard {
+    fn connect(&self, _line: u16, _call: &EventFd, _message: Message) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn disconnect(&self, _line: u16, _call: &EventFd) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 pub(crate) struct Machine {
     bus: Bus<io::Sink, io::Sink>,
     /// Of each pair.
@@ -57,14 +67,14 @@ impl Machine {
         };
         let net = Net::new(
             settings,
-            Kicks::new(planes.len()).expect("four descriptors"),
+            Signals::new(planes.len()).expect("eight descriptors"),
             planes
                 .iter()
                 .map(|plane| -> Box<dyn DataPlane> { Box::new(plane.clone()) })
                 .collect(),
         );
         let mut root = Root::new(Windows::above(RAM_BYTES as u64, 39));
-        let card = Transport::new(net, Arc::clone(&memory), Box::new(Unheard));
+        let card = Transport::new(net, Arc::clone(&memory), Box::new(Unheard), Box::new(Unheard));
         root.add(Box::new(card)).expect("a place on the bus");
         root.place_bars().expect("room for a BAR");
         Self {

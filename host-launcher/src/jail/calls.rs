@@ -54,10 +54,13 @@ const ANY_THREAD: &[Call] = &[
     Only(libc::SYS_fcntl, 1, &[libc::F_GETFD as u64]),
 ];
 
-/// Requests by which the memory of devices comes and goes as the guest moves their BARs, and doorbells with it.
+/// Requests by which the memory of devices comes and goes as the guest moves their BARs, and doorbells with it, and by which they
+/// interrupt.
 const KVM_RUN: u64 = 0xae80;
 const KVM_SET_USER_MEMORY_REGION: u64 = 0x4020_ae46;
 const KVM_IOEVENTFD: u64 = 0x4040_ae79;
+const KVM_IRQFD: u64 = 0x4020_ae76;
+const KVM_SET_GSI_ROUTING: u64 = 0x4008_ae6a;
 const KVM_GET_REGS: u64 = 0x8090_ae81;
 
 /// Requests by which a virtio network card starts and stops (`linux/vhost.h`, `linux/if_tun.h`).
@@ -66,6 +69,7 @@ const VHOST_SET_VRING_NUM: u64 = 0x4008_af10;
 const VHOST_SET_VRING_ADDR: u64 = 0x4028_af11;
 const VHOST_SET_VRING_BASE: u64 = 0x4008_af12;
 const VHOST_SET_VRING_KICK: u64 = 0x4008_af20;
+const VHOST_SET_VRING_CALL: u64 = 0x4008_af21;
 const VHOST_SET_VRING_ERR: u64 = 0x4008_af22;
 const VHOST_NET_SET_BACKEND: u64 = 0x4008_af30;
 const TUNSETOFFLOAD: u64 = 0x4004_54d0;
@@ -85,12 +89,15 @@ const VCPU: &[Call] = &[
             KVM_RUN,
             KVM_SET_USER_MEMORY_REGION,
             KVM_IOEVENTFD,
+            KVM_IRQFD,
+            KVM_SET_GSI_ROUTING,
             KVM_GET_REGS,
             VHOST_SET_FEATURES,
             VHOST_SET_VRING_NUM,
             VHOST_SET_VRING_ADDR,
             VHOST_SET_VRING_BASE,
             VHOST_SET_VRING_KICK,
+            VHOST_SET_VRING_CALL,
             VHOST_SET_VRING_ERR,
             VHOST_NET_SET_BACKEND,
             TUNSETOFFLOAD,

@@ -1,12 +1,13 @@
 //! The functions on the guest's PCI bus, made as the blueprint says.
 
 use super::inheritance::claim;
+use super::messages::Messages;
 use super::pci::{BusFull, Function, PlaceError, Root, Windows};
 use super::ram::Ram;
 use super::vfio::{OpenError, Vfio};
-use super::virtio::net::{self, Counters, Kicks, Net, Rank, Settings, TapPlane, VhostError, VhostPlane};
+use super::virtio::net::{self, Counters, Net, Rank, Settings, Signals, TapPlane, VhostError, VhostPlane};
 use super::virtio::transport::Transport;
-use super::virtio::{Doorbells, Memory};
+use super::virtio::{Doorbells, Interrupts, Memory};
 use super::vm::Vm;
 use super::{DataPlane, Device, cpuid};
 use crate::jail::{self, Kind};
@@ -20,6 +21,9 @@ use vmm_sys_util::eventfd::EventFd;
 
 /// Memory slots kept free for each device: more than it has BARs, and pieces of them.
 const SLOTS_EACH: u32 = 64;
+
+/// Numbers of KVM's for the messages of each: of all devices the one with most queues has fewer.
+const MESSAGES_EACH: usize = 256;
 
 /// Why a device cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -93,9 +97,12 @@ impl Parts<'_> {
         let mut root = Root::new(Windows::above(ram_end, bits));
         let mut slots = self.vm.ram_slots.first_free;
         let mut vfio: Option<Vfio> = None;
-        for device in devices {
+        let messages = Messages::new(&self.vm.fd);
+        for (device, first) in devices.into_iter().zip((0..).step_by(MESSAGES_EACH)) {
             root.add(match device {
-                Prepared::Tap(taps, settings, plane) => self.virtio_net(taps, settings, plane)?,
+                Prepared::Tap(taps, settings, plane) => {
+                    self.virtio_net(taps, settings, plane, messages.from(first))?
+                }
                 Prepared::Card(bdf) => {
                     let vfio = match &mut vfio {
                         Some(vfio) => vfio,
@@ -115,25 +122,26 @@ impl Parts<'_> {
         taps: Vec<OwnedFd>,
         settings: Settings,
         plane: DataPlane,
+        interrupts: Box<dyn Interrupts>,
     ) -> Result<Box<dyn Function>, DeviceError> {
         let memory: Memory = Arc::new(self.ram.clone());
-        let kicks = Kicks::new(taps.len()).map_err(DeviceError::Tap)?;
+        let signals = Signals::new(taps.len()).map_err(DeviceError::Tap)?;
         let mut planes: Vec<Box<dyn net::DataPlane>> = Vec::new();
-        for ((number, tap), kicks) in taps.into_iter().enumerate().zip(kicks.share()) {
-            let (tap, kicks) = ((tap, Rank::of(number)), kicks.map_err(DeviceError::Tap)?);
+        for ((number, tap), signals) in taps.into_iter().enumerate().zip(signals.share()) {
+            let (tap, signals) = ((tap, Rank::of(number)), signals.map_err(DeviceError::Tap)?);
             planes.push(match plane {
-                DataPlane::VhostNet => Box::new(VhostPlane::new(tap, &memory, kicks)?),
+                DataPlane::VhostNet => Box::new(VhostPlane::new(tap, &memory, signals)?),
                 DataPlane::Own => {
                     let counters = Arc::clone(&self.tap_counters);
                     let confine = || jail::enter_or_end(Kind::DataPlane);
-                    let plane = TapPlane::new(tap, Arc::clone(&memory), kicks, counters, confine);
+                    let plane = TapPlane::new(tap, Arc::clone(&memory), signals, counters, confine);
                     Box::new(plane.map_err(DeviceError::Tap)?)
                 }
             });
         }
-        let net = Net::new(settings, kicks, planes);
-        let doorbells = IoEvents(Arc::clone(&self.vm.fd));
-        Ok(Box::new(Transport::new(net, memory, Box::new(doorbells))))
+        let net = Net::new(settings, signals, planes);
+        let doorbells = Box::new(IoEvents(Arc::clone(&self.vm.fd)));
+        Ok(Box::new(Transport::new(net, memory, doorbells, interrupts)))
     }
 }
 

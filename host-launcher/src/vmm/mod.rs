@@ -38,6 +38,8 @@ pub mod legacy;
 pub mod pci;
 
 /// The functions on it.
+mod messages;
+
 mod devices;
 
 /// Cards of the host's on it.

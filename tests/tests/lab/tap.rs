@@ -1,7 +1,8 @@
 use crate::{held, stats, wait_until_it_holds, without};
 use ixion_tests::lab::{self, E1000E, Lab};
 use ixion_tests::{Traffic, peer};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
 
 const IX: &str = "ix run --backend kvm --net tap:lab0 --ip 10.81.0.2/24 --mem 128M --name tap /ixion/echo";
 
@@ -82,6 +83,62 @@ fn cores_have_queues(script: &str, threads: usize) {
         "{handed} of {received} frames came to the other core's queue"
     );
     drop(streams);
+    wait_until_it_holds(&lab, "tap", &before);
+    run.stop().assert_code(0);
+}
+
+#[test]
+fn the_card_wakes_a_core_that_sleeps_by_the_launchers_own_hands() {
+    wakes_cores(&without("/dev/vhost-net", &sleepers()));
+}
+
+#[test]
+fn the_card_wakes_a_core_that_sleeps_by_vhost_net() {
+    wakes_cores(&format!("exec {}", sleepers()));
+}
+
+fn sleepers() -> String {
+    IX.replace("--name", "--cores 2 --poll adaptive --name")
+}
+
+/// Single requests, with pauses long enough for a core to sleep, on each core.
+fn wakes_cores(script: &str) {
+    let lab = lab::enter();
+    let run = lab.start(&["unshare", "-m", "sh", "-c", script]);
+    run.wait_for("echo: tcp and udp port 7");
+    lab.shell("ip address flush dev lab0");
+    join(&lab);
+    let before = held(&stats(&lab, "tap"));
+    let server = SocketAddr::from((E1000E.own, 7));
+    let sockets: Vec<_> = (0..16).map(|_| peer::udp(lab.namespace(), server)).collect();
+    let ask = |rounds: u64| -> Vec<Duration> {
+        let one = |(number, socket): (u64, &UdpSocket)| {
+            std::thread::sleep(Duration::from_millis(15));
+            let (request, start) = (peer::pattern(number, 300), Instant::now());
+            socket.send(&request).unwrap();
+            let mut reply = [0; 500];
+            let len = socket.recv(&mut reply).expect("a reply");
+            peer::assert_same(&reply[..len], &request);
+            start.elapsed()
+        };
+        (0..rounds).zip(sockets.iter().cycle()).map(one).collect()
+    };
+    ask(32);
+    let settled = stats(&lab, "tap");
+    let mut trips = ask(160);
+    let after = stats(&lab, "tap");
+    trips.sort();
+    println!("one request in two takes {:?} at most", trips[80]);
+    let grown = |name: &str| after[name] - settled[name];
+    let roused = grown("core.roused");
+    assert!(
+        roused >= 80,
+        "160 requests ended {roused} of {} sleeps: {after:#?}",
+        grown("core.sleeps")
+    );
+    for core in ["core0.roused", "core1.roused"] {
+        assert!(grown(core) >= 10, "{core}: {after:#?}");
+    }
     wait_until_it_holds(&lab, "tap", &before);
     run.stop().assert_code(0);
 }

@@ -106,14 +106,6 @@ pub fn this_core() -> usize {
     core_of_gs()
 }
 
-#[cfg(test)]
-pub(crate) mod testing {
-    std::thread_local! {
-        /// The core that the test's thread is on.
-        pub(crate) static CORE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-    }
-}
-
 #[cfg(not(test))]
 #[inline(always)]
 fn core_of_gs() -> usize {
@@ -483,4 +475,12 @@ pub(super) unsafe extern "C" fn user_trap() {
         resume_interrupted = const Resume::Interrupted as u32,
         exception = const Trap::Exception as u32,
     )
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    std::thread_local! {
+        /// The core that the test's thread is on.
+        pub(crate) static CORE: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    }
 }

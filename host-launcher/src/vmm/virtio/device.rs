@@ -25,6 +25,30 @@ pub trait Doorbells: Send {
     fn remove(&self, address: u64, kick: &EventFd) -> io::Result<()>;
 }
 
+/// What a function writes to interrupt a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where: the low half and the high half.
+    pub address: [u32; 2],
+    /// What.
+    pub data: u32,
+}
+
+/// Has an `EventFd` send a message to the guest's CPUs when it is signalled, without a thread of ours (`KVM_IRQFD`).
+pub trait Interrupts: Send {
+    /// A signal of `call`, the function's with the number `line`, sends this from now on; one that came before, at once.
+    ///
+    /// # Errors
+    /// KVM's, which takes no such message.
+    fn connect(&self, line: u16, call: &EventFd, message: Message) -> io::Result<()>;
+
+    /// No more: signals wait.
+    ///
+    /// # Errors
+    /// KVM's.
+    fn disconnect(&self, line: u16, call: &EventFd) -> io::Result<()>;
+}
+
 /// Why a device does not start. The guest is told by `DEVICE_NEEDS_RESET`.
 #[derive(Debug, thiserror::Error)]
 #[error("the device does not start")]
@@ -56,6 +80,9 @@ pub trait Device: Send {
 
     /// What is signalled when a queue is notified: one for each of the first queues.
     fn kicks(&self) -> &[EventFd];
+
+    /// What it signals when a queue is to interrupt: one for each that has a kick.
+    fn calls(&self) -> &[EventFd];
 
     /// Its configuration, which the guest can only read.
     fn config(&self) -> &[u8];

@@ -14,7 +14,7 @@ pub use queue::QueueError;
 
 /// What lies behind a transport.
 mod device;
-pub use device::{Device, DeviceError, Doorbells, Memory};
+pub use device::{Device, DeviceError, Doorbells, Interrupts, Memory, Message};
 
 pub mod net;
 

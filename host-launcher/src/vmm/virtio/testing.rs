@@ -1,9 +1,10 @@
 //! For tests: a guest with a driver that does what a driver must, and can be led astray; and a link without a network.
 
-use super::net::{DataPlane, Kicks, Net, Settings};
+use super::net::{DataPlane, Net, PairSignals, Settings, Signals};
 use super::transport::Transport;
-use super::{Device, Doorbells, Memory};
+use super::{Device, Doorbells, Interrupts, Memory, Message};
 use crate::vmm::pci::{Bdf, ECAM, Root, Windows};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -32,6 +33,47 @@ impl Doorbells for FakeDoorbells {
     }
 }
 
+/// Interrupts that reach nobody: what each line is connected to, and its signal.
+#[derive(Clone, Default)]
+pub(crate) struct FakeInterrupts(pub(crate) Arc<Mutex<BTreeMap<u16, (Message, EventFd)>>>);
+
+/// A message that is refused.
+pub(crate) const BAD_MESSAGE: u32 = 0xbad;
+
+impl Interrupts for FakeInterrupts {
+    fn connect(&self, line: u16, call: &EventFd, message: Message) -> io::Result<()> {
+        if message.data == BAD_MESSAGE {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let before = self.0.lock().unwrap().insert(line, (message, call.try_clone()?));
+        assert!(before.is_none(), "line {line} is connected twice");
+        Ok(())
+    }
+
+    fn disconnect(&self, line: u16, _call: &EventFd) -> io::Result<()> {
+        let before = self.0.lock().unwrap().remove(&line);
+        assert!(before.is_some(), "line {line} is not connected");
+        Ok(())
+    }
+}
+
+impl FakeInterrupts {
+    /// What the lines are connected to.
+    pub(crate) fn connected(&self) -> Vec<(u16, Message)> {
+        let lines = self.0.lock().unwrap();
+        lines
+            .iter()
+            .map(|(&line, &(message, _))| (line, message))
+            .collect()
+    }
+
+    /// Interrupts of a line since it was last asked.
+    pub(crate) fn heard(&self, line: u16) -> u64 {
+        let lines = self.0.lock().unwrap();
+        lines.get(&line).map_or(0, |(_, call)| call.read().unwrap_or(0))
+    }
+}
+
 pub(crate) fn ram() -> Memory {
     Arc::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), RAM_BYTES)]).unwrap())
 }
@@ -41,6 +83,7 @@ pub(crate) struct Guest {
     pub(crate) root: Root,
     pub(crate) memory: Memory,
     pub(crate) doorbells: FakeDoorbells,
+    pub(crate) interrupts: FakeInterrupts,
     /// Where the groups of registers lie in memory.
     pub(crate) common: u64,
     pub(crate) notify: u64,
@@ -48,37 +91,46 @@ pub(crate) struct Guest {
     pub(crate) config: u64,
     /// Offset of the capability that gives access to BARs.
     pub(crate) window: u16,
+    /// That of interrupts, and where their table lies.
+    pub(crate) msix: u16,
+    pub(crate) table: u64,
 }
 
 impl Guest {
     /// Boots it with a network device whose data plane is made of memory and kicks.
-    pub(crate) fn with_net<P: DataPlane + 'static>(plane: impl FnOnce(&Memory, [EventFd; 2]) -> P) -> Self {
+    pub(crate) fn with_net<P: DataPlane + 'static>(plane: impl FnOnce(&Memory, PairSignals) -> P) -> Self {
         let mut plane = Some(plane);
-        Self::with_pairs(1, |memory, kicks| plane.take().unwrap()(memory, kicks))
+        Self::with_pairs(1, |memory, signals| plane.take().unwrap()(memory, signals))
     }
 
     /// The same with several pairs of queues.
     pub(crate) fn with_pairs<P: DataPlane + 'static>(
         pairs: usize,
-        mut plane: impl FnMut(&Memory, [EventFd; 2]) -> P,
+        mut plane: impl FnMut(&Memory, PairSignals) -> P,
     ) -> Self {
         let memory = ram();
-        let kicks = Kicks::new(pairs).unwrap();
-        let planes = kicks
+        let signals = Signals::new(pairs).unwrap();
+        let planes = signals
             .share()
-            .map(|kicks| -> Box<dyn DataPlane> { Box::new(plane(&memory, kicks.unwrap())) });
+            .map(|signals| -> Box<dyn DataPlane> { Box::new(plane(&memory, signals.unwrap())) });
         let planes = planes.collect();
         let settings = Settings {
             mac: [2, 0x49, 10, 1, 0, 2],
             mtu: 1400,
         };
-        Self::boot(Net::new(settings, kicks, planes), memory)
+        Self::boot(Net::new(settings, signals, planes), memory)
     }
 
     /// Boots it as firmware and the kernel's bus scan would.
     pub(crate) fn boot(device: impl Device + 'static, memory: Memory) -> Self {
         let doorbells = FakeDoorbells::default();
-        let transport = Transport::new(device, Arc::clone(&memory), Box::new(doorbells.clone()));
+        let interrupts = FakeInterrupts::default();
+        let transport = Transport::new(
+            device,
+            Arc::clone(&memory),
+            Box::new(doorbells.clone()),
+            Box::new(interrupts.clone()),
+        );
         let mut root = Root::new(Windows::above(RAM_BYTES as u64, 39));
         let at = root.add(Box::new(transport)).unwrap();
         assert_eq!(Some(at), Bdf::new(1));
@@ -87,11 +139,14 @@ impl Guest {
             root,
             memory,
             doorbells,
+            interrupts,
             common: 0,
             notify: 0,
             isr: 0,
             config: 0,
             window: 0,
+            msix: 0,
+            table: 0,
         };
         guest.switch(6);
         guest.find_registers();
@@ -123,6 +178,12 @@ impl Guest {
         let [mut offset] = self.pci::<1>(0x34);
         while offset != 0 {
             let [id, next, _, kind] = self.pci(offset.into());
+            if id == 0x11 {
+                let table = u32::from_le_bytes(self.pci(u16::from(offset) + 4));
+                (self.msix, self.table) = (offset.into(), bar + u64::from(table));
+                offset = next;
+                continue;
+            }
             assert_eq!(id, 9);
             let start = u64::from(u32::from_le_bytes(self.pci(u16::from(offset) + 8)));
             match kind {
@@ -212,6 +273,25 @@ impl Guest {
         rings
     }
 
+    /// Switches interrupts on or off.
+    pub(crate) fn set_message_control(&mut self, control: u16) {
+        self.pci_write(self.msix + 2, &control.to_le_bytes());
+    }
+
+    /// Writes an entry of the table: address, its upper half, data, Vector Control.
+    pub(crate) fn set_entry(&mut self, entry: u64, words: [u32; 4]) {
+        for (at, word) in (self.table + 16 * entry..).step_by(4).zip(words) {
+            self.write(at, &word.to_le_bytes());
+        }
+    }
+
+    /// Has a queue interrupt by an entry; what the device says of that.
+    pub(crate) fn set_vector(&mut self, queue: u16, entry: u16) -> u16 {
+        self.select(queue);
+        self.write(self.common + 0x1a, &entry.to_le_bytes());
+        u16::from_le_bytes(self.read(self.common + 0x1a))
+    }
+
     pub(crate) fn ring_doorbell(&mut self, queue: u16) {
         self.write(self.notify + 4 * u64::from(queue), &queue.to_le_bytes());
     }
@@ -271,6 +351,12 @@ impl Ring {
 
     pub(crate) fn set_available(&self, index: u16) {
         self.put(index, self.available + 2);
+    }
+
+    /// Says whether the device is to interrupt: by the flag, or for the element with this number.
+    pub(crate) fn want_interrupt(&self, flags: u16, event: u16) {
+        self.put(flags, self.available);
+        self.put(event, self.available + 4 + 2 * u64::from(self.size));
     }
 
     /// Posts a chain of places, described from `first` on.

@@ -5,7 +5,7 @@
 
 /// The model: features, configuration, queues.
 mod model;
-pub use model::{DataPlane, Kicks, Net, Settings};
+pub use model::{DataPlane, Net, PairSignals, Settings, Signals};
 
 /// The queue for commands.
 mod control;

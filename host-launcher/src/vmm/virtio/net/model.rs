@@ -49,25 +49,50 @@ pub trait DataPlane: Send {
     fn failed(&self) -> bool;
 }
 
-/// What is signalled when the receive and the transmit queue of each pair are notified.
-pub struct Kicks(Vec<EventFd>);
+/// What is signalled when queues are notified (*kicks*), and when they are to interrupt (*calls*): of each pair, those of the receive
+/// queue, then of the transmit queue.
+pub struct Signals {
+    kicks: Vec<EventFd>,
+    calls: Vec<EventFd>,
+}
 
-impl Kicks {
+/// Of one pair.
+pub struct PairSignals {
+    /// Notifications.
+    pub kicks: [EventFd; PAIR],
+    /// Interrupts.
+    pub calls: [EventFd; PAIR],
+}
+
+impl Signals {
     /// New ones, for so many pairs.
     ///
     /// # Errors
     /// The host's, if there are too many descriptors.
     pub fn new(pairs: usize) -> io::Result<Self> {
-        let kick = |_| EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK);
-        (0..PAIR * pairs).map(kick).collect::<io::Result<_>>().map(Self)
+        let all = || -> io::Result<Vec<_>> {
+            let one = |_| EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK);
+            (0..PAIR * pairs).map(one).collect()
+        };
+        Ok(Self {
+            kicks: all()?,
+            calls: all()?,
+        })
     }
 
     /// The same ones once more, a pair at a time, for the data planes.
-    pub fn share(&self) -> impl Iterator<Item = io::Result<[EventFd; PAIR]>> {
-        let (pairs, _) = self.0.as_chunks();
-        pairs
-            .iter()
-            .map(|[receive, transmit]| Ok([receive.try_clone()?, transmit.try_clone()?]))
+    pub fn share(&self) -> impl Iterator<Item = io::Result<PairSignals>> {
+        let (kicks, _) = self.kicks.as_chunks();
+        let (calls, _) = self.calls.as_chunks();
+        let copy = |[receive, transmit]: &[EventFd; PAIR]| -> io::Result<_> {
+            Ok([receive.try_clone()?, transmit.try_clone()?])
+        };
+        kicks.iter().zip(calls).map(move |(kicks, calls)| {
+            Ok(PairSignals {
+                kicks: copy(kicks)?,
+                calls: copy(calls)?,
+            })
+        })
     }
 }
 
@@ -79,7 +104,7 @@ pub struct Net {
     features: u64,
     /// `struct virtio_net_config` up to the MTU (section 5.1.4).
     config: [u8; 12],
-    kicks: Kicks,
+    signals: Signals,
     /// One for each pair of queues.
     planes: Vec<Box<dyn DataPlane>>,
     /// Of these, the first that have their queues.
@@ -94,9 +119,9 @@ pub struct Net {
 }
 
 impl Net {
-    /// A device whose frames `planes` move, one for each pair of queues, when they are notified by `kicks`.
+    /// A device whose frames `planes` move, one for each pair of queues, with these `signals`.
     #[must_use]
-    pub fn new(settings: Settings, kicks: Kicks, planes: Vec<Box<dyn DataPlane>>) -> Self {
+    pub fn new(settings: Settings, signals: Signals, planes: Vec<Box<dyn DataPlane>>) -> Self {
         let own = [
             VIRTIO_F_VERSION_1,
             VIRTIO_NET_F_CSUM,
@@ -121,7 +146,7 @@ impl Net {
         Self {
             features: own | of_planes | several,
             config,
-            kicks,
+            signals,
             planes,
             running: 0,
             agreed: 0,
@@ -184,7 +209,11 @@ impl Device for Net {
     }
 
     fn kicks(&self) -> &[EventFd] {
-        &self.kicks.0
+        &self.signals.kicks
+    }
+
+    fn calls(&self) -> &[EventFd] {
+        &self.signals.calls
     }
 
     fn config(&self) -> &[u8] {

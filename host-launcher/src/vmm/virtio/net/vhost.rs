@@ -1,7 +1,7 @@
 //! The host kernel's data plane: vhost-net carries the frames between the queues and the tap, and no thread of ours does.
 
 use super::link::{Link, Rank, Tap};
-use super::model::{DataPlane, PAIR};
+use super::model::{DataPlane, PAIR, PairSignals};
 use crate::vmm::virtio::{DeviceError, Memory};
 use std::fs::File;
 use std::io;
@@ -40,7 +40,7 @@ pub struct VhostPlane {
     tap: Tap,
     /// The same, as the `vhost` crate wants it.
     backend: File,
-    kicks: [EventFd; PAIR],
+    signals: PairSignals,
     errors: [EventFd; PAIR],
     /// An error was seen since the start.
     failed: AtomicBool,
@@ -55,7 +55,7 @@ impl VhostPlane {
     pub fn new(
         (tap, rank): (OwnedFd, Rank),
         memory: &Memory,
-        kicks: [EventFd; PAIR],
+        signals: PairSignals,
     ) -> Result<Self, VhostError> {
         let device = VhostNetDevice::new(Memory::clone(memory)).map_err(VhostError::Open)?;
         device.set_owner().map_err(VhostError::Open)?;
@@ -78,7 +78,7 @@ impl VhostPlane {
             device,
             tap,
             backend: File::from(backend),
-            kicks,
+            signals,
             errors: [error()?, error()?],
             failed: AtomicBool::new(false),
             features: known
@@ -102,8 +102,8 @@ impl VhostPlane {
                 log_addr: None,
             },
         )?;
-        // The guest wants no interrupts, so there is nobody to call.
-        device.set_vring_kick(index, &self.kicks[index])?;
+        device.set_vring_kick(index, &self.signals.kicks[index])?;
+        device.set_vring_call(index, &self.signals.calls[index])?;
         device.set_vring_err(index, &self.errors[index])?;
         device.set_backend(index, Some(&self.backend))
     }

@@ -3,6 +3,7 @@
 
 use super::Transport;
 use super::layout::COMMON_BYTES;
+use super::msix::NO_VECTOR;
 use crate::vmm::virtio::Device;
 use crate::vmm::virtio::queue::QueueRegisters;
 
@@ -24,9 +25,6 @@ mod field {
     /// Three addresses of 64 bits.
     pub(super) const QUEUE_PARTS: u64 = 0x20;
 }
-
-/// `VIRTIO_MSI_NO_VECTOR`: there are no interrupts.
-const NO_VECTOR: u16 = 0xffff;
 
 impl<D: Device> Transport<D> {
     pub(super) fn common_read(&self, offset: u64, data: &mut [u8]) {
@@ -57,7 +55,8 @@ impl<D: Device> Transport<D> {
     fn common_read_u16(&self, offset: u64) -> Option<u16> {
         let queue = self.selected_queue();
         Some(match offset {
-            field::CONFIG_MSIX_VECTOR | field::QUEUE_MSIX_VECTOR => NO_VECTOR,
+            field::CONFIG_MSIX_VECTOR => NO_VECTOR,
+            field::QUEUE_MSIX_VECTOR => self.msix.vector(self.queue_select),
             field::NUM_QUEUES => u16::try_from(self.queues.len()).unwrap_or(u16::MAX),
             field::QUEUE_SELECT => self.queue_select,
             field::QUEUE_SIZE => queue.map_or(0, |queue| queue.size),
@@ -92,6 +91,9 @@ impl<D: Device> Transport<D> {
     fn common_write_u16(&mut self, offset: u64, value: u16) {
         if offset == field::QUEUE_SELECT {
             self.queue_select = value;
+        } else if offset == field::QUEUE_MSIX_VECTOR {
+            self.msix.set_vector(self.queue_select, value);
+            self.follow_interrupts();
         } else if let Some(queue) = self.queue_in_setup() {
             match offset {
                 field::QUEUE_SIZE => queue.size = value,

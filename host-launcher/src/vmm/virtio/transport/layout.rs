@@ -1,18 +1,21 @@
 //! Where things lie: one BAR with a page for each group of registers, and the capabilities that tell so (virtio 1.2, section
-//! 4.1.4).
+//! 4.1.4; of interrupts see `msix`).
 
+use super::msix;
 use crate::vmm::pci::config_space::{BarWidth, ConfigSpace, Identity};
 use crate::vmm::virtio::Device;
 
 /// The BAR with all registers.
 pub(super) const BAR: u8 = 0;
-pub(super) const BAR_BYTES: u64 = 0x4000;
+pub(super) const BAR_BYTES: u64 = 0x8000;
 
 /// Offsets in it.
 pub(super) const COMMON: u64 = 0x0000;
 pub(super) const ISR: u64 = 0x1000;
 pub(super) const CONFIG: u64 = 0x2000;
 pub(super) const NOTIFY: u64 = 0x3000;
+pub(super) const MSIX_TABLE: u64 = 0x4000;
+pub(super) const MSIX_PENDING: u64 = 0x5000;
 
 /// Bytes of the groups. Of the common configuration there is what belongs to no optional feature.
 pub(super) const COMMON_BYTES: u32 = 0x38;
@@ -51,8 +54,16 @@ fn body(kind: u8, offset: u64, len: u32, extra: [u8; 4]) -> [u8; 18] {
     body
 }
 
-/// Configuration space of the device on PCI, and the offset in it of the capability that gives access to BARs.
-pub(super) fn config_space(device: &impl Device) -> (ConfigSpace, u16) {
+/// Offsets of capabilities.
+pub(super) struct Capabilities {
+    /// That which gives access to BARs.
+    pub(super) window: u16,
+    /// That of interrupts.
+    pub(super) msix: u16,
+}
+
+/// Configuration space of the device on PCI.
+pub(super) fn config_space(device: &impl Device) -> (ConfigSpace, Capabilities) {
     let mut space = ConfigSpace::new(Identity {
         vendor: VENDOR,
         device: FIRST_DEVICE + device.id(),
@@ -87,5 +98,6 @@ pub(super) fn config_space(device: &impl Device) -> (ConfigSpace, u16) {
     writable[6..].fill(0xff);
     let window = body(kind::WINDOW, 0, 0, [0; 4]);
     let window = space.add_capability(VENDOR_SPECIFIC, &window, &writable);
-    (space, window)
+    let msix = msix::add_capability(&mut space, device.calls().len());
+    (space, Capabilities { window, msix })
 }

@@ -1,6 +1,7 @@
 //! A virtio device on PCI, modern only (virtio 1.2, section 4.1): registers in a BAR, described by capabilities.
 //!
-//! There are no interrupts, neither MSI-X nor INTx: the guest polls (docs/adr/0011-no-interrupts.md).
+//! Queues interrupt by MSI-X, for a guest that sleeps (docs/adr/0025-card-as-alarm.md). A change of the configuration does not, and
+//! there is no INTx.
 
 /// Where things lie.
 mod layout;
@@ -11,16 +12,24 @@ mod common;
 /// Registers through configuration space.
 mod window;
 
+/// Interrupts.
+mod msix;
+
 #[cfg(test)]
 mod tests;
 
 #[cfg(test)]
 mod properties;
 
+#[cfg(test)]
+mod interrupts;
+
 use super::queue::QueueRegisters;
-use super::{Device, Doorbells, Memory, QueueError};
+use super::{Device, Doorbells, Interrupts, Memory, QueueError};
 use crate::vmm::pci::config_space::{ConfigSpace, command};
 use crate::vmm::pci::{DecodeError, DecodedBar, Function};
+use layout::Capabilities;
+use msix::Msix;
 use virtio_bindings::virtio_config::VIRTIO_F_VERSION_1;
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_EVENT_IDX;
 use virtio_queue::Queue;
@@ -44,6 +53,7 @@ pub struct Transport<D> {
     device: D,
     memory: Memory,
     doorbells: Box<dyn Doorbells>,
+    msix: Msix,
     /// Where the BAR was last honoured, with doorbells on it.
     decoded_at: Option<u64>,
     status: u8,
@@ -57,12 +67,19 @@ pub struct Transport<D> {
 }
 
 impl<D: Device> Transport<D> {
-    /// Puts a device on PCI. Its queues will lie in `memory`, and the guest will ring `doorbells`.
+    /// Puts a device on PCI. Its queues will lie in `memory`, the guest will ring `doorbells`, and the device will interrupt by
+    /// `interrupts`.
     #[must_use]
-    pub fn new(device: D, memory: Memory, doorbells: Box<dyn Doorbells>) -> Self {
-        let (config, window) = layout::config_space(&device);
+    pub fn new(
+        device: D,
+        memory: Memory,
+        doorbells: Box<dyn Doorbells>,
+        interrupts: Box<dyn Interrupts>,
+    ) -> Self {
+        let (config, Capabilities { window, msix }) = layout::config_space(&device);
         let queues = vec![QueueRegisters::new(device.queue_max()); device.queues()];
         Self {
+            msix: Msix::new(msix, device.calls().len(), interrupts),
             config,
             window,
             device,
@@ -166,6 +183,8 @@ impl<D: Device> Transport<D> {
         self.driver_feature_select = 0;
         self.driver_features = 0;
         self.queue_select = 0;
+        self.msix.forget_vectors();
+        self.follow_interrupts();
         let max = self.device.queue_max();
         self.queues.fill(QueueRegisters::new(max));
     }
@@ -176,6 +195,11 @@ impl<D: Device> Transport<D> {
             self.stop();
             self.needs_reset();
         }
+    }
+
+    /// The guest may have changed what interrupts.
+    fn follow_interrupts(&mut self) {
+        self.msix.follow(&self.config, self.device.calls());
     }
 
     fn registers_read(&mut self, offset: u64, data: &mut [u8]) {
@@ -194,6 +218,7 @@ impl<D: Device> Transport<D> {
                     .zip(config)
                     .for_each(|(byte, &value)| *byte = value);
             }
+            layout::MSIX_TABLE..layout::MSIX_PENDING => self.msix.read(offset - layout::MSIX_TABLE, data),
             _ => {}
         }
     }
@@ -201,9 +226,13 @@ impl<D: Device> Transport<D> {
     fn registers_write(&mut self, offset: u64, data: &[u8]) {
         match offset {
             layout::COMMON..layout::ISR => self.common_write(offset - layout::COMMON, data),
-            layout::NOTIFY..layout::BAR_BYTES => {
+            layout::NOTIFY..layout::MSIX_TABLE => {
                 let queue = (offset - layout::NOTIFY) / u64::from(layout::NOTIFY_MULTIPLIER);
                 self.notify(usize::try_from(queue).unwrap_or(usize::MAX));
+            }
+            layout::MSIX_TABLE..layout::MSIX_PENDING => {
+                self.msix.write(offset - layout::MSIX_TABLE, data);
+                self.follow_interrupts();
             }
             _ => {}
         }
@@ -249,6 +278,7 @@ impl<D: Device> Function for Transport<D> {
     fn config_write(&mut self, offset: u16, data: &[u8]) {
         self.config.write(offset, data);
         self.follow_command();
+        self.follow_interrupts();
         self.flush_window(offset, data.len());
     }
 

@@ -32,6 +32,7 @@ impl Told {
 struct FakeDevice {
     told: Told,
     kicks: Vec<EventFd>,
+    calls: Vec<EventFd>,
 }
 
 impl Device for FakeDevice {
@@ -53,6 +54,10 @@ impl Device for FakeDevice {
 
     fn kicks(&self) -> &[EventFd] {
         &self.kicks
+    }
+
+    fn calls(&self) -> &[EventFd] {
+        &self.calls
     }
 
     fn config(&self) -> &[u8] {
@@ -87,6 +92,7 @@ pub(super) fn bench() -> (Guest, Told, Vec<EventFd>) {
     let told = Told::default();
     let device = FakeDevice {
         told: told.clone(),
+        calls: (0..2).map(|_| EventFd::new(EFD_NONBLOCK).unwrap()).collect(),
         kicks,
     };
     (Guest::boot(device, ram()), told, heard)

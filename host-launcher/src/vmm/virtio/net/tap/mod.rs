@@ -17,6 +17,9 @@ mod transmit;
 mod queues;
 pub use queues::Queues;
 
+/// Who wants to be told of what was used.
+mod interrupt;
+
 /// What is counted.
 mod counters;
 pub use counters::Counters;
@@ -28,7 +31,7 @@ mod worker;
 mod tests;
 
 use super::link::{Link, Rank, Tap};
-use super::model::{DataPlane, PAIR};
+use super::model::{DataPlane, PairSignals};
 use crate::vmm::virtio::{DeviceError, Memory};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,32 +70,31 @@ pub struct TapPlane {
 
 impl TapPlane {
     /// Starts the thread, which first calls `confine`. From then on it waits (epoll, futex), reads and writes the tap
-    /// (`readv`, `writev`, TUNSETOFFLOAD, TUNSETQUEUE), reads the clock, and frees memory. `kicks` are the receive and the transmit
-    /// queue's.
+    /// (`readv`, `writev`, TUNSETOFFLOAD, TUNSETQUEUE), reads the clock, signals, and frees memory.
     ///
     /// # Errors
     /// The host's: descriptors or threads have run out, or `tap` is not attached to a tap.
     pub fn new(
         (tap, rank): (OwnedFd, Rank),
         memory: Memory,
-        kicks: [EventFd; PAIR],
+        signals: PairSignals,
         counters: Arc<Counters>,
         confine: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        Self::on(Tap::new(tap, rank)?, memory, kicks, counters, confine)
+        Self::on(Tap::new(tap, rank)?, memory, signals, counters, confine)
     }
 
     fn on(
         link: impl Link + Send + 'static,
         memory: Memory,
-        kicks: [EventFd; PAIR],
+        signals: PairSignals,
         counters: Arc<Counters>,
         confine: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
         let (orders, inbox) = channel();
         let wake = EventFd::new(EFD_CLOEXEC | EFD_NONBLOCK)?;
         let failed = Arc::new(AtomicBool::new(false));
-        let mut worker = Worker::new(link, memory, kicks, wake.try_clone()?, inbox)?;
+        let mut worker = Worker::new(link, memory, signals, wake.try_clone()?, inbox)?;
         worker.report_to(Arc::clone(&failed), counters);
         let thread = thread::Builder::new().name("ix-tap".to_owned()).spawn(move || {
             confine();

@@ -71,6 +71,14 @@ impl Queues {
         Ok(moved)
     }
 
+    /// Whether the driver is to be interrupted for what the receive and the transmit queue have used since this was last asked.
+    pub fn interrupts(&mut self, memory: &GuestMemoryMmap) -> Result<[bool; 2], Error> {
+        Ok([
+            self.receive.interrupt.is_due(&mut self.receive.queue, memory)?,
+            self.transmit.interrupt.is_due(&mut self.transmit.queue, memory)?,
+        ])
+    }
+
     /// Prepares to sleep. `false` if there is something to do already.
     pub fn rest(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Error> {
         self.awake = false;

@@ -3,6 +3,7 @@
 
 use super::chain::{Direction, MAX_PLACES, collect};
 use super::counters::{Counters, add};
+use super::interrupt::Interrupt;
 use crate::vmm::virtio::net::link::{HEADER_BYTES, Link, NUM_BUFFERS};
 use std::io;
 use virtio_bindings::virtio_net::{VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6, VIRTIO_NET_F_MRG_RXBUF};
@@ -51,7 +52,8 @@ impl Buffers {
 
 /// The receive queue.
 pub(super) struct Receive {
-    queue: Queue,
+    pub(super) queue: Queue,
+    pub(super) interrupt: Interrupt,
     buffers: Buffers,
     /// The chains that the next frame goes into: their heads, and the room in each.
     taken: Vec<(u16, usize)>,
@@ -62,6 +64,7 @@ impl Receive {
         queue.disable_notification(memory)?;
         Ok(Self {
             queue,
+            interrupt: Interrupt::default(),
             buffers,
             taken: Vec::with_capacity(MAX_PLACES),
         })

@@ -2,6 +2,7 @@
 
 use super::chain::{Direction, MAX_PLACES, collect};
 use super::counters::{Counters, add};
+use super::interrupt::Interrupt;
 use crate::vmm::virtio::net::link::{HEADER_BYTES, Link};
 use virtio_queue::{Error, Queue, QueueOwnedT, QueueT};
 use vm_memory::GuestMemoryMmap;
@@ -19,11 +20,17 @@ pub(super) enum Sent {
 }
 
 /// The transmit queue.
-pub(super) struct Transmit(Queue);
+pub(super) struct Transmit {
+    pub(super) queue: Queue,
+    pub(super) interrupt: Interrupt,
+}
 
 impl Transmit {
     pub(super) fn new(queue: Queue) -> Self {
-        Self(queue)
+        Self {
+            queue,
+            interrupt: Interrupt::default(),
+        }
     }
 
     /// Sends frames until there are no more, or the turn is over. A frame the link does not take is dropped, as on any wire.
@@ -38,7 +45,7 @@ impl Transmit {
     ) -> Result<Sent, Error> {
         let mut places = Vec::with_capacity(MAX_PLACES);
         for sent in 0..BUDGET {
-            let Some(chain) = self.0.iter(memory)?.next() else {
+            let Some(chain) = self.queue.iter(memory)?.next() else {
                 return Ok(if sent == 0 { Sent::Nothing } else { Sent::Frames });
             };
             let head = chain.head_index();
@@ -54,7 +61,7 @@ impl Transmit {
                 }
                 _ => add(&counters.tx_bad_chain, 1),
             }
-            self.0.add_used(memory, head, 0)?;
+            self.queue.add_used(memory, head, 0)?;
         }
         Ok(Sent::Frames)
     }
@@ -64,7 +71,7 @@ impl Transmit {
     /// # Errors
     /// As above.
     pub(super) fn rest(&mut self, memory: &GuestMemoryMmap) -> Result<bool, Error> {
-        self.0.enable_notification(memory).map(|more| !more)
+        self.queue.enable_notification(memory).map(|more| !more)
     }
 
     /// Asks it not to.
@@ -72,6 +79,6 @@ impl Transmit {
     /// # Errors
     /// As above.
     pub(super) fn wake(&mut self, memory: &GuestMemoryMmap) -> Result<(), Error> {
-        self.0.disable_notification(memory)
+        self.queue.disable_notification(memory)
     }
 }

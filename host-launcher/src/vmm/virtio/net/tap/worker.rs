@@ -5,7 +5,7 @@ use super::counters::{Counters, add};
 use super::queues::Queues;
 use crate::vmm::virtio::Memory;
 use crate::vmm::virtio::net::link::Link;
-use crate::vmm::virtio::net::model::PAIR;
+use crate::vmm::virtio::net::model::{PAIR, PairSignals};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
@@ -35,7 +35,9 @@ pub(super) struct Worker<L> {
     memory: Memory,
     epoll: Epoll,
     /// Kept open for `epoll`.
-    _signals: [EventFd; PAIR + 1],
+    _watched: [EventFd; PAIR + 1],
+    /// Signalled to interrupt.
+    calls: [EventFd; PAIR],
     inbox: Receiver<Order>,
     active: Option<Queues>,
     failed: Arc<AtomicBool>,
@@ -47,12 +49,12 @@ impl<L: Link> Worker<L> {
     pub(super) fn new(
         link: L,
         memory: Memory,
-        kicks: [EventFd; PAIR],
+        signals: PairSignals,
         wake: EventFd,
         inbox: Receiver<Order>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        let [receive, transmit] = kicks;
+        let [receive, transmit] = signals.kicks;
         // Edge-triggered: a signal wakes once, and need not be read to be gone.
         let watch = |fd: RawFd, token| {
             let events = EventSet::IN | EventSet::EDGE_TRIGGERED;
@@ -68,7 +70,8 @@ impl<L: Link> Worker<L> {
             link,
             memory,
             epoll,
-            _signals: [receive, transmit, wake],
+            _watched: [receive, transmit, wake],
+            calls: signals.calls,
             inbox,
             active: None,
             failed: Arc::default(),
@@ -131,6 +134,12 @@ impl<L: Link> Worker<L> {
             Some(active) => {
                 if active.turn(&self.memory, &self.link, &self.counters)? {
                     self.look_until = Instant::now() + LOOK;
+                }
+                for (call, is_due) in self.calls.iter().zip(active.interrupts(&self.memory)?) {
+                    if is_due {
+                        // It fails only when full, and then it is signalled anyway.
+                        let _ = call.write(1);
+                    }
                 }
                 let rest = Instant::now() >= self.look_until && active.rest(&self.memory)?;
                 if rest { -1 } else { 0 }

@@ -70,12 +70,12 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let (mut peers, mut joined) = (Vec::new(), Vec::new());
-        let guest = Guest::with_pairs(2, |memory, kicks| {
+        let guest = Guest::with_pairs(2, |memory, signals| {
             let ((link, peer), takes_part) = (sockets(), Arc::new(AtomicBool::new(true)));
             peers.push(peer);
             joined.push(Arc::clone(&takes_part));
             let link = Member(link, takes_part);
-            TapPlane::on(link, Arc::clone(memory), kicks, Arc::default(), || ()).unwrap()
+            TapPlane::on(link, Arc::clone(memory), signals, Arc::default(), || ()).unwrap()
         });
         Self {
             guest,

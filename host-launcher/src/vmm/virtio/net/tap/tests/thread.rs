@@ -13,8 +13,8 @@ fn guest() -> (Guest, UnixDatagram, Arc<Counters>) {
     let (link, peer) = sockets();
     let counters = Arc::new(Counters::default());
     let theirs = Arc::clone(&counters);
-    let guest = Guest::with_net(|memory, kicks| {
-        TapPlane::on(link, Arc::clone(memory), kicks, theirs, || ()).unwrap()
+    let guest = Guest::with_net(|memory, signals| {
+        TapPlane::on(link, Arc::clone(memory), signals, theirs, || ()).unwrap()
     });
     (guest, peer, counters)
 }
@@ -104,4 +104,53 @@ fn a_broken_queue_asks_for_a_reset_which_helps() {
     guest.ring_doorbell(1);
     until("a frame", || peer.recv(&mut [0; 100]).ok());
     assert_eq!(guest.status(), 0xf);
+}
+
+/// A queue is used; whether the driver was interrupted for it.
+fn is_interrupted(guest: &Guest, line: u16) -> bool {
+    let end = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < end {
+        if guest.interrupts.heard(line) > 0 {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
+#[test]
+fn a_driver_that_sleeps_is_interrupted_for_the_next_frame_and_one_that_looks_is_not() {
+    for features in [VERSION_1, VERSION_1 | EVENT_IDX] {
+        let (mut guest, peer, _) = guest();
+        guest.set_message_control(1 << 15);
+        guest.set_entry(0, [0xfee0_0000, 0, 0x41, 0]);
+        let [mut receive, mut transmit] = guest.bring_up(features, 64);
+        for queue in [0, 1] {
+            assert_eq!(guest.set_vector(queue, 0), 0);
+        }
+        let by_index = features & EVENT_IDX != 0;
+        for round in 0..6_u16 {
+            let wants = round % 2 == 0;
+            // The receive queue's driver wants to be told, or is ahead; that of the other queue never does.
+            let (flags, event) = (
+                u16::from(!wants),
+                if wants { round } else { round.wrapping_sub(1) },
+            );
+            receive.want_interrupt(if by_index { 0 } else { flags }, event);
+            transmit.want_interrupt(u16::from(!by_index), round.wrapping_sub(1));
+            receive.post_chain(round, &[(BUFFERS + 0x1000, 2048)], WRITE);
+            guest.ring_doorbell(0);
+            peer.send(&frame(7, 60)).unwrap();
+            until("the guest hears the peer", || receive.next_used());
+            assert_eq!(is_interrupted(&guest, 0), wants, "{features:#x}, round {round}");
+            guest
+                .memory
+                .write_slice(&frame(1, 20), GuestAddress(BUFFERS))
+                .unwrap();
+            transmit.post_chain(round, &[(BUFFERS, 32)], 0);
+            guest.ring_doorbell(1);
+            until("the frame is the guest's again", || transmit.next_used());
+            assert!(!is_interrupted(&guest, 1));
+        }
+    }
 }
