@@ -1,5 +1,6 @@
 //! What a stack is told once, when it is made.
 
+use crate::StaticRoutes;
 use crate::rss::Home;
 pub use crate::tcp::congestion::Algorithm as CongestionControl;
 pub use crate::tcp::pacing::Pacing;
@@ -26,6 +27,8 @@ pub struct Config {
     pub ipv4: Option<Ipv4Config>,
     /// IPv6; `None`: the same.
     pub ipv6: Option<Ipv6Config>,
+    /// Ways to networks beyond the link, of both families.
+    pub static_routes: StaticRoutes,
     /// Most pairs of IPv6 addresses between which there are connections.
     pub max_ipv6_pairs: u32,
 
@@ -210,6 +213,7 @@ impl Config {
             medium: Medium::Ethernet,
             ipv4: None,
             ipv6: None,
+            static_routes: StaticRoutes::default(),
             max_ipv6_pairs: 4096,
             rx_checksum: false,
             tx_checksum: false,

@@ -50,6 +50,10 @@ pub mod interface;
 /// The way to a destination.
 pub mod route;
 
+/// Ways that somebody has laid down.
+mod static_routes;
+pub use static_routes::{StaticRoute, StaticRoutes};
+
 /// An address from a server.
 mod dhcp;
 pub use dhcp::{Lease, SharedLease};

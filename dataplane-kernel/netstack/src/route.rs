@@ -1,5 +1,6 @@
 //! One interface, one subnet, perhaps a gateway: where a packet goes next, and which addresses may stand in one.
 
+use crate::StaticRoutes;
 use crate::config::Medium;
 use core::net::Ipv4Addr;
 
@@ -85,6 +86,12 @@ impl Route {
         !self.address.is_unspecified()
     }
 
+    /// How many bits all addresses of the subnet share.
+    #[must_use]
+    pub(crate) fn prefix_len(&self) -> u8 {
+        u8::try_from(self.mask.leading_ones()).unwrap_or(32)
+    }
+
     /// Next hop to everything beyond the subnet.
     pub(crate) fn gateway(&self) -> Option<Ipv4Addr> {
         self.gateway
@@ -105,10 +112,10 @@ impl Route {
         }
     }
 
-    /// Who takes a packet to `dst` on.
+    /// Who takes a packet to `dst` on, if there are these other ways.
     #[inline]
     #[must_use]
-    pub fn next_hop(&self, dst: Ipv4Addr) -> NextHop {
+    pub fn next_hop(&self, dst: Ipv4Addr, others: &StaticRoutes) -> NextHop {
         if self.is_broadcast(dst) {
             return if self.has_address() {
                 NextHop::Broadcast
@@ -123,21 +130,21 @@ impl Route {
                 NextHop::Unreachable
             };
         }
-        if self.is_on_link(dst) {
-            return NextHop::Neighbor(dst);
+        match self.way(dst, others) {
+            Some((_, neighbor)) => NextHop::Neighbor(neighbor),
+            None => NextHop::Unreachable,
         }
-        self.gateway.map_or(NextHop::Unreachable, NextHop::Neighbor)
     }
 
-    /// How many bits of `dst` the route to it goes by, 0 over a gateway; `None` if it leads nowhere.
+    /// The way to another host: how many bits its network shares, and who takes the packet on.
     #[inline]
-    #[must_use]
-    pub fn leads_to(&self, dst: Ipv4Addr) -> Option<u32> {
-        match self.next_hop(dst) {
-            NextHop::Neighbor(hop) if hop == dst => Some(self.mask.count_ones()),
-            NextHop::Neighbor(_) => Some(0),
-            NextHop::Broadcast | NextHop::Unreachable => None,
+    pub(crate) fn way(&self, dst: Ipv4Addr, others: &StaticRoutes) -> Option<(u8, Ipv4Addr)> {
+        let other = others.to_v4(dst).find(|(_, gateway)| self.is_neighbor(*gateway));
+        if self.is_on_link(dst) {
+            let own = (self.prefix_len(), dst);
+            return Some(other.filter(|(bits, _)| *bits > own.0).unwrap_or(own));
         }
+        other.or_else(|| Some((0, self.gateway?)))
     }
 
     /// Whether a packet to us may come from `src`: RFC 1122 section 3.2.1.3 wants a host's address, and ours would make
@@ -186,27 +193,73 @@ pub(crate) fn is_host(address: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Destination, NextHop, Route};
+    use crate::{StaticRoute, StaticRoutes};
     use core::net::Ipv4Addr;
 
     const US: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 2);
     const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
+
+    const NONE: StaticRoutes = StaticRoutes::EMPTY;
+
+    #[test]
+    fn a_static_route_counts_if_its_gateway_is_a_neighbour() {
+        let other = Ipv4Addr::new(10, 0, 1, 7);
+        let beyond = |network: [u8; 4], prefix, gateway: Ipv4Addr| {
+            StaticRoutes::new(&[StaticRoute {
+                network: Ipv4Addr::from(network).into(),
+                prefix,
+                gateway: gateway.into(),
+            }])
+        };
+        let far = Ipv4Addr::new(10, 9, 9, 9);
+        let route = Route::new(US, 24, Some(GATEWAY));
+        let through = |routes: &StaticRoutes, dst| route.next_hop(dst, routes);
+        let laid = beyond([10, 9, 0, 0], 16, other);
+        assert_eq!(through(&laid, far), NextHop::Neighbor(other));
+        assert_eq!(route.way(far, &laid), Some((16, other)));
+        assert_eq!(route.way(Ipv4Addr::new(11, 0, 0, 1), &laid), Some((0, GATEWAY)));
+        for not_a_neighbour in [far, US, Ipv4Addr::new(10, 0, 1, 255)] {
+            let laid = beyond([10, 9, 0, 0], 16, not_a_neighbour);
+            assert_eq!(
+                through(&laid, far),
+                NextHop::Neighbor(GATEWAY),
+                "{not_a_neighbour}"
+            );
+        }
+        let peer = Ipv4Addr::new(10, 0, 1, 130);
+        assert_eq!(
+            through(&beyond([10, 0, 0, 0], 8, other), peer),
+            NextHop::Neighbor(peer)
+        );
+        let narrower = beyond([10, 0, 1, 128], 25, other);
+        assert_eq!(through(&narrower, peer), NextHop::Neighbor(other));
+    }
 
     #[test]
     fn on_link_or_by_the_gateway() {
         let route = Route::new(US, 24, Some(GATEWAY));
         let peer = Ipv4Addr::new(10, 0, 1, 9);
         let far = Ipv4Addr::new(10, 0, 2, 9);
-        assert_eq!(route.next_hop(peer), NextHop::Neighbor(peer));
-        assert_eq!(route.next_hop(far), NextHop::Neighbor(GATEWAY));
-        assert_eq!(Route::new(US, 24, None).next_hop(far), NextHop::Unreachable);
-        assert_eq!(Route::new(US, 24, Some(far)).next_hop(far), NextHop::Unreachable);
-        assert_eq!(Route::new(US, 0, None).next_hop(far), NextHop::Neighbor(far));
+        assert_eq!(route.next_hop(peer, &NONE), NextHop::Neighbor(peer));
+        assert_eq!(route.next_hop(far, &NONE), NextHop::Neighbor(GATEWAY));
+        assert_eq!(
+            Route::new(US, 24, None).next_hop(far, &NONE),
+            NextHop::Unreachable
+        );
+        assert_eq!(
+            Route::new(US, 24, Some(far)).next_hop(far, &NONE),
+            NextHop::Unreachable
+        );
+        assert_eq!(
+            Route::new(US, 0, None).next_hop(far, &NONE),
+            NextHop::Neighbor(far)
+        );
     }
 
     #[test]
     fn without_an_address_nothing_goes_anywhere() {
         for dst in [Ipv4Addr::BROADCAST, Ipv4Addr::UNSPECIFIED, GATEWAY] {
-            assert_eq!(Route::NONE.next_hop(dst), NextHop::Unreachable, "{dst}");
+            assert_eq!(Route::NONE.next_hop(dst, &NONE), NextHop::Unreachable, "{dst}");
         }
         assert!(!Route::NONE.has_address());
     }
@@ -220,12 +273,12 @@ mod tests {
             Ipv4Addr::new(10, 0, 1, 0),
         ] {
             assert_eq!(route.classify(address), Destination::Broadcast);
-            assert_eq!(route.next_hop(address), NextHop::Broadcast);
+            assert_eq!(route.next_hop(address, &NONE), NextHop::Broadcast);
             assert!(!route.is_legal_source(address));
         }
         let pair = Route::new(US, 31, None);
         assert_eq!(
-            pair.next_hop(Ipv4Addr::new(10, 0, 1, 3)),
+            pair.next_hop(Ipv4Addr::new(10, 0, 1, 3), &NONE),
             NextHop::Neighbor(Ipv4Addr::new(10, 0, 1, 3))
         );
     }
@@ -234,11 +287,10 @@ mod tests {
     fn on_a_loopback_interface_we_are_our_only_neighbour() {
         let us = Ipv4Addr::LOCALHOST;
         let route = Route::loopback(us);
-        assert_eq!(route.next_hop(us), NextHop::Neighbor(us));
-        assert_eq!(route.leads_to(us), Some(32));
+        assert_eq!(route.next_hop(us, &NONE), NextHop::Neighbor(us));
         assert!(route.is_legal_source(us));
         for other in [[127, 0, 0, 2], [10, 0, 0, 1], [0, 0, 0, 0], [224, 0, 0, 1]] {
-            assert_eq!(route.next_hop(other.into()), NextHop::Unreachable);
+            assert_eq!(route.next_hop(other.into(), &NONE), NextHop::Unreachable);
         }
         assert!(!route.is_legal_source([127, 0, 0, 2].into()));
     }
@@ -253,7 +305,7 @@ mod tests {
             [240, 1, 2, 3],
             US.octets(),
         ] {
-            assert_eq!(route.next_hop(address.into()), NextHop::Unreachable);
+            assert_eq!(route.next_hop(address.into(), &NONE), NextHop::Unreachable);
             assert!(!route.is_legal_source(address.into()));
         }
     }

@@ -79,15 +79,7 @@ pub fn execute<E: Env>(
     app: &impl App,
     command: &Request,
 ) -> Result<Done, Status> {
-    let opcode = Opcode::from_u16(command.opcode).ok_or(Status::NoSuchCall)?;
-    let legal_flags = match opcode {
-        Opcode::TcpClose => Command::ABORT,
-        Opcode::FrameForward => Command::KEEP,
-        _ => 0,
-    };
-    if command.flags & !legal_flags != 0 {
-        return Err(Status::Invalid);
-    }
+    let opcode = opcode_of(command)?;
     match opcode {
         Opcode::TcpRecvDone | Opcode::UdpRecvDone => {
             let buf = app.received_at(command.address)?;
@@ -117,6 +109,21 @@ pub fn execute<E: Env>(
         Opcode::Nop => Ok(Done::Value(0)),
         _ => execute_rare(stack, env, now, app, opcode, command),
     }
+}
+
+/// What it asks for, if it asks for it rightly.
+#[inline]
+pub(crate) fn opcode_of(command: &Request) -> Result<Opcode, Status> {
+    let opcode = Opcode::from_u16(command.opcode).ok_or(Status::NoSuchCall)?;
+    let legal_flags = match opcode {
+        Opcode::TcpClose => Command::ABORT,
+        Opcode::FrameForward => Command::KEEP,
+        _ => 0,
+    };
+    if command.flags & !legal_flags != 0 {
+        return Err(Status::Invalid);
+    }
+    Ok(opcode)
 }
 
 /// What is not done once per message.
@@ -241,7 +248,7 @@ fn gather(app: &impl App, command: &Request) -> Result<([Span; MAX_SG_ENTRIES], 
     Ok((spans, count))
 }
 
-fn id(command: &Request, kind: HandleKind) -> Result<Id, Status> {
+pub(crate) fn id(command: &Request, kind: HandleKind) -> Result<Id, Status> {
     let handle = command.handle;
     if !handle.is(kind) {
         return Err(Status::BadHandle);

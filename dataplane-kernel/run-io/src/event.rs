@@ -68,10 +68,19 @@ pub fn write(event: Event, to: &mut AbiEvent, address: impl Fn(BufId, u16) -> u6
             to.result = code(reason);
         }
         Event::Address { ip } => {
-            to.kind = EventKind::Address as u16;
+            (to.kind, to.len) = (EventKind::Address as u16, 0);
             to.endpoint = ip.map_or(Endpoint::UNSPECIFIED, |ip| Endpoint::v4(ip, 0));
         }
         Event::Timer { timer, cookie } => head(EventKind::Timer, HandleKind::Timer, timer, cookie),
+    }
+}
+
+/// Says of an event just written that it is of this link's, as far as that is to be seen.
+pub fn mark(event: &mut AbiEvent, link: u32) {
+    if event.kind == EventKind::Address as u16 {
+        event.len = link;
+    } else if event.handle.is(HandleKind::Flow) {
+        event.handle = event.handle.on_link(link);
     }
 }
 

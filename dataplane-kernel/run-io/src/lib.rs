@@ -6,10 +6,12 @@
 
 mod command;
 mod event;
+mod links;
 mod options;
 
 pub use command::{App, Done, Request, execute};
-pub use event::write;
+pub use event::{mark, write};
+pub use links::{Links, execute_among};
 
 use ix_abi::app::{Handle, HandleKind, Status};
 use netstack::{Error, Id};

@@ -56,7 +56,11 @@ impl Ipv6 {
     pub(crate) fn of(config: &Config, now: Instant) -> Option<Self> {
         let (mac, ipv6) = (MacAddr(config.mac), config.ipv6.as_ref()?);
         Some(match config.medium {
-            Medium::Ethernet => Ipv6::new(mac, config.mtu, ipv6, now),
+            Medium::Ethernet => {
+                let mut new = Ipv6::new(mac, config.mtu, ipv6, now);
+                new.routes.lay(config.static_routes.clone());
+                new
+            }
             Medium::Loopback => Ipv6::loopback(mac, config.mtu, ipv6, now),
         })
     }
@@ -107,7 +111,7 @@ impl Ipv6 {
         if self.medium == Medium::Loopback || !is_host(dst) || self.addresses.is_ours(dst) {
             return self.is_ourselves(dst).then_some(dst);
         }
-        self.routes.next_hop(dst, now)
+        self.routes.way(dst, now).map(|(_, neighbor)| neighbor)
     }
 
     /// Whether a packet to us may come from `src`, an address of another host.
@@ -122,14 +126,14 @@ impl Ipv6 {
         self.medium == Medium::Loopback && self.addresses.is_ours(address)
     }
 
-    /// How many bits of `dst` the route to it goes by, 0 over a router; `None` if it leads nowhere.
-    pub(crate) fn leads_to(&self, dst: Ipv6Addr, now: Instant) -> Option<u32> {
-        let hop = self.next_hop(dst, now)?;
-        Some(if hop == dst {
-            self.routes.on_link_bits(dst, now)
-        } else {
-            0
-        })
+    /// How many bits of `dst` the network shares that a packet would be sent to it by; see [`crate::Stack::reach`].
+    pub(crate) fn reach(&self, dst: Ipv6Addr, now: Instant) -> Option<u8> {
+        match dst {
+            _ if self.addresses.is_ours(dst) => Some(128),
+            _ if self.medium == Medium::Loopback => None,
+            _ if is_host(dst) => self.routes.way(dst, now).map(|(bits, _)| bits),
+            _ => None,
+        }
     }
 
     /// `true` for a group that we are in.

@@ -2,11 +2,14 @@
 //! List, of fixed size).
 
 use super::share_prefix;
-use crate::Instant;
+use crate::{Instant, StaticRoutes};
 use core::net::Ipv6Addr;
 
 const MAX_PREFIXES: usize = 8;
 const MAX_ROUTERS: usize = 4;
+
+/// Of fe80::/10 (RFC 4291 section 2.5.6).
+const LINK_LOCAL_BITS: u8 = 10;
 
 #[derive(Clone, Copy, Debug)]
 struct Prefix {
@@ -26,9 +29,15 @@ struct Router {
 pub(super) struct Routes {
     prefixes: [Option<Prefix>; MAX_PREFIXES],
     routers: [Option<Router>; MAX_ROUTERS],
+    others: StaticRoutes,
 }
 
 impl Routes {
+    /// Has these ways to other networks besides.
+    pub(super) fn lay(&mut self, others: StaticRoutes) {
+        self.others = others;
+    }
+
     /// Addresses that share the first `len` bits with `prefix` are on the link until then. What finds no place is left
     /// out.
     pub(super) fn add_prefix(&mut self, prefix: Ipv6Addr, len: u8, until: Instant) {
@@ -58,29 +67,30 @@ impl Routes {
         }
     }
 
-    /// The destination itself if it is on the link, else the first router (section 5.2).
-    pub(super) fn next_hop(&self, dst: Ipv6Addr, now: Instant) -> Option<Ipv6Addr> {
-        let on_link = dst.is_unicast_link_local()
-            || self
-                .prefixes
-                .iter()
-                .flatten()
-                .any(|known| known.until > now && share_prefix(known.prefix, dst, known.len));
-        if on_link {
-            return Some(dst);
-        }
-        let mut routers = self.routers.iter().flatten();
-        routers.find(|router| router.until > now).map(|router| router.ip)
+    /// The destination itself if it is on the link, else who leads to its network, else the first router (section 5.2);
+    /// with the number of bits that the network shares.
+    pub(super) fn way(&self, dst: Ipv6Addr, now: Instant) -> Option<(u8, Ipv6Addr)> {
+        let on_link = self.on_link(dst, now).map(|bits| (bits, dst));
+        let is_neighbor = |(_, gateway): &(u8, Ipv6Addr)| self.on_link(*gateway, now).is_some();
+        let other = self.others.to_v6(dst).find(is_neighbor);
+        let longer = other.filter(|(bits, _)| on_link.is_none_or(|(own, _)| *bits > own));
+        longer.or(on_link).or_else(|| {
+            let mut routers = self.routers.iter().flatten();
+            let router = routers.find(|router| router.until > now)?;
+            Some((0, router.ip))
+        })
     }
 
-    /// Bits of the longest prefix of the link that `dst` shares.
-    pub(super) fn on_link_bits(&self, dst: Ipv6Addr, now: Instant) -> u32 {
+    /// The length of the longest prefix by which an address is on the link.
+    fn on_link(&self, ip: Ipv6Addr, now: Instant) -> Option<u8> {
+        if ip.is_unicast_link_local() {
+            return Some(LINK_LOCAL_BITS);
+        }
         let known = self.prefixes.iter().flatten();
         known
-            .filter(|known| known.until > now && share_prefix(known.prefix, dst, known.len))
-            .map(|known| known.len.into())
+            .filter(|known| known.until > now && share_prefix(known.prefix, ip, known.len))
+            .map(|known| known.len)
             .max()
-            .unwrap_or(0)
     }
 
     pub(super) fn on_timer(&mut self, now: Instant) {
@@ -131,8 +141,34 @@ impl HasEnd for Router {
 #[cfg(test)]
 mod tests {
     use super::Routes;
-    use crate::Instant;
+    use crate::{Instant, StaticRoute, StaticRoutes};
     use core::net::Ipv6Addr;
+
+    fn next_hop(routes: &Routes, dst: Ipv6Addr, now: Instant) -> Option<Ipv6Addr> {
+        routes.way(dst, now).map(|(_, neighbor)| neighbor)
+    }
+
+    #[test]
+    fn a_way_laid_down_counts_where_its_gateway_is_on_the_link() {
+        let ip = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+        let laid = |gateway: &str| {
+            let route = StaticRoute {
+                network: ip("fd09::").into(),
+                prefix: 32,
+                gateway: ip(gateway).into(),
+            };
+            let mut routes = Routes::default();
+            routes.lay(StaticRoutes::new(&[route]));
+            routes.add_prefix(ip("fd01::"), 64, Instant::FAR);
+            routes.add_router(ip("fe80::1"), Instant::FAR);
+            routes
+        };
+        let far = ip("fd09::9");
+        assert_eq!(laid("fd01::7").way(far, Instant(0)), Some((32, ip("fd01::7"))));
+        assert_eq!(laid("fd02::7").way(far, Instant(0)), Some((0, ip("fe80::1"))));
+        let near = ip("fd01::9");
+        assert_eq!(laid("fd01::7").way(near, Instant(0)), Some((64, near)));
+    }
 
     #[test]
     fn a_router_that_is_silent_comes_last() {
@@ -141,14 +177,14 @@ mod tests {
         let mut routes = Routes::default();
         routes.add_router(router(1), Instant(100));
         routes.add_router(router(2), Instant(200));
-        assert_eq!(routes.next_hop(far, Instant(0)), Some(router(1)));
+        assert_eq!(next_hop(&routes, far, Instant(0)), Some(router(1)));
         routes.demote(router(1));
-        assert_eq!(routes.next_hop(far, Instant(0)), Some(router(2)));
+        assert_eq!(next_hop(&routes, far, Instant(0)), Some(router(2)));
         routes.demote(router(2));
-        assert_eq!(routes.next_hop(far, Instant(0)), Some(router(1)));
-        assert_eq!(routes.next_hop(far, Instant(150)), Some(router(2)));
+        assert_eq!(next_hop(&routes, far, Instant(0)), Some(router(1)));
+        assert_eq!(next_hop(&routes, far, Instant(150)), Some(router(2)));
         routes.on_timer(Instant(200));
-        assert_eq!(routes.next_hop(far, Instant(150)), None);
+        assert_eq!(next_hop(&routes, far, Instant(150)), None);
     }
 
     #[test]
@@ -159,6 +195,6 @@ mod tests {
         routes.add_router(gateway, Instant(1));
         routes.remove_router(gateway);
         let far = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        assert_eq!(routes.next_hop(far, Instant(2)), Some(gateway));
+        assert_eq!(next_hop(&routes, far, Instant(2)), Some(gateway));
     }
 }

@@ -1,11 +1,9 @@
 //! What the app asks of the rest: buffers back, UDP, timers.
 
 use super::Stack;
-use crate::interface::Local;
 use crate::rx_buffers::NO_FLOW;
 use crate::timer_wheel::TimerWheel;
 use crate::udp::Link;
-use crate::wire::dhcp;
 use crate::{BufId, Env, Error, Event, Id, Instant, Span};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -42,10 +40,10 @@ impl Stack {
     /// `NotSupported` (a family that is not spoken), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.
     pub fn udp_bind(&mut self, address: Option<IpAddr>, port: u16, cookie: u64) -> Result<Id, Error> {
         self.check_local(address)?;
-        if port == dhcp::CLIENT_PORT && self.dhcp.is_some() {
+        if self.needs_udp_port(port) {
             return Err(Error::AddressInUse);
         }
-        self.udp.bind(Local::of(address), port, cookie)
+        self.udp_bind_too(address, port, cookie)
     }
 
     /// The port of a UDP socket.
@@ -79,6 +77,7 @@ impl Stack {
     ) -> Result<(), Error> {
         let link = Link {
             interface: &self.shared.interface,
+            static_routes: &self.shared.static_routes,
             neighbors: &mut self.shared.neighbors,
             ipv6: self.shared.ipv6.as_mut(),
             path_mtus: &self.shared.path_mtus,

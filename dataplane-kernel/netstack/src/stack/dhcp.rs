@@ -128,7 +128,7 @@ impl Stack {
 
     /// The station that takes a packet to `dst` on.
     fn station_of_v4(&mut self, dst: Ipv4Addr, now: Instant) -> Lookup {
-        match self.shared.interface.route.next_hop(dst) {
+        match self.shared.next_hop_v4(dst) {
             NextHop::Neighbor(ip) => self.shared.neighbors.lookup(ip, now),
             NextHop::Broadcast | NextHop::Unreachable => Lookup::Full,
         }

@@ -26,6 +26,7 @@ impl Stack {
         self.flush_flows(env, now);
         let mut link = Link {
             interface: &self.shared.interface,
+            static_routes: &self.shared.static_routes,
             neighbors: &mut self.shared.neighbors,
             ipv6: self.shared.ipv6.as_mut(),
             path_mtus: &self.shared.path_mtus,

@@ -15,7 +15,7 @@ use crate::wire::ipv4::{self, Protocol};
 use crate::wire::ipv6_extensions::Content;
 use crate::wire::{ipv6, vlan};
 use crate::{Env, Instant, TxTicket};
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::Ipv6Addr;
 
 type EtherHeader = [u8; ethernet::HEADER_LEN];
 
@@ -103,15 +103,6 @@ impl Stack {
         }
     }
 
-    /// How far a route of this link leads towards `dst`: the bits of its prefix, 0 over a gateway; `None`: nowhere.
-    #[must_use]
-    pub fn leads_to(&self, dst: IpAddr, now: Instant) -> Option<u32> {
-        match dst {
-            IpAddr::V4(dst) => self.shared.interface.route.leads_to(dst),
-            IpAddr::V6(dst) => self.shared.ipv6.as_ref()?.leads_to(dst, now),
-        }
-    }
-
     /// Sends a packet of another host's on, out of this link, one hop older. The device reads its bytes until the ticket is
     /// done.
     ///
@@ -146,11 +137,11 @@ impl Stack {
         }
         let Interface {
             mac,
-            route,
             mtu,
             tx_checksum,
+            ..
         } = self.shared.interface;
-        let NextHop::Neighbor(hop) = route.next_hop(packet.dst()) else {
+        let NextHop::Neighbor(hop) = self.shared.next_hop_v4(packet.dst()) else {
             return Err(NotForwarded::NoRoute);
         };
         let is_long = packet.bytes().len() > mtu.into();

@@ -50,6 +50,9 @@ mod tcp_calls;
 /// Calls of the app about the rest.
 mod calls;
 
+/// Several stacks on one host.
+mod host;
+
 /// Time.
 mod timers;
 
@@ -183,6 +186,7 @@ impl Stack {
             neighbors: Neighbors::new(mac, route.address(), now),
             ipv6: Ipv6::of(&config, now),
             pairs: Pairs::new(config.ipv6.as_ref().map_or(0, |_| config.max_ipv6_pairs)),
+            static_routes: config.static_routes,
             path_mtus: PathMtus::EMPTY,
             neighbor_epoch: 1,
             neighbor_epoch_ends: now,

@@ -2,7 +2,6 @@
 
 use super::Stack;
 use crate::ends::Ends;
-use crate::interface::Local;
 use crate::route::NextHop;
 use crate::tcp::close::Wants;
 use crate::tcp::flow::{Flow, Marks, State};
@@ -29,14 +28,7 @@ impl Stack {
         cookie: u64,
     ) -> Result<Id, Error> {
         self.check_local(address)?;
-        let backlog = if backlog == 0 {
-            self.shared.tuning.default_backlog
-        } else {
-            backlog
-        };
-        self.shared
-            .listeners
-            .open(Local::of(address), port, backlog, cookie)
+        self.tcp_listen_too(address, port, backlog, cookie)
     }
 
     /// Stops listening; connections not yet accepted are reset, and no more is heard of them.
@@ -89,16 +81,13 @@ impl Stack {
         let local = local.filter(|ip| !ip.is_unspecified());
         match (remote, local) {
             (IpAddr::V4(_), _) if !self.speaks_v4() => Err(Error::NotSupported),
-            (IpAddr::V4(remote), None | Some(IpAddr::V4(_))) => {
-                let route = &self.shared.interface.route;
-                match route.next_hop(remote) {
-                    NextHop::Neighbor(_) => Ok(Ends::V4 {
-                        local: route.address(),
-                        remote,
-                    }),
-                    NextHop::Broadcast | NextHop::Unreachable => Err(Error::Unreachable),
-                }
-            }
+            (IpAddr::V4(remote), None | Some(IpAddr::V4(_))) => match self.shared.next_hop_v4(remote) {
+                NextHop::Neighbor(_) => Ok(Ends::V4 {
+                    local: self.shared.interface.route.address(),
+                    remote,
+                }),
+                NextHop::Broadcast | NextHop::Unreachable => Err(Error::Unreachable),
+            },
             (IpAddr::V6(remote), None | Some(IpAddr::V6(_))) => {
                 let ipv6 = self.shared.ipv6.as_ref().ok_or(Error::NotSupported)?;
                 ipv6.next_hop(remote, now).ok_or(Error::Unreachable)?;

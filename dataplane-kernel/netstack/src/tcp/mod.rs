@@ -133,10 +133,10 @@ use crate::ring::Ring;
 use crate::route::NextHop;
 use crate::rx_buffers::RxBuffers;
 use crate::timer_wheel::TimerWheel;
-use crate::{Config, Counters, Instant};
+use crate::{Config, Counters, Instant, StaticRoutes};
 use board::Boards;
 use challenge::ChallengeLimit;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use listener::Listeners;
 use pacing::Paces;
@@ -166,6 +166,7 @@ pub(crate) struct Shared {
     /// Flows in TIME-WAIT, the oldest first.
     pub(crate) time_wait: Ring,
     pub(crate) interface: Interface,
+    pub(crate) static_routes: StaticRoutes,
     pub(crate) neighbors: Neighbors,
     pub(crate) ipv6: Option<Ipv6>,
     pub(crate) pairs: Pairs,
@@ -228,7 +229,7 @@ impl Shared {
     /// The neighbour that takes the segments of a connection on.
     pub(crate) fn next_hop(&self, tuple: &Tuple, now: Instant) -> Option<IpAddr> {
         match self.ends(tuple) {
-            Ends::V4 { remote, .. } => match self.interface.route.next_hop(remote) {
+            Ends::V4 { remote, .. } => match self.next_hop_v4(remote) {
                 NextHop::Neighbor(ip) => Some(ip.into()),
                 NextHop::Broadcast | NextHop::Unreachable => None,
             },
@@ -237,6 +238,11 @@ impl Shared {
                 Some(ip.into())
             }
         }
+    }
+
+    /// Who takes a packet to `dst` on.
+    pub(crate) fn next_hop_v4(&self, dst: Ipv4Addr) -> NextHop {
+        self.interface.route.next_hop(dst, &self.static_routes)
     }
 
     /// The largest packet between these ends.

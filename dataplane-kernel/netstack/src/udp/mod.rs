@@ -169,6 +169,18 @@ impl Udp {
         }
     }
 
+    /// The one address a socket is bound to, if it is one.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub(crate) fn local_address(&self, id: Id) -> Result<Option<IpAddr>, Error> {
+        self.local_port(id)?;
+        Ok(match self.sockets[id.index as usize].local {
+            Local::One(ip) => Some(ip),
+            Local::Any | Local::AnyV4 => None,
+        })
+    }
+
     /// Takes in `len` bytes at `offset` of `buf` for this address and port of ours.
     ///
     /// # Errors

@@ -7,12 +7,13 @@ use crate::neighbor::{Lookup, Neighbors};
 use crate::path_mtus::PathMtus;
 use crate::route::NextHop;
 use crate::wire::ethernet::MacAddr;
-use crate::{Error, Instant};
+use crate::{Error, Instant, StaticRoutes};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What leads out of this host.
 pub(crate) struct Link<'a> {
     pub(crate) interface: &'a Interface,
+    pub(crate) static_routes: &'a StaticRoutes,
     pub(crate) neighbors: &'a mut Neighbors,
     pub(crate) ipv6: Option<&'a mut Ipv6>,
     pub(crate) path_mtus: &'a PathMtus,
@@ -58,7 +59,7 @@ impl Link<'_> {
 
     fn way_to_v4(&self, remote: Ipv4Addr) -> Result<Way, Error> {
         let route = &self.interface.route;
-        let hop = match route.next_hop(remote) {
+        let hop = match route.next_hop(remote, self.static_routes) {
             NextHop::Neighbor(ip) => Hop::Neighbor(ip.into()),
             NextHop::Broadcast => Hop::Station(MacAddr::BROADCAST),
             NextHop::Unreachable if remote.is_multicast() && route.has_address() => {

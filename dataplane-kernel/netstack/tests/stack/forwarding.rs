@@ -431,11 +431,11 @@ fn a_frame_goes_on_as_it_is() {
 #[test]
 fn a_link_tells_how_far_it_leads() {
     let t = new();
-    assert_eq!(t.stack.leads_to(PEER_IP.into(), t.now), Some(24));
-    assert_eq!(t.stack.leads_to(FAR.into(), t.now), Some(0));
-    assert_eq!(t.stack.leads_to(OUR_IP.into(), t.now), None);
-    assert_eq!(Dialogue::new().stack.leads_to(FAR.into(), t.now), None);
+    assert_eq!(t.stack.reach(PEER_IP.into(), t.now), Some(24));
+    assert_eq!(t.stack.reach(FAR.into(), t.now), Some(0));
+    assert_eq!(t.stack.reach(OUR_IP.into(), t.now), Some(32), "if to no use");
+    assert_eq!(Dialogue::new().stack.reach(FAR.into(), t.now), None);
     let t = new_v6();
-    assert_eq!(t.stack.leads_to(PEER_IP6.into(), t.now), Some(64));
-    assert_eq!(t.stack.leads_to(FAR6.into(), t.now), Some(0));
+    assert_eq!(t.stack.reach(PEER_IP6.into(), t.now), Some(64));
+    assert_eq!(t.stack.reach(FAR6.into(), t.now), Some(0));
 }

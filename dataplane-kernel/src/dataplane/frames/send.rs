@@ -5,7 +5,7 @@ use super::{Around, Frames, MOST_WAITING, PATIENCE_NS, Record};
 use crate::nic::Nic;
 use ix_abi::app::{Command, FrameMode, Status};
 use netstack::wire::ethernet::MacAddr;
-use netstack::{NotForwarded, Passing, TxTicket};
+use netstack::{NotForwarded, Passing, Stack, TxTicket};
 use run_io::Request;
 
 /// What `FrameForward` answers where the frame was dropped.
@@ -103,15 +103,8 @@ impl Frames {
             checksum: record.checksum,
         };
         let dst = passing.destination().ok_or(NotForwarded::Malformed)?;
-        let mut best = None;
-        for (number, link) in around.links.iter().enumerate() {
-            if let Some(bits) = link.stack.leads_to(dst, around.time)
-                && best.is_none_or(|(_, most)| bits > most)
-            {
-                best = Some((number, bits));
-            }
-        }
-        let (to, _) = best.ok_or(NotForwarded::NoRoute)?;
+        let stacks = around.links.iter().map(|link| &link.stack);
+        let to = Stack::best_for(stacks, dst, around.time).ok_or(NotForwarded::NoRoute)?;
         let link = around.links.get_mut(to).filter(|_| self.has_room(record, to));
         let link = link.ok_or(NotForwarded::RingFull)?;
         let (stack, mut wire) = link.ends(around.pool);

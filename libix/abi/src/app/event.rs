@@ -31,7 +31,7 @@ pub enum EventKind {
     /// The host at `endpoint` said that it refuses datagrams of the UDP port `handle`: its own port is closed.
     UdpRefused = 11,
     /// The dataplane's own IPv4 address is now that of `endpoint`, or none (unspecified). Connections from the one before
-    /// die.
+    /// die. `len`: the number of the link whose address it is.
     Address = 12,
     /// A frame (`Bridge`), from its Ethernet header on, or a packet for another host (`Route`), from its IP header on: `len`
     /// bytes at `address`, for `handle` with this `cookie`. They stay until given back with `FrameDone` or sent on with

@@ -6,7 +6,7 @@
 pub mod trap;
 
 mod handle;
-pub use handle::{Handle, HandleKind};
+pub use handle::{Handle, HandleKind, MAX_LINKS};
 
 mod endpoint;
 pub use endpoint::{Endpoint, Family};
