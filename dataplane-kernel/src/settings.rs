@@ -1,35 +1,21 @@
 //! The kernel command line ([`ix_abi::host::cmdline`]), parsed.
 
+/// What is said of each link.
+mod link;
+pub use link::{Ip4, Ip6, LinkSettings};
+
 use crate::arch::smp::MAX_CORES;
 use crate::mem::GuestPhys;
-use crate::nic::{JUMBO_MTU, MIN_MTU, Offloads, Wanted};
+use crate::nic::{Offloads, Wanted};
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use core::str::FromStr;
+use core::net::IpAddr;
 use core::time::Duration;
-use ix_abi::app::MAX_NAME_SERVERS;
+use ix_abi::app::{MAX_LINKS, MAX_NAME_SERVERS};
 use ix_abi::host::cmdline;
 use log::LevelFilter;
-use netstack::wire::vlan::VlanId;
-
-/// Where the first NIC's IPv4 address comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ip4 {
-    /// A DHCP server gives it.
-    Dhcp,
-    /// This address, and how many bits of it all of the network share, at most 32.
-    Fixed(Ipv4Addr, u8),
-}
-
-/// Where the first NIC's IPv6 addresses come from, beside the link-local one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ip6 {
-    /// Routers tell.
-    Auto,
-    /// This address, and how many bits of it all of the network share, at most 128.
-    Fixed(Ipv6Addr, u8),
-}
+use netstack::StaticRoute;
 
 /// Three questions of a DHCP client's, and the answers to them.
 const DHCP_WAIT: Duration = Duration::from_secs(30);
@@ -68,28 +54,22 @@ pub enum SelfTest {
 pub struct Settings {
     /// Where the host area lies.
     pub host: Option<GuestPhys>,
-    /// The IPv4 address of the first NIC; `None`: it speaks no IPv4.
-    pub ip: Option<Ip4>,
+    /// The networks it is on, in the order of their cards.
+    pub links: Vec<LinkSettings>,
+    /// Ways to others.
+    pub routes: Vec<StaticRoute>,
     /// How long a DHCP server may take.
     pub dhcp_wait: Duration,
-    /// The way to other networks.
-    pub gateway: Option<Ipv4Addr>,
-    /// Its IPv6 addresses; `None`: it speaks no IPv6.
-    pub ip6: Option<Ip6>,
-    /// The way to other networks in IPv6.
-    pub gateway6: Option<Ipv6Addr>,
     /// Name servers for the app, instead of those a DHCP server tells.
     pub name_servers: Vec<IpAddr>,
     /// Which card.
     pub card_choice: CardChoice,
-    /// What the card may do for the stack, and how long packets may be.
-    pub card: Wanted,
+    /// What the cards may do for the stack.
+    pub offloads: Offloads,
     /// The stack takes TCP segments that continue the one before in a short way (generic receive offload).
     pub gro: bool,
     /// The stack cuts large sends into segments late (generic segmentation offload), where the card does not.
     pub gso: bool,
-    /// The VLAN it is on.
-    pub vlan: Option<VlanId>,
     /// What goes to the serial line.
     pub log: LevelFilter,
     /// Cores to work on.
@@ -114,17 +94,14 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             host: None,
-            ip: None,
+            links: vec![LinkSettings::default()],
+            routes: Vec::new(),
             dhcp_wait: DHCP_WAIT,
-            gateway: None,
-            ip6: None,
-            gateway6: None,
             name_servers: Vec::new(),
             card_choice: CardChoice::default(),
-            card: Wanted::default(),
+            offloads: Offloads::all(),
             gro: true,
             gso: true,
-            vlan: None,
             log: LevelFilter::Info,
             cores: 1,
             idle: None,
@@ -204,16 +181,23 @@ impl Settings {
 
     /// The error says what would have been right.
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
+        if let Some(link) = self.links.last_mut()
+            && let Some(taken) = link.set(key, value)
+        {
+            return taken;
+        }
         match key {
             cmdline::HOST => self.host = Some(hexadecimal(value).ok_or("a hexadecimal address")?),
-            cmdline::IP => {
-                self.ip = Some(ip4(value).ok_or("dhcp, or an IPv4 address and prefix, as 10.0.0.2/24")?)
+            cmdline::LINK => {
+                let next = value.parse() == Ok(self.links.len()) && self.links.len() < MAX_LINKS;
+                next.then(|| self.links.push(LinkSettings::default()))
+                    .ok_or("the next link's number, from 1 to 7")?;
             }
-            cmdline::GATEWAY => self.gateway = Some(value.parse().map_err(|_| "an IPv4 address")?),
-            cmdline::IP6 => {
-                self.ip6 = Some(ip6(value).ok_or("auto, or an IPv6 address and prefix, as fd00::2/64")?);
+            cmdline::ROUTE => {
+                let route = link::route(value);
+                self.routes
+                    .push(route.ok_or("a network and its gateway, as 10.9.0.0/16,10.0.0.1")?);
             }
-            cmdline::GATEWAY6 => self.gateway6 = Some(value.parse().map_err(|_| "an IPv6 address")?),
             cmdline::DNS => {
                 let server = value.parse().map_err(|_| "an IP address")?;
                 if self.name_servers.len() == MAX_NAME_SERVERS {
@@ -227,16 +211,6 @@ impl Settings {
                     _ => return Err("loopback"),
                 };
             }
-            cmdline::MTU => {
-                let most = u32::from(MIN_MTU)..=JUMBO_MTU.into();
-                self.card.mtu = within(value, most).and_then(|mtu| mtu.try_into().ok());
-                self.card.mtu.ok_or("68 to 9000")?;
-            }
-            cmdline::VLAN => {
-                let number = value.parse().ok().and_then(VlanId::new);
-                self.vlan = Some(number.ok_or("1 to 4094")?);
-                self.card.vlan = self.vlan;
-            }
             cmdline::OFFLOAD => {
                 self.choose_offloads(value)
                     .ok_or("names of offloads, on or off, as tso=off,lro=on")?;
@@ -249,12 +223,10 @@ impl Settings {
             cmdline::CORES => {
                 let cores = value.parse().ok().filter(|cores| (1..=MAX_CORES).contains(cores));
                 self.cores = cores.ok_or("1 to 64")?;
-                self.card.queues = u16::try_from(self.cores).unwrap_or(1);
             }
             cmdline::IDLE => {
                 let micros = within(value, 1..=u32::MAX).ok_or("microseconds, at least 1")?;
                 self.idle = Some(Duration::from_micros(micros.into()));
-                self.card.alarm = true;
             }
             cmdline::BATCH => self.batch = within(value, 1..=1024).ok_or("1 to 1024")?,
             cmdline::ENV => self.env.push(cmdline::unescape(value).collect()),
@@ -281,6 +253,17 @@ impl Settings {
         Ok(())
     }
 
+    /// What is wanted of a link's card.
+    pub fn wanted(&self, link: &LinkSettings) -> Wanted {
+        Wanted {
+            offloads: self.offloads,
+            mtu: link.mtu,
+            queues: u16::try_from(self.cores).unwrap_or(1),
+            vlan: link.vlan,
+            alarm: self.idle.is_some(),
+        }
+    }
+
     fn choose_offloads(&mut self, value: &str) -> Option<()> {
         for choice in cmdline::offload::choices(value) {
             let (name, on) = choice.ok()?;
@@ -289,7 +272,7 @@ impl Settings {
                 cmdline::offload::GSO => self.gso = on,
                 _ => {
                     let (_, offload) = Offloads::NAMES.iter().find(|(known, _)| *known == name)?;
-                    self.card.offloads.set(*offload, on);
+                    self.offloads.set(*offload, on);
                 }
             }
         }
@@ -300,26 +283,6 @@ impl Settings {
 fn hexadecimal(value: &str) -> Option<GuestPhys> {
     let digits = value.strip_prefix("0x").unwrap_or(value);
     u64::from_str_radix(digits, 16).ok().map(GuestPhys)
-}
-
-fn ip4(value: &str) -> Option<Ip4> {
-    if value == cmdline::IP_DHCP {
-        return Some(Ip4::Dhcp);
-    }
-    let (address, prefix) = value.split_once('/')?;
-    let address = Ipv4Addr::from_str(address).ok()?;
-    let prefix = u8::from_str(prefix).ok().filter(|&prefix| prefix <= 32)?;
-    Some(Ip4::Fixed(address, prefix))
-}
-
-fn ip6(value: &str) -> Option<Ip6> {
-    if value == cmdline::IP6_AUTO {
-        return Some(Ip6::Auto);
-    }
-    let (address, prefix) = value.split_once('/')?;
-    let address = Ipv6Addr::from_str(address).ok()?;
-    let prefix = u8::from_str(prefix).ok().filter(|&prefix| prefix <= 128)?;
-    Some(Ip6::Fixed(address, prefix))
 }
 
 fn self_test(value: &str) -> Option<SelfTest> {
@@ -347,6 +310,7 @@ mod tests {
     use core::time::Duration;
     use log::LevelFilter;
     use std::format;
+    use std::vec::Vec;
 
     #[test]
     fn a_full_line() {
@@ -354,9 +318,12 @@ mod tests {
                     -- app log=x %2D- %";
         let settings = Settings::parse(line).unwrap();
         assert_eq!(settings.host, Some(GuestPhys(0xf0_0000)));
-        assert_eq!(settings.ip, Some(Ip4::Fixed(Ipv4Addr::new(10, 0, 0, 2), 24)));
-        assert_eq!(Settings::parse("ip=dhcp").unwrap().ip, Some(Ip4::Dhcp));
-        assert_eq!(settings.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
+        let [link] = settings.links[..] else {
+            panic!("there is one link")
+        };
+        assert_eq!(link.ip, Some(Ip4::Fixed(Ipv4Addr::new(10, 0, 0, 2), 24)));
+        assert_eq!(Settings::parse("ip=dhcp").unwrap().links[0].ip, Some(Ip4::Dhcp));
+        assert_eq!(link.gateway, Some(Ipv4Addr::new(10, 0, 0, 1)));
         assert_eq!((settings.log, settings.batch), (LevelFilter::Debug, 7));
         assert_eq!(settings.watchdog, Duration::from_secs(3));
         assert_eq!(settings.env, [&b"A=b c"[..], b"D="]);
@@ -364,12 +331,39 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_link_is_about_that_link() {
+        let line = "ip=10.0.0.2/24 mtu=9000 link=1 ip=dhcp vlan=7 link=2 ip6=auto cores=2 \
+                    route=10.9.0.0/16,10.0.0.1 route=fd09::/16,fd00::1";
+        let settings = Settings::parse(line).unwrap();
+        let ips: Vec<_> = settings.links.iter().map(|link| link.ip).collect();
+        let fixed = Ip4::Fixed(Ipv4Addr::new(10, 0, 0, 2), 24);
+        assert_eq!(ips, [Some(fixed), Some(Ip4::Dhcp), None]);
+        let wanted: Vec<_> = settings.links.iter().map(|link| settings.wanted(link)).collect();
+        assert_eq!(
+            wanted.iter().map(|wanted| wanted.mtu).collect::<Vec<_>>(),
+            [Some(9000), None, None]
+        );
+        assert!(wanted[1].vlan.is_some() && wanted[2].vlan.is_none());
+        assert!(wanted.iter().all(|wanted| wanted.queues == 2));
+        let routes: Vec<_> = settings
+            .routes
+            .iter()
+            .map(|route| (route.prefix, route.gateway))
+            .collect();
+        let gateway = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(routes, [(16, gateway("10.0.0.1")), (16, gateway("fd00::1"))]);
+        let eight = "link=1 link=2 link=3 link=4 link=5 link=6 link=7";
+        assert_eq!(Settings::parse(eight).unwrap().links.len(), 8);
+        assert!(Settings::parse(&format!("{eight} link=8")).is_err());
+    }
+
+    #[test]
     fn ipv6_is_fixed_or_automatic() {
-        let settings = Settings::parse("ip6=fd00::2/64 gw6=fe80::1").unwrap();
+        let settings = Settings::parse("ip6=fd00::2/64 gw6=fe80::1").unwrap().links[0];
         let address = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2);
         assert_eq!(settings.ip6, Some(Ip6::Fixed(address, 64)));
         assert_eq!(settings.gateway6, "fe80::1".parse().ok());
-        assert_eq!(Settings::parse("ip6=auto").unwrap().ip6, Some(Ip6::Auto));
+        assert_eq!(Settings::parse("ip6=auto").unwrap().links[0].ip6, Some(Ip6::Auto));
     }
 
     #[test]
@@ -383,7 +377,10 @@ mod tests {
 
     #[test]
     fn the_card_is_told_what_it_may_do() {
-        let card = |line| Settings::parse(line).unwrap().card;
+        let card = |line| {
+            let settings = Settings::parse(line).unwrap();
+            settings.wanted(&settings.links[0])
+        };
         assert_eq!((card("").mtu, card("mtu=9000").mtu), (None, Some(9000)));
         let fewer = card("offload=tso=off,rxcsum=off,lro=on").offloads;
         assert_eq!(fewer, Offloads::all() - Offloads::TSO - Offloads::RX_CHECKSUM);
@@ -408,7 +405,7 @@ mod tests {
 
     #[test]
     fn the_card_may_be_on_a_vlan() {
-        let vlan = |line| Settings::parse(line).unwrap().vlan;
+        let vlan = |line| Settings::parse(line).unwrap().links[0].vlan;
         assert_eq!(
             (vlan(""), vlan("vlan=4094")),
             (None, netstack::wire::vlan::VlanId::new(4094))
@@ -444,6 +441,11 @@ mod tests {
             "ip6=fd00::2/129",
             "gw6=10.0.0.1",
             "dns=server.test",
+            "link=0",
+            "link=2",
+            "route=10.0.0.0/8",
+            "route=10.0.0.0/33,10.0.0.1",
+            "route=10.0.0.0/8,fd00::1",
             "log=loud",
             "batch=0",
             "batch=1025",

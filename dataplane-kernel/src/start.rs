@@ -3,21 +3,24 @@
 /// One core, or several.
 mod cores;
 
+/// The cards.
+mod slots;
+
 use crate::boot_info::BootInfo;
 use crate::dataplane::name_servers;
 use crate::hw::pci::config::Ports;
 use crate::hw::pci::scan::scan;
 use crate::mem::UserVirt;
 use crate::mem::frames::Frames;
-use crate::mem::io_area::IoArea;
+use crate::mem::io_area::{IoArea, local_of};
 use crate::mem::mbuf::{Pool, Region};
 use crate::mem::paging::{self, Flags, MapError};
-use crate::nic::card::{self, Card};
+use crate::nic::card::{self, AnyNic, Card};
 use crate::nic::loopback::Loopback;
 use crate::nic::vlan::OnVlan;
 use crate::nic::{Nic, Offloads, e1000e, virtio_net, vmxnet3};
 use crate::panic::self_test;
-use crate::settings::{CardChoice, Ip4, Ip6, SelfTest, Settings};
+use crate::settings::{CardChoice, Ip4, Ip6, LinkSettings, SelfTest, Settings};
 use crate::user::image::LoadError;
 use crate::user::random::Random;
 use crate::user::{App, Program};
@@ -27,11 +30,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
-use ix_abi::app::{Endpoint, IoInfo, layout};
+use ix_abi::app::{Endpoint, IoInfo, LinkInfo, MAX_LINKS, layout};
 use ix_abi::host::area::Outcome;
 use ix_abi::host::exit;
 use netstack::rss::Home;
-use netstack::{Config, Instant, Ipv4Config, Ipv6Config, Stack};
+use netstack::{Config, Instant, Ipv4Config, Ipv6Config, Stack, StaticRoutes};
+use slots::Slots;
 
 /// Share of the free memory that becomes packet buffers.
 const POOL_SHARE: u64 = 8;
@@ -51,6 +55,8 @@ enum StartError {
     NoMemory,
     Map(MapError),
     NoNic,
+    LoopbackAmongOthers,
+    FewNics { links: usize, found: usize },
     Mtu { wanted: u16, most: u16 },
     VirtioNet(virtio_net::init::InitError),
     E1000e(e1000e::init::InitError),
@@ -64,11 +70,20 @@ impl fmt::Display for StartError {
             StartError::NoApp => {
                 f.write_str("the loader passed no module; the app's file is to be the first")
             }
-            StartError::NoAddress => f.write_str("neither ip= nor ip6= on the command line"),
+            StartError::NoAddress => f.write_str("neither ip= nor ip6= on the command line, of any link"),
             StartError::NoLease(waited) => write!(f, "no DHCP server has given an address in {waited:?}"),
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
             StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
+            StartError::LoopbackAmongOthers => {
+                f.write_str("nic=loopback is of one link, and there are several")
+            }
+            StartError::FewNics { links, found } => {
+                write!(
+                    f,
+                    "{links} links, but NICs on PCI that there is a driver for: {found}"
+                )
+            }
             StartError::Mtu { wanted, most } => {
                 write!(
                     f,
@@ -115,41 +130,55 @@ struct Parts {
     settings: Settings,
 }
 
-/// Takes the first NIC that there is a driver for, unless there is to be none. From here on, all of the dataplane is compiled for that NIC.
+/// Takes as many NICs as there are links. If it is one, then from here on all of the dataplane is compiled for that NIC.
 fn run(boot: BootInfo) -> Result<Outcome, StartError> {
     let mut parts = parts(boot)?;
-    let region = match parts.settings.self_test {
-        Some(SelfTest::ForeignDma(at)) => parts.pool.region().misplaced(at),
-        _ => parts.pool.region(),
-    };
     if parts.settings.card_choice == CardChoice::Loopback {
-        let nic = Loopback::new(region, &parts.settings.card);
-        log::info!("loopback card: {nic}");
-        return serve(Vec::from([nic]), parts);
+        return loopback(parts);
     }
     let mut config = Ports::take().ok_or(StartError::NoNic)?;
     let all = scan(&mut config);
-    let (at, card) = card::first(&all).ok_or(StartError::NoNic)?;
-    let (frames, wanted) = (&mut parts.frames, parts.settings.card);
-    match card {
-        Card::VirtioNet => {
-            let mut entropy = [0; 8];
-            parts.random.fill(&mut entropy);
-            let entropy = u64::from_le_bytes(entropy);
-            virtio_net::pci::open(&mut config, &all, at, frames, (region, entropy), &wanted)
-                .map_err(StartError::VirtioNet)
-                .and_then(|queues| serve(queues, parts))
+    let links = parts.settings.links.len();
+    let cards: Vec<_> = card::all(&all).take(links).collect();
+    let mut slots = Slots::new(&mut config, &all, &mut parts);
+    match cards[..] {
+        [] => Err(StartError::NoNic),
+        [(at, card)] if links == 1 => match card {
+            Card::VirtioNet => slots.virtio_net(at, 0).and_then(|queues| serve(queues, parts)),
+            Card::E1000e(model) => {
+                let queues = slots.e1000e((at, model), 0);
+                queues.and_then(|queues| serve(queues, parts))
+            }
+            Card::Vmxnet3 => slots.vmxnet3(at, 0).and_then(|queues| serve(queues, parts)),
+        },
+        _ if cards.len() < links => {
+            let found = cards.len();
+            Err(StartError::FewNics { links, found })
         }
-        Card::E1000e(model) => e1000e::pci::open(&mut config, &all, (at, model), frames, region, &wanted)
-            .map_err(StartError::E1000e)
-            .and_then(|queues| serve(queues, parts)),
-        Card::Vmxnet3 => vmxnet3::pci::open(&mut config, &all, at, frames, region, &wanted)
-            .map_err(StartError::Vmxnet3)
-            .and_then(|queues| serve(queues, parts)),
+        _ => {
+            let cards = cards.into_iter().enumerate();
+            let opened = cards.map(|(link, (at, card))| slots.any(at, card, link));
+            let opened: Vec<_> = opened.collect::<Result<_, _>>()?;
+            serve_several(opened, parts)
+        }
     }
 }
 
+/// A card without a wire is the only one.
+fn loopback(parts: Parts) -> Result<Outcome, StartError> {
+    let [link] = &parts.settings.links[..] else {
+        return Err(StartError::LoopbackAmongOthers);
+    };
+    let nic = Loopback::new(parts.pool.region(), &parts.settings.wanted(link));
+    log::info!("loopback card: {nic}");
+    serve(Vec::from([nic]), parts)
+}
+
 fn parts(boot: BootInfo) -> Result<Parts, StartError> {
+    let has_address = |link: &LinkSettings| link.ip.is_some() || link.ip6.is_some();
+    if !boot.settings.links.iter().any(has_address) {
+        return Err(StartError::NoAddress);
+    }
     let BootInfo {
         mut frames,
         module,
@@ -172,21 +201,45 @@ fn serve<N: Nic + Send + 'static>(queues: Vec<N>, mut parts: Parts) -> Result<Ou
     if let Some(SelfTest::ForeignDma(at)) = parts.settings.self_test {
         self_test::foreign_dma(first, parts.pool, at);
     }
-    let (wanted, most) = (parts.settings.card.mtu.unwrap_or(0), first.mtu());
+    let queues = prepare([first].into_iter().chain(queues), 0, &mut parts.settings)?;
+    if parts.settings.cores == 1 {
+        return cores::alone(queues.into_iter().take(1).collect(), parts);
+    }
+    cores::sharing(queues, parts)
+}
+
+/// The same on top of several NICs', of which each link has one.
+fn serve_several(links: Vec<Vec<AnyNic>>, mut parts: Parts) -> Result<Outcome, StartError> {
+    let mut prepared = Vec::new();
+    for (link, queues) in links.into_iter().enumerate() {
+        prepared.push(prepare(queues, link, &mut parts.settings)?);
+    }
+    if parts.settings.cores == 1 {
+        let firsts = prepared.into_iter().flat_map(|queues| queues.into_iter().take(1));
+        return cores::alone(firsts.collect(), parts);
+    }
+    cores::sharing_several(prepared, parts)
+}
+
+/// Checks that a link's queues can do what is wanted, and puts them on its VLAN.
+fn prepare<N: Nic>(
+    queues: impl IntoIterator<Item = N>,
+    link: usize,
+    settings: &mut Settings,
+) -> Result<Vec<OnVlan<N>>, StartError> {
+    let mut queues = queues.into_iter().peekable();
+    let first = queues.peek().ok_or(StartError::NoNic)?;
+    let settings = settings.links.get_mut(link).ok_or(StartError::NoNic)?;
+    let (wanted, most) = (settings.mtu.unwrap_or(0), first.mtu());
     if most < wanted {
         return Err(StartError::Mtu { wanted, most });
     }
     if first.offloads().contains(Offloads::VLAN) {
         // The card sees to it, and nobody above it has to know.
-        parts.settings.vlan = None;
+        settings.vlan = None;
     }
-    let vlan = parts.settings.vlan;
-    let first = OnVlan::new(first, vlan);
-    if parts.settings.cores == 1 {
-        return cores::alone(first, parts);
-    }
-    let others = queues.map(|nic| OnVlan::new(nic, vlan));
-    cores::sharing([first].into_iter().chain(others).collect(), parts)
+    let vlan = settings.vlan;
+    Ok(queues.map(|nic| OnVlan::new(nic, vlan)).collect())
 }
 
 fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
@@ -205,27 +258,25 @@ fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
     Ok(pool)
 }
 
-/// The TCP/IP of a core. Several share the room for connections. `buffers`: how many there are, and how many of them the stack
-/// and the app may hold.
+/// The TCP/IP of a core's link. Several share the room for connections. `buffers`: how many there are, and how many of them the
+/// stack and the app may hold.
 fn stack(
     nic: &impl Nic,
     buffers: (u32, u32),
-    home: Option<Home>,
+    (link, home): (&LinkSettings, Option<Home>),
     settings: &Settings,
     random: &mut Random,
-) -> Result<Stack, StartError> {
-    if settings.ip.is_none() && settings.ip6.is_none() {
-        return Err(StartError::NoAddress);
-    }
+) -> Stack {
     let offloads = nic.offloads();
     let all = Config::without_address(nic.mac());
-    let cores = u32::try_from(settings.cores).unwrap_or(1);
+    let shares = u32::try_from(settings.cores * settings.links.len()).unwrap_or(1);
     let mut config = Config {
         medium: nic.medium(),
         mtu: nic.mtu(),
-        vlan: settings.vlan,
-        ipv4: settings.ip.map(|ip| ipv4(ip, settings)),
-        ipv6: settings.ip6.map(|ip6| ipv6(ip6, settings)),
+        vlan: link.vlan,
+        ipv4: link.ip.map(|ip| ipv4(ip, link)),
+        ipv6: link.ip6.map(|ip6| ipv6(ip6, link)),
+        static_routes: StaticRoutes::new(&settings.routes),
         rx_checksum: offloads.contains(Offloads::RX_CHECKSUM),
         tx_checksum: offloads.contains(Offloads::TX_CHECKSUM),
         tx_segments: offloads.contains(Offloads::TSO),
@@ -233,68 +284,81 @@ fn stack(
         cut_segments: settings.gso,
         rx_buffers: buffers.0,
         rx_reserve: buffers.0 - buffers.1,
-        max_flows: all.max_flows / cores,
-        max_ipv6_pairs: all.max_ipv6_pairs / cores,
-        udp_held_buffers: all.udp_held_buffers / cores,
-        max_send_spans: all.max_send_spans / cores,
-        max_loss_boards: all.max_loss_boards / cores,
-        max_loss_ranges: all.max_loss_ranges / cores,
+        max_flows: all.max_flows / shares,
+        max_ipv6_pairs: all.max_ipv6_pairs / shares,
+        udp_held_buffers: all.udp_held_buffers / shares,
+        max_send_spans: all.max_send_spans / shares,
+        max_loss_boards: all.max_loss_boards / shares,
+        max_loss_ranges: all.max_loss_ranges / shares,
         home,
         ..all
     };
     random.fill(&mut config.secret);
-    Ok(Stack::new(config, Instant(arch::tsc::now_ns())))
+    Stack::new(config, Instant(arch::tsc::now_ns()))
 }
 
-fn ipv4(choice: Ip4, settings: &Settings) -> Ipv4Config {
+fn ipv4(choice: Ip4, link: &LinkSettings) -> Ipv4Config {
     match choice {
         Ip4::Dhcp => Ipv4Config::Dhcp,
         Ip4::Fixed(address, prefix) => Ipv4Config::Fixed {
             address,
             prefix,
-            gateway: settings.gateway,
+            gateway: link.gateway,
         },
     }
 }
 
-fn ipv6(choice: Ip6, settings: &Settings) -> Ipv6Config {
+fn ipv6(choice: Ip6, link: &LinkSettings) -> Ipv6Config {
     let (address, autoconfigure) = match choice {
         Ip6::Auto => (None, true),
         Ip6::Fixed(address, prefix) => (Some((address, prefix)), false),
     };
     Ipv6Config {
         address,
-        gateway: settings.gateway6,
+        gateway: link.gateway6,
         autoconfigure,
     }
 }
 
 fn io_area(
     frames: &mut Frames,
-    nic: &impl Nic,
+    nics: &[impl Nic],
     (region, core): (Region, u16),
     settings: &Settings,
 ) -> Result<IoArea, StartError> {
+    let mut links = [LinkInfo::default(); MAX_LINKS];
+    for ((place, nic), link) in links.iter_mut().zip(nics).zip(&settings.links) {
+        *place = link_info(nic, link);
+    }
     let info = IoInfo {
         tsc_hz: arch::tsc::hz(),
-        local: local(settings),
-        mac: nic.mac(),
+        local: local_of(&links),
+        mac: nics.first().map_or([0; 6], Nic::mac),
         rx_window: layout::RX_WINDOW,
         rx_window_len: region.bytes_total(),
         core,
         cores: u16::try_from(settings.cores).unwrap_or(u16::MAX),
         name_servers: name_servers(settings.name_servers.iter().copied()),
+        link_count: u32::try_from(nics.len()).unwrap_or(0),
+        links,
         ..IoInfo::default()
     };
     IoArea::new(frames, settings.batch, info).ok_or(StartError::NoMemory)
 }
 
-/// The address the app is told before any server has spoken.
-fn local(settings: &Settings) -> Endpoint {
-    match (settings.ip, settings.ip6) {
-        (Some(Ip4::Fixed(address, _)), _) => Endpoint::v4(address, 0),
-        (None, Some(Ip6::Fixed(address, _))) => SocketAddr::new(address.into(), 0).into(),
-        (Some(Ip4::Dhcp) | None, _) => Endpoint::UNSPECIFIED,
+/// What the app is told of a link before any server has spoken.
+fn link_info(nic: &impl Nic, link: &LinkSettings) -> LinkInfo {
+    LinkInfo {
+        mac: nic.mac(),
+        v4: match link.ip {
+            Some(Ip4::Fixed(address, _)) => Endpoint::v4(address, 0),
+            Some(Ip4::Dhcp) | None => Endpoint::UNSPECIFIED,
+        },
+        v6: match link.ip6 {
+            Some(Ip6::Fixed(address, _)) => SocketAddr::new(address.into(), 0).into(),
+            Some(Ip6::Auto) | None => Endpoint::UNSPECIFIED,
+        },
+        ..LinkInfo::default()
     }
 }
 

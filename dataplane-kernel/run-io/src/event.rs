@@ -76,9 +76,9 @@ pub fn write(event: Event, to: &mut AbiEvent, address: impl Fn(BufId, u16) -> u6
 }
 
 /// Says of an event just written that it is of this link's, as far as that is to be seen.
-pub fn mark(event: &mut AbiEvent, link: u32) {
+pub fn mark(event: &mut AbiEvent, link: usize) {
     if event.kind == EventKind::Address as u16 {
-        event.len = link;
+        event.len = u32::try_from(link).unwrap_or(u32::MAX);
     } else if event.handle.is(HandleKind::Flow) {
         event.handle = event.handle.on_link(link);
     }

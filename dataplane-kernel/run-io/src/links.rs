@@ -130,7 +130,7 @@ fn connect<L: Links>(links: &mut L, now: Instant, app: &impl App, command: &Requ
     let peer = app.endpoint.ip().ok_or(Status::Invalid)?;
     let link = link_to(links, peer, app.local.ip(), now);
     Ok(match execute_at(links, link, now, &app, command)? {
-        Done::Made(handle) => Done::Made(handle.on_link(u32::try_from(link).unwrap_or(0))),
+        Done::Made(handle) => Done::Made(handle.on_link(link)),
         done @ Done::Value(_) => done,
     })
 }

@@ -2,15 +2,17 @@
 //! error and the rest of the batch runs.
 
 use super::frames::{self, Around};
+use super::link::Link;
+use super::transmit::Wire;
 use super::{Core, Home};
 use crate::mem::io_area::IoArea;
-use crate::mem::mbuf::Region;
+use crate::mem::mbuf::{Pool, Region};
 use crate::mem::{GuestPhys, UserVirt};
 use crate::nic::Nic;
 use crate::user::View;
 use ix_abi::app::{Endpoint, SgEntry, Status, layout};
-use netstack::{Instant, Span};
-use run_io::{App, Done, Request};
+use netstack::{Instant, Span, Stack};
+use run_io::{App, Done, Links, Request};
 
 impl<N: Nic> Core<N> {
     /// Carries out the first `count` commands of the array.
@@ -39,15 +41,19 @@ impl<N: Nic> Core<N> {
                 answer(io, index, done);
                 continue;
             }
-            let Some(link) = links.first_mut() else { return };
-            let (stack, mut wire) = link.ends(pool);
             let memory = Memory {
                 view,
                 region,
                 io,
                 home: home.as_ref(),
             };
-            let done = run_io::execute(stack, &mut wire, time, &memory, &command);
+            let done = if let [link] = &mut links[..] {
+                let (stack, mut wire) = link.ends(pool);
+                run_io::execute(stack, &mut wire, time, &memory, &command)
+            } else {
+                let mut all = All { links, pool };
+                run_io::execute_among(&mut all, time, &memory, &command)
+            };
             self.tally.commands_refused += u64::from(done.is_err());
             answer(io, index, done);
         }
@@ -60,6 +66,32 @@ fn answer(io: &mut IoArea, index: u32, done: Result<Done, Status>) {
         Ok(Done::Value(value)) => io.answer(index, i32::try_from(value).unwrap_or(i32::MAX)),
         Ok(Done::Made(made)) => io.answer_with_handle(index, made),
         Err(error) => io.answer(index, error.negated()),
+    }
+}
+
+/// Several links.
+struct All<'a, N> {
+    links: &'a mut [Link<N>],
+    pool: &'a mut Pool,
+}
+
+impl<N: Nic> Links for All<'_, N> {
+    type Env<'b>
+        = Wire<'b, N>
+    where
+        Self: 'b;
+
+    fn count(&self) -> usize {
+        self.links.len()
+    }
+
+    fn stack(&self, link: usize) -> Option<&Stack> {
+        self.links.get(link).map(|link| &link.stack)
+    }
+
+    fn at(&mut self, link: usize) -> Option<(&mut Stack, Wire<'_, N>)> {
+        let link = self.links.get_mut(link)?;
+        Some(link.ends(self.pool))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Core;
 use super::link::Link;
-use super::team::Counter;
+use super::team::{Counter, CounterName};
 use crate::nic::Nic;
 use crate::user::Seat;
 use alloc::vec::Vec;
@@ -65,15 +65,29 @@ impl<N: Nic> Link<N> {
 }
 
 impl<N: Nic> Core<N> {
-    fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
+    /// Those of no link.
+    fn own_counters(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
         let (tally, pool) = (self.tally.each(), self.pool.counters());
-        let links = self.links.iter().flat_map(Link::counters);
-        tally.chain(pool).chain(self.frames.counters()).chain(links)
+        tally.chain(pool).chain(self.frames.counters())
     }
 
-    /// Their names.
-    pub fn counter_names(&self) -> Vec<&'static str> {
-        self.each_counter().map(|(name, _)| name).collect()
+    fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
+        let links = self.links.iter().flat_map(Link::counters);
+        self.own_counters().chain(links)
+    }
+
+    /// Their names, each with the number of its link where there are several.
+    pub fn counter_names(&self) -> Vec<CounterName> {
+        let own = self
+            .own_counters()
+            .map(|(name, _)| CounterName { link: None, name });
+        let several = self.links.len() > 1;
+        let links = self.links.iter().enumerate().flat_map(|(number, link)| {
+            let link_of = several.then_some(number);
+            link.counters()
+                .map(move |(name, _)| CounterName { link: link_of, name })
+        });
+        own.chain(links).collect()
     }
 
     /// Answers a request of the launcher's, if there is a new one.

@@ -48,7 +48,7 @@ mod counters;
 
 /// What cores have in common.
 mod team;
-pub use team::Team;
+pub use team::{CounterName, Team};
 
 use crate::mem::io_area::IoArea;
 use crate::mem::mbuf::Pool;
@@ -87,6 +87,8 @@ pub struct Core<N> {
     /// Of the timers, when they were last looked at.
     last_tick: u64,
     tally: counters::Tally,
+    /// The link whose events are told first.
+    first_to_tell: usize,
     /// When the last batch came.
     last_frame: Instant,
     /// When frames were last looked for.
@@ -120,6 +122,7 @@ impl<N: Nic> Core<N> {
             frames: Frames::default(),
             last_tick: 0,
             tally,
+            first_to_tell: 0,
             last_frame,
             last_look,
             check_due: Instant::default(),

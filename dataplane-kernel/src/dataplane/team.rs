@@ -12,6 +12,33 @@ use spin::Once;
 /// A counter's name and value.
 pub(super) type Counter = (&'static str, u64);
 
+/// What a core calls one of its counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterName {
+    /// The link that it is of, if there are several and it is of one.
+    pub link: Option<usize>,
+    /// Its name, which other links and cores have, too.
+    pub name: &'static str,
+}
+
+impl CounterName {
+    /// As it stands in the table, as one of a core of several, or of the only one.
+    fn of_core(self, core: usize, cores: usize) -> String {
+        let name = self.name;
+        match self.link {
+            Some(link) if cores == 1 => format!("link{link}.{name}"),
+            Some(link) => format!("core{core}.link{link}.{name}"),
+            None => format!("core{core}.{}", name.strip_prefix("core.").unwrap_or(name)),
+        }
+    }
+
+    /// The sum over the cores of what is of a link.
+    fn of_link(self, cores: usize) -> Option<String> {
+        let link = self.link.filter(|_| cores > 1)?;
+        Some(format!("link{link}.{}", self.name))
+    }
+}
+
 /// All cores.
 #[derive(Debug)]
 pub struct Team {
@@ -21,10 +48,12 @@ pub struct Team {
     board: Once<Board>,
 }
 
-/// The launcher's table: totals, the app's counters, and, if there are several cores, those of each.
+/// The launcher's table: totals, also those of each link if there are several, the app's counters, and, if there are several
+/// cores or links, those of each core.
 #[derive(Debug)]
 struct Board {
-    /// For each total, the places of what it is the sum of. With one core there is nothing to add up.
+    /// For each total, and each link's, the places of what it is the sum of. With one core on one link there is nothing to
+    /// add up.
     totals: Vec<Vec<usize>>,
     app: usize,
     /// Where each core's begin.
@@ -60,41 +89,11 @@ impl Team {
     }
 
     /// Once, before the cores begin: the names of their counters, core by core, and of the app's.
-    pub fn describe(&self, cores: &[Vec<&'static str>], app: &[&'static str]) {
+    pub fn describe(&self, cores: &[Vec<CounterName>], app: &[&'static str]) {
         let Some(area) = host::area() else { return };
-        let mut totals: Vec<&str> = Vec::new();
-        for name in cores.iter().flatten() {
-            if !totals.contains(name) {
-                totals.push(name);
-            }
-        }
-        let app_first = totals.len();
-        let mut names: Vec<String> = totals.iter().chain(app).map(ToString::to_string).collect();
-        let mut sums: Vec<Vec<usize>> = Vec::new();
-        let mut first = Vec::new();
-        if let [_] = cores {
-            first.push(0);
-        } else {
-            sums.resize(totals.len(), Vec::new());
-            for (core, own) in cores.iter().enumerate() {
-                first.push(names.len());
-                for name in own {
-                    let total = totals.iter().position(|total| total == name);
-                    if let Some(sum) = total.and_then(|total| sums.get_mut(total)) {
-                        sum.push(names.len());
-                    }
-                    let short = name.strip_prefix("core.").unwrap_or(name);
-                    names.push(format!("core{core}.{short}"));
-                }
-            }
-        }
+        let (names, board) = Board::new(cores, app);
         area.counters.describe(names.iter().map(String::as_str));
-        self.board.call_once(|| Board {
-            totals: sums,
-            app: app_first,
-            answered: cores.iter().map(|_| AtomicU32::new(0)).collect(),
-            first,
-        });
+        self.board.call_once(|| board);
     }
 
     /// Answers the launcher's latest request as far as it is this core's to answer, once. `own` and `app` are the counters.
@@ -141,7 +140,63 @@ impl Team {
     }
 }
 
+/// The place of a sum with this name, made if there is none.
+fn place_of(name: String, names: &mut Vec<String>, sums: &mut Vec<Vec<usize>>) -> usize {
+    names.iter().position(|known| *known == name).unwrap_or_else(|| {
+        names.push(name);
+        sums.push(Vec::new());
+        names.len() - 1
+    })
+}
+
 impl Board {
+    /// The names in the table, and what stands where.
+    fn new(cores: &[Vec<CounterName>], app: &[&'static str]) -> (Vec<String>, Self) {
+        let (mut names, mut totals): (Vec<String>, Vec<Vec<usize>>) = Default::default();
+        let mut add = |name: String| place_of(name, &mut names, &mut totals);
+        for counter in cores.iter().flatten() {
+            add(counter.name.to_string());
+        }
+        // Behind all of these, what each of them adds to: its total, and its link's.
+        let adds_to: Vec<Vec<Vec<usize>>> = cores
+            .iter()
+            .map(|own| {
+                let of_one = |counter: &CounterName| {
+                    let link = counter.of_link(cores.len());
+                    let all = [Some(counter.name.to_string()), link];
+                    all.into_iter().flatten().map(&mut add).collect()
+                };
+                own.iter().map(of_one).collect()
+            })
+            .collect();
+        let app_first = names.len();
+        names.extend(app.iter().map(ToString::to_string));
+        let answered = cores.iter().map(|_| AtomicU32::new(0)).collect();
+        let has_several = cores.len() > 1 || cores.iter().flatten().any(|counter| counter.link.is_some());
+        let mut first = Vec::new();
+        if has_several {
+            for (core, (own, adds_to)) in cores.iter().zip(&adds_to).enumerate() {
+                first.push(names.len());
+                for (counter, sums) in own.iter().zip(adds_to) {
+                    for &sum in sums {
+                        totals[sum].push(names.len());
+                    }
+                    names.push(counter.of_core(core, cores.len()));
+                }
+            }
+        } else {
+            totals.clear();
+            first.push(0);
+        }
+        let board = Board {
+            totals,
+            app: app_first,
+            first,
+            answered,
+        };
+        (names, board)
+    }
+
     fn publish(&self, table: &Counters, core: usize, own: impl Iterator<Item = Counter>) {
         if let Some(&first) = self.first.get(core) {
             table.publish(first, own.map(|(_, value)| value));
@@ -152,5 +207,54 @@ impl Board {
         let sum = |places: &Vec<usize>| places.iter().map(|&place| table.value(place)).sum();
         table.publish(0, self.totals.iter().map(sum));
         table.publish(self.app, app.map(|(_, value)| value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Board, CounterName};
+    use alloc::vec::Vec;
+
+    fn core(links: usize) -> Vec<CounterName> {
+        let own = CounterName {
+            link: None,
+            name: "core.events",
+        };
+        let of = |number| CounterName {
+            link: (links > 1).then_some(number),
+            name: "rx_tcp",
+        };
+        [own].into_iter().chain((0..links).map(of)).collect()
+    }
+
+    #[test]
+    fn one_core_on_one_link_has_nothing_to_add_up() {
+        let (names, board) = Board::new(&[core(1)], &["app.files"]);
+        assert_eq!(names, ["core.events", "rx_tcp", "app.files"]);
+        assert!(board.totals.is_empty());
+        assert_eq!((board.app, &board.first[..]), (2, &[0][..]));
+    }
+
+    #[test]
+    fn links_stand_beside_their_total() {
+        let (names, board) = Board::new(&[core(2)], &["app.files"]);
+        let own = ["core0.events", "link0.rx_tcp", "link1.rx_tcp"];
+        assert_eq!(names[..3], ["core.events", "rx_tcp", "app.files"]);
+        assert_eq!(names[3..], own);
+        assert_eq!(board.totals, [&[3][..], &[4, 5]]);
+    }
+
+    #[test]
+    fn links_of_several_cores_are_added_up_by_link_and_in_all() {
+        let (names, board) = Board::new(&[core(2), core(2)], &[]);
+        let place = |name: &str| names.iter().position(|known| known == name).unwrap();
+        let sum = |name: &str| {
+            let places = &board.totals[place(name)];
+            places.iter().map(|&at| names[at].as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(sum("core.events"), ["core0.events", "core1.events"]);
+        assert_eq!(sum("link1.rx_tcp"), ["core0.link1.rx_tcp", "core1.link1.rx_tcp"]);
+        assert_eq!(sum("rx_tcp").len(), 4);
+        assert_eq!((place("core1.events"), board.app), (board.first[1], 4));
     }
 }

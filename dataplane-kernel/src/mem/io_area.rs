@@ -4,7 +4,9 @@
 use super::frames::Frames;
 use super::paging::{self, Flags};
 use super::{GuestPhys, UserVirt, direct};
-use ix_abi::app::{Command, Endpoint, Event, Handle, IoInfo, MAX_NAME_SERVERS, Status, layout};
+use ix_abi::app::{
+    Command, Endpoint, Event, Handle, IoInfo, LinkInfo, MAX_LINKS, MAX_NAME_SERVERS, Status, layout,
+};
 use run_io::Request;
 
 /// Entries of both arrays per packet of a batch: one message makes up to two events (received, sent) and two commands
@@ -70,10 +72,20 @@ impl IoArea {
         Some(area)
     }
 
-    /// From now on this is the dataplane's own address, for those who ask.
-    pub fn set_local(&mut self, local: Endpoint) {
-        // SAFETY: the page of `new`, which only this core's kernel writes. Volatile: ring 3 may read it at any time.
-        unsafe { (&raw mut (*self.info).local).write_volatile(local) };
+    /// From now on this is the IPv4 address of a link, for those who ask; the first link that has one gives the dataplane's own.
+    pub fn set_address(&mut self, link: usize, address: Endpoint) {
+        let info = self.info;
+        if link >= MAX_LINKS {
+            return;
+        }
+        // SAFETY: the page of `new`, which only this core's kernel writes, and a place within its array. Volatile: ring 3 may
+        // read it at any time.
+        let links = unsafe {
+            (&raw mut (*info).links[link].v4).write_volatile(address);
+            (&raw const (*info).links).read_volatile()
+        };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*info).local).write_volatile(local_of(&links)) };
     }
 
     /// From now on these are the name servers, for those who ask, unless [`IoArea::new`] was given others.
@@ -81,7 +93,7 @@ impl IoArea {
         if self.has_own_name_servers {
             return;
         }
-        // SAFETY: as in `set_local`.
+        // SAFETY: as in `set_address`.
         unsafe { (&raw mut (*self.info).name_servers).write_volatile(servers) };
     }
 
@@ -154,6 +166,14 @@ impl IoArea {
         // SAFETY: within the array, which ring 3 cannot write and does not read while this core is in ring 0.
         unsafe { &mut *self.events.add(index as usize) }
     }
+}
+
+/// What stands for all addresses of these links: the first IPv4 address, or the first of IPv6.
+pub fn local_of(links: &[LinkInfo]) -> Endpoint {
+    let v4 = links.iter().map(|link| link.v4);
+    let v6 = links.iter().map(|link| link.v6);
+    let mut all = v4.chain(v6).filter(|address| !address.is_any_address());
+    all.next().unwrap_or(Endpoint::UNSPECIFIED)
 }
 
 /// The bytes of a span that ring 3 has given for sending.

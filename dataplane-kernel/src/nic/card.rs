@@ -1,5 +1,9 @@
-//! Which card there is: the first on PCI that one of the drivers is for.
+//! Which cards there are: those on PCI that one of the drivers is for.
 
+use super::e1000e::pci::PciE1000e;
+use super::either::Either;
+use super::virtio_net::pci::PciVirtioNet;
+use super::vmxnet3::pci::PciVmxnet3;
 use super::{e1000e, virtio_net, vmxnet3};
 use crate::hw::pci::config::Address;
 use crate::hw::pci::scan::Function;
@@ -15,6 +19,9 @@ pub enum Card {
     Vmxnet3,
 }
 
+/// A queue pair of any of them.
+pub type AnyNic = Either<PciVirtioNet, Either<PciE1000e, PciVmxnet3>>;
+
 impl Card {
     fn of(function: &Function) -> Option<Self> {
         if virtio_net::pci::is_ours(function) {
@@ -27,30 +34,36 @@ impl Card {
     }
 }
 
-/// The first, and where it is.
-pub fn first(all: &[Function]) -> Option<(Address, Card)> {
-    all.iter()
-        .find_map(|function| Some((function.at, Card::of(function)?)))
+/// All of them and where they are, in the order of [`crate::hw::pci::scan::scan`]: by address on each bus.
+pub fn all(functions: &[Function]) -> impl Iterator<Item = (Address, Card)> + '_ {
+    functions
+        .iter()
+        .filter_map(|function| Some((function.at, Card::of(function)?)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Card, first};
+    use super::{Card, all};
     use crate::hw::pci::fake::{FakeConfig, at};
     use crate::hw::pci::scan::scan;
     use crate::nic::e1000e::Model;
+    use std::vec::Vec;
 
     #[test]
-    fn the_first_card_with_a_driver_is_taken() {
+    fn cards_with_a_driver_are_taken_in_the_order_of_their_slots() {
         let mut config = FakeConfig::default();
         config.endpoint(at(0, 1, 0), 0x10ec, 0x8139);
-        assert_eq!(first(&scan(&mut config)), None);
+        assert_eq!(all(&scan(&mut config)).next(), None);
         config.endpoint(at(0, 4, 0), 0x15ad, 0x07b0);
-        assert_eq!(first(&scan(&mut config)), Some((at(0, 4, 0), Card::Vmxnet3)));
         config.endpoint(at(0, 3, 0), 0x1af4, 0x1041);
-        assert_eq!(first(&scan(&mut config)), Some((at(0, 3, 0), Card::VirtioNet)));
         config.endpoint(at(0, 2, 0), 0x8086, 0x100e);
+        let found: Vec<_> = all(&scan(&mut config)).collect();
         let card = Card::E1000e(Model::I82540em);
-        assert_eq!(first(&scan(&mut config)), Some((at(0, 2, 0), card)));
+        let expected = [
+            (at(0, 2, 0), card),
+            (at(0, 3, 0), Card::VirtioNet),
+            (at(0, 4, 0), Card::Vmxnet3),
+        ];
+        assert_eq!(found, expected);
     }
 }

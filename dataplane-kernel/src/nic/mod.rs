@@ -6,8 +6,11 @@
 //! there, with at most one doorbell per queue. Only who sleeps has himself interrupted, between `Nic::arm` and `Nic::disarm`.
 #![deny(unsafe_code)]
 
-/// Which card there is.
+/// Which cards there are.
 pub mod card;
+
+/// One of two kinds.
+pub mod either;
 
 /// Frames over several buffers.
 mod parts;

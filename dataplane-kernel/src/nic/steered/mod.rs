@@ -108,15 +108,17 @@ impl Card {
 }
 
 /// Shares a card with these queues, of which the first `cores` are used, whose buffers are in `region`, among the cores: those
-/// with a queue, in the order of the queues, and those without.
+/// with a queue, in the order of the queues, and those without. `cards` is how many there are that do so.
 pub fn share<N: Nic>(
     queues: Vec<N>,
     steering: &Arc<Steering>,
     region: Region,
-    cores: usize,
+    (cores, cards): (usize, usize),
 ) -> (Vec<Steered<N>>, Vec<Remote>) {
     let hubs = queues.len().clamp(1, cores.max(1));
-    let lines = u32::try_from(hubs * (cores - 1)).unwrap_or(u32::MAX).max(1);
+    let lines = u32::try_from(hubs * (cores - 1) * cards)
+        .unwrap_or(u32::MAX)
+        .max(1);
     let slots = (region.count() / RX_SHARE / lines).clamp(RX_SLOTS_MIN, RX_SLOTS);
     let mut inbound: Vec<Vec<_>> = (0..cores).map(|_| Vec::new()).collect();
     let mut steered = Vec::new();

@@ -130,7 +130,7 @@ fn world() -> World {
     (0..3).for_each(|core| steering.offer(core));
     steering.settle();
     let pool = pool(1024);
-    let (mut hubs, remotes) = share(std::vec![Wires::default()], &steering, pool.region(), 3);
+    let (mut hubs, remotes) = share(std::vec![Wires::default()], &steering, pool.region(), (3, 1));
     let mut pools = pool.shared(1, 3);
     let pool = pools.remove(0);
     World {

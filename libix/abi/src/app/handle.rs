@@ -76,7 +76,7 @@ impl Handle {
     /// The handle of the same slot on a link with this number.
     #[inline]
     #[must_use]
-    pub const fn on_link(self, link: u32) -> Self {
+    pub const fn on_link(self, link: usize) -> Self {
         Handle(self.0 & !Self::LINK_MASK | ((link as u64) << Self::LINK_SHIFT) & Self::LINK_MASK)
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let handle = Handle::new(HandleKind::Flow, 0x1234_5678, 0x0abc_def1);
         for link in 0..8 {
             let there = handle.on_link(link);
-            assert_eq!(there.link(), link as usize);
+            assert_eq!(there.link(), link);
             assert_eq!(there.on_link(0), handle);
             assert_eq!(there.generation(), handle.generation());
             assert!(there.is(HandleKind::Flow));

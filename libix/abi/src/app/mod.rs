@@ -27,6 +27,6 @@ mod status;
 pub use status::Status;
 
 mod info;
-pub use info::{IoInfo, MAX_NAME_SERVERS};
+pub use info::{IoInfo, LinkInfo, MAX_NAME_SERVERS};
 
 pub mod layout;

@@ -6,11 +6,13 @@
 //! |---|---|---|
 //! | `host` | hexadecimal guest-physical address | where the [`super::HostArea`] lies |
 //! | `nic` | `loopback` | the NIC leads back to the machine, and needs no card (the first card on PCI) |
-//! | `ip` | CIDR, or `dhcp` | IPv4 address and prefix of the (first) NIC, or what a server gives; without it, no IPv4 |
+//! | `link` | 1..=7 | what follows of `ip`, `gw`, `ip6`, `gw6`, `mtu` and `vlan` is about the link with this number, in order; before, about link 0. The cards are those of the links in the order of their PCI addresses |
+//! | `ip` | CIDR, or `dhcp` | IPv4 address and prefix, or what a server gives; without it, no IPv4 |
 //! | `dhcp-wait` | seconds | how long a DHCP server may take before the app is given up (30) |
 //! | `gw` | IPv4 address | gateway |
 //! | `ip6` | CIDR, or `auto` | IPv6 address and prefix, or what routers tell; without it, no IPv6 |
 //! | `gw6` | IPv6 address | gateway for IPv6 |
+//! | `route` | CIDR`,`IP address | gateway to this network, on whatever link; may stand more than once |
 //! | `dns` | IP address | a name server, instead of those a DHCP server tells; may stand three times |
 //! | `mtu` | 68..=9000 | largest IP packet of the link (what the card says, at most 1500) |
 //! | `vlan` | 1..=4094 | IEEE 802.1Q VLAN that the card is on (none: frames have no tag) |
@@ -30,6 +32,10 @@ pub const HOST: &str = "host";
 pub const NIC: &str = "nic";
 /// Value of [`NIC`]: what is sent comes back.
 pub const NIC_LOOPBACK: &str = "loopback";
+/// Key of a further link's number.
+pub const LINK: &str = "link";
+/// Key of a way to a network.
+pub const ROUTE: &str = "route";
 /// Key of the IPv4 address.
 pub const IP: &str = "ip";
 /// Value of [`IP`]: ask a DHCP server.

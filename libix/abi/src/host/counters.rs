@@ -1,7 +1,7 @@
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Most counters a kernel can publish.
-pub const MAX_COUNTERS: usize = 2048;
+pub const MAX_COUNTERS: usize = 3072;
 
 const NAME_BYTES: usize = 56;
 

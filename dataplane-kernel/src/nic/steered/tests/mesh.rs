@@ -22,7 +22,7 @@ fn mesh() -> Mesh {
     steering.settle();
     let pool = pool(4096);
     let queues = std::vec![Wires::default(), Wires::default()];
-    let (hubs, mut remotes) = share(queues, &steering, pool.region(), 3);
+    let (hubs, mut remotes) = share(queues, &steering, pool.region(), (3, 1));
     Mesh {
         hubs,
         remote: remotes.remove(0),
