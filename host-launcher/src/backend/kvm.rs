@@ -1,6 +1,6 @@
 //! This program itself as the machine, on KVM: its blueprint, and its complaints.
 
-use crate::config::{Link, NicChoice, Plan, Vhost};
+use crate::config::{Link, LinkPlan, NicChoice, Plan, Vhost};
 use crate::tap;
 use crate::vmm::{Blueprint, DataPlane, Device, Memory, Wires};
 use nix::unistd::{AccessFlags, access};
@@ -14,14 +14,14 @@ pub const COMMAND: &str = "machine";
 
 const VHOST_NET: &str = "/dev/vhost-net";
 
-/// The machine of this plan. `tap` are the descriptors of the plan's tap, one for each queue, and who moves its packets.
+/// The machine of this plan. `taps` are the descriptors of its links' taps, one for each queue, and who moves their packets.
 #[must_use]
 pub fn blueprint(
     plan: &Plan,
     kernel: &Path,
     memory: Memory,
     wires: Wires,
-    tap: Option<(Vec<RawFd>, DataPlane)>,
+    (taps, data_plane): (&[Vec<RawFd>], Option<DataPlane>),
 ) -> Blueprint {
     let cpus = plan.cpus.as_ref().map_or_else(
         || vec![None; plan.cores.into()],
@@ -30,7 +30,12 @@ pub fn blueprint(
     Blueprint {
         memory,
         cpus,
-        devices: device(plan, tap).into_iter().collect(),
+        devices: plan
+            .links
+            .iter()
+            .zip(taps)
+            .filter_map(|(link, taps)| device(link, taps, data_plane))
+            .collect(),
         kernel: kernel.to_owned(),
         app: plan.app.clone(),
         cmdline: plan.cmdline.clone(),
@@ -38,13 +43,13 @@ pub fn blueprint(
     }
 }
 
-fn device(plan: &Plan, tap: Option<(Vec<RawFd>, DataPlane)>) -> Option<Device> {
-    match (plan.nic, &plan.network.link) {
+fn device(link: &LinkPlan, taps: &[RawFd], data_plane: Option<DataPlane>) -> Option<Device> {
+    match (link.nic, &link.network.link) {
         (NicChoice::Vfio(bdf), _) => Some(Device::Vfio { bdf }),
-        (NicChoice::Model(_), Link::Tap(name)) => tap.map(|(taps, data_plane)| Device::VirtioNet {
-            taps,
-            mac: plan.network.mac_bytes(),
-            mtu: plan.mtu.unwrap_or_else(|| tap::mtu(name)),
+        (NicChoice::Model(_), Link::Tap(name)) => data_plane.map(|data_plane| Device::VirtioNet {
+            taps: taps.to_vec(),
+            mac: link.network.mac_bytes(),
+            mtu: link.mtu.unwrap_or_else(|| tap::mtu(name)),
             data_plane,
         }),
         // The plan leaves no other link to KVM.
@@ -52,7 +57,7 @@ fn device(plan: &Plan, tap: Option<(Vec<RawFd>, DataPlane)>) -> Option<Device> {
     }
 }
 
-/// Who moves the packets of the plan's tap. Linux does it without waking a process of ours, where it can at all.
+/// Who moves the packets of the plan's taps. Linux does it without waking a process of ours, where it can at all.
 #[must_use]
 pub fn data_plane(plan: &Plan) -> DataPlane {
     let usable = || access(VHOST_NET, AccessFlags::R_OK | AccessFlags::W_OK).is_ok();
@@ -82,7 +87,7 @@ mod tests {
 
     fn devices_and_cpus(
         options: Options,
-        tap: Option<(Vec<i32>, DataPlane)>,
+        taps: (&[Vec<i32>], Option<DataPlane>),
     ) -> (Vec<Device>, Vec<Option<u16>>) {
         let plan = Plan::new(Options {
             app: Some("echo".into()),
@@ -99,7 +104,7 @@ mod tests {
             doorbell: 5,
             area: 6,
         };
-        let blueprint = blueprint(&plan.unwrap(), Path::new("/k"), memory, wires, tap);
+        let blueprint = blueprint(&plan.unwrap(), Path::new("/k"), memory, wires, taps);
         assert!(blueprint.cmdline.ends_with(" -- echo") && blueprint.kernel == Path::new("/k"));
         (blueprint.devices, blueprint.cpus)
     }
@@ -112,7 +117,7 @@ mod tests {
                 net,
                 ..Options::default()
             },
-            Some((vec![9, 10], DataPlane::Own)),
+            (&[vec![9, 10]], Some(DataPlane::Own)),
         );
         let expected = Device::VirtioNet {
             taps: vec![9, 10],
@@ -128,19 +133,22 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(
-            devices_and_cpus(several, Some((vec![9], DataPlane::Own))).1,
+            devices_and_cpus(several, (&[vec![9]], Some(DataPlane::Own))).1,
             [None; 3]
         );
         let (devices, cpus) = devices_and_cpus(
             Options {
                 nic: "vfio:01:00.0".parse().ok(),
                 cpus: "2,3".parse().ok(),
+                link: vec!["net=tap:t1,ip=10.2.0.2/24".parse().unwrap()],
                 ..Options::default()
             },
-            None,
+            (&[vec![], vec![9]], Some(DataPlane::Own)),
         );
         let bdf = "01:00.0".parse().unwrap();
-        assert_eq!(devices, [Device::Vfio { bdf }]);
+        assert_eq!(devices[0], Device::Vfio { bdf });
+        let second = [2, 0x49, 10, 2, 0, 2];
+        assert!(matches!(&devices[1], Device::VirtioNet { taps, mac, .. } if *taps == [9] && *mac == second));
         assert_eq!(cpus, [Some(2), Some(3)]);
     }
 

@@ -1,6 +1,6 @@
 //! The machine as QEMU makes it: its command line, and its complaints in our words.
 
-use crate::config::{Ip4, Link, NicChoice, NicModel, Plan, host_number};
+use crate::config::{Ip4, Link, LinkPlan, Network, NicChoice, NicModel, Plan, host_number};
 use ix_abi::host::exit;
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -44,12 +44,12 @@ pub struct Wires<'a> {
     pub log: RawFd,
     /// Socket of COM2, the doorbell.
     pub doorbell: RawFd,
-    /// The tap's queues, if there is one.
-    pub taps: &'a [RawFd],
+    /// For each link the queues of its tap, if it has one.
+    pub taps: &'a [Vec<RawFd>],
 }
 
-/// QEMU's arguments for this plan. The machine has its cores, memory we share, two serial lines, one NIC, a way to
-/// exit, and nothing else.
+/// QEMU's arguments for this plan. The machine has its cores, memory we share, two serial lines, a NIC for each link, a
+/// way to exit, and nothing else.
 #[must_use]
 pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires<'_>) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
@@ -82,18 +82,11 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires<'_>) -> Vec<OsString> 
         "device",
         format!("isa-debug-exit,iobase={:#x},iosize=1", exit::PORT).into(),
     );
-    if let Some(card) = card(plan.nic) {
-        option("netdev", netdev(plan, wires.taps).into());
-        // Without its option ROM, the card costs no time at boot.
-        let mac = plan.network.mac();
-        let mtu = plan.mtu.filter(|_| card.starts_with("virtio"));
-        let mtu = mtu.map_or_else(String::new, |mtu| format!(",host_mtu={mtu}"));
-        // Several queues, and the guest's own choice among them.
-        let queues = if wires.taps.len() > 1 { ",mq=on,rss=on" } else { "" };
-        option(
-            "device",
-            format!("{card},netdev=net0,mac={mac},romfile={mtu}{queues}").into(),
-        );
+    for (number, link) in plan.links.iter().enumerate() {
+        let Some(model) = model(link.nic) else { continue };
+        let taps = wires.taps.get(number).map_or(&[][..], Vec::as_slice);
+        option("netdev", netdev(number, &link.network, taps).into());
+        option("device", card(number, link, model, taps.len()).into());
     }
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(OsString::from));
     args.extend(plan.qemu_args.iter().map(OsString::from));
@@ -101,7 +94,7 @@ pub fn arguments(plan: &Plan, kernel: &Path, wires: Wires<'_>) -> Vec<OsString> 
 }
 
 /// What QEMU calls the card; `None`: it makes none.
-fn card(nic: NicChoice) -> Option<&'static str> {
+fn model(nic: NicChoice) -> Option<&'static str> {
     match nic {
         NicChoice::Model(NicModel::Loopback) => None,
         NicChoice::Model(NicModel::E1000e) => Some("e1000e"),
@@ -114,16 +107,27 @@ fn card(nic: NicChoice) -> Option<&'static str> {
     }
 }
 
-fn netdev(plan: &Plan, taps: &[RawFd]) -> String {
+/// The card of a link. In the order of their slots the kernel takes them for those of the links.
+fn card(number: usize, link: &LinkPlan, model: &str, queues: usize) -> String {
+    let mac = link.network.mac();
+    let slot = number + 1;
+    let mtu = link.mtu.filter(|_| model.starts_with("virtio"));
+    let mtu = mtu.map_or_else(String::new, |mtu| format!(",host_mtu={mtu}"));
+    // Several queues, and the guest's own choice among them.
+    let queues = if queues > 1 { ",mq=on,rss=on" } else { "" };
+    // Without its option ROM, the card costs no time at boot.
+    format!("{model},netdev=net{number},addr={slot:#x},mac={mac},romfile={mtu}{queues}")
+}
+
+fn netdev(number: usize, network: &Network, taps: &[RawFd]) -> String {
     match taps {
         [] => {}
-        [fd] => return format!("tap,id=net0,fd={fd}"),
+        [fd] => return format!("tap,id=net{number},fd={fd}"),
         [first, others @ ..] => {
             let others: String = others.iter().map(|fd| format!(":{fd}")).collect();
-            return format!("tap,id=net0,fds={first}{others}");
+            return format!("tap,id=net{number},fds={first}{others}");
         }
     }
-    let network = &plan.network;
     let forwards = match &network.link {
         Link::User(forwards) => forwards.as_slice(),
         Link::Tap(_) | Link::Cable(_) | Link::Loopback => &[],
@@ -134,7 +138,7 @@ fn netdev(plan: &Plan, taps: &[RawFd]) -> String {
     let mut free = (1..)
         .map(|n| host_number(net, n))
         .filter(|&ip| ip != gateway && ip != guest);
-    let mut user = format!("user,id=net0,net={},host={gateway}", net.trunc());
+    let mut user = format!("user,id=net{number},net={},host={gateway}", net.trunc());
     user.extend(free.next().map(|address| format!(",dns={address}")));
     let lease = match network.ip {
         Some(Ip4::Dhcp) => Some(guest),
@@ -205,7 +209,8 @@ mod tests {
     use crate::config::{NicChoice, NicModel, Options, Plan};
     use std::path::Path;
 
-    fn command(options: Options, taps: &[i32]) -> String {
+    fn command(options: Options, taps: &[&[i32]]) -> String {
+        let taps: Vec<_> = taps.iter().map(|queues| queues.to_vec()).collect();
         let plan = Plan::new(Options {
             app: Some("echo".into()),
             ..options
@@ -215,7 +220,7 @@ mod tests {
             ram: 5,
             log: 6,
             doorbell: 7,
-            taps,
+            taps: &taps,
         };
         let words = arguments(&plan, Path::new("/k"), wires);
         words
@@ -234,7 +239,7 @@ mod tests {
             "-kernel /k -initrd echo -append host=0xf00000 ip=10.0.2.15/24 gw=10.0.2.2 log=warn -- echo ",
             "-chardev socket,id=log,fd=6 -serial chardev:log -chardev socket,id=doorbell,fd=7 -serial chardev:doorbell",
             "isa-debug-exit,iobase=0xf4,iosize=1",
-            "-device virtio-net-pci,disable-legacy=on,netdev=net0,mac=02:49:0a:00:02:0f,romfile=",
+            "-device virtio-net-pci,disable-legacy=on,netdev=net0,addr=0x1,mac=02:49:0a:00:02:0f,romfile=",
             "-netdev user,id=net0,net=10.0.2.0/24,host=10.0.2.2,dns=10.0.2.1,dhcpstart=10.0.2.3 ",
             "-nodefaults -no-user-config -no-reboot",
         ] {
@@ -267,7 +272,7 @@ mod tests {
             };
             let line = command(options, &[]);
             assert!(
-                line.contains(&format!("-device {device},netdev=net0,mac=02:")),
+                line.contains(&format!("-device {device},netdev=net0,addr=0x1,mac=02:")),
                 "{line}"
             );
             assert!(!line.contains("virtio-net"), "{line}");
@@ -314,7 +319,7 @@ mod tests {
                 ip,
                 ..Options::default()
             },
-            &[9],
+            &[&[9]],
         );
         assert!(line.contains("-netdev tap,id=net0,fd=9 "), "{line}");
         assert!(!line.contains("mq=on"), "{line}");
@@ -328,9 +333,27 @@ mod tests {
             cores: Some(3),
             ..Options::default()
         };
-        let line = command(options, &[9, 11, 12]);
+        let line = command(options, &[&[9, 11, 12]]);
         assert!(line.contains("-netdev tap,id=net0,fds=9:11:12 "), "{line}");
         assert!(line.contains(",mq=on,rss=on "), "{line}");
+    }
+
+    #[test]
+    fn each_link_has_a_card_in_a_slot_of_its_own() {
+        let options = Options {
+            net: "tap:t0".parse().ok(),
+            ip: "10.1.0.2/24".parse().ok(),
+            mtu: Some(9000),
+            link: vec!["net=tap:t1,ip=10.2.0.2/24,nic=e1000e".parse().unwrap()],
+            cores: Some(2),
+            ..Options::default()
+        };
+        let line = command(options, &[&[9, 11], &[12]]);
+        let first = "-netdev tap,id=net0,fds=9:11 -device virtio-net-pci,disable-legacy=on,netdev=net0,addr=0x1,\
+                     mac=02:49:0a:01:00:02,romfile=,host_mtu=9000,mq=on,rss=on ";
+        let second =
+            "-netdev tap,id=net1,fd=12 -device e1000e,netdev=net1,addr=0x2,mac=02:49:0a:02:00:02,romfile= ";
+        assert!(line.contains(first) && line.contains(second), "{line}");
     }
 
     #[test]

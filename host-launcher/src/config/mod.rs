@@ -25,6 +25,12 @@ pub use offloads::{Offloads, OffloadsError};
 mod net;
 pub use net::{Ip4, Ip6, Link, NetChoice, NetError, Network, host_number};
 
+mod link;
+pub use link::{LinkChoice, LinkError, LinkPlan};
+
+mod route;
+pub use route::{RouteChoice, RouteError};
+
 mod options;
 pub use options::{Backend, EnvVar, EnvVarError, FileError, LogLevel, Options, Vhost};
 

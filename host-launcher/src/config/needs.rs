@@ -1,6 +1,6 @@
 //! What of the things asked for only one of the backends can do.
 
-use super::{Backend, Link, Network, NicChoice, NicModel, Options, Vhost};
+use super::{Backend, Link, LinkPlan, NicChoice, NicModel, Options, Vhost};
 
 /// The backend that the wishes leave no choice but to take, with the wish that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,19 +37,23 @@ pub enum NeedsError {
 
 impl Needs {
     /// Goes through the wishes, and compares them with the backend asked for.
-    pub(super) fn of(options: &Options, network: &Network, nic: NicChoice) -> Result<Self, NeedsError> {
-        let kvm = match nic {
-            NicChoice::Vfio(_) => Some("--nic vfio"),
-            NicChoice::Model(_) if options.cpus.is_some() => Some("--cpus"),
-            NicChoice::Model(_) => matches!(options.vhost, Some(Vhost::On | Vhost::Off)).then_some("--vhost"),
-        };
-        let qemu = match nic {
-            NicChoice::Model(NicModel::E1000e) => Some("--nic e1000e"),
-            NicChoice::Model(NicModel::E1000) => Some("--nic e1000"),
-            NicChoice::Model(NicModel::Vmxnet3) => Some("--nic vmxnet3"),
-            _ if !options.qemu_arg.is_empty() => Some("--qemu-arg"),
-            _ => matches!(network.link, Link::User(_)).then_some(USER_NETWORKING),
-        };
+    pub(super) fn of(options: &Options, links: &[LinkPlan]) -> Result<Self, NeedsError> {
+        let has_vfio = links.iter().any(|link| matches!(link.nic, NicChoice::Vfio(_)));
+        let vhost = matches!(options.vhost, Some(Vhost::On | Vhost::Off));
+        let kvm = first_of([
+            (has_vfio, "--nic vfio"),
+            (options.cpus.is_some(), "--cpus"),
+            (vhost, "--vhost"),
+        ]);
+        let has = |model| links.iter().any(|link| link.nic == NicChoice::Model(model));
+        let is_user = |link: &LinkPlan| matches!(link.network.link, Link::User(_));
+        let qemu = first_of([
+            (has(NicModel::E1000e), "--nic e1000e"),
+            (has(NicModel::E1000), "--nic e1000"),
+            (has(NicModel::Vmxnet3), "--nic vmxnet3"),
+            (!options.qemu_arg.is_empty(), "--qemu-arg"),
+            (links.iter().any(is_user), USER_NETWORKING),
+        ]);
         match (kvm, qemu, options.backend.unwrap_or(Backend::Auto)) {
             (_, Some(USER_NETWORKING), Backend::Kvm) => Err(NeedsError::KvmNeedsNet),
             (_, Some(qemu), Backend::Kvm) => Err(NeedsError::NotWithKvm(qemu)),
@@ -60,6 +64,12 @@ impl Needs {
             (None, None, _) => Ok(Self::Either),
         }
     }
+}
+
+fn first_of<const N: usize>(wishes: [(bool, &'static str); N]) -> Option<&'static str> {
+    wishes
+        .into_iter()
+        .find_map(|(is_wished, wish)| is_wished.then_some(wish))
 }
 
 /// The wish of who says nothing of networks.
@@ -83,6 +93,7 @@ mod tests {
                 "nic" => options.nic = Some(value.parse().unwrap()),
                 "cpus" => options.cpus = Some(value.parse().unwrap()),
                 "vhost" => options.vhost = Some(Vhost::On),
+                "link" => options.link.push(value.parse().unwrap()),
                 _ => options.qemu_arg.push((*value).to_owned()),
             }
         }
@@ -108,6 +119,24 @@ mod tests {
         assert_eq!(needs(Backend::Auto, &vhost), Ok(Needs::Kvm("--vhost")));
         let intel = [&TAP[..], &[("nic", "e1000e")]].concat();
         assert_eq!(needs(Backend::Auto, &intel), Ok(Needs::Qemu("--nic e1000e")));
+    }
+
+    #[test]
+    fn each_link_has_its_wishes() {
+        let with = |backend, link| needs(backend, &[&TAP[..], &[("link", link)]].concat());
+        assert_eq!(with(Backend::Auto, "net=tap:t1"), Ok(Needs::Either));
+        let card = "nic=vfio:01:00.0";
+        assert_eq!(with(Backend::Auto, card), Ok(Needs::Kvm("--nic vfio")));
+        assert_eq!(
+            with(Backend::Qemu, card),
+            Err(NeedsError::NotWithQemu("--nic vfio"))
+        );
+        let intel = "net=tap:t1,nic=e1000e";
+        assert_eq!(with(Backend::Auto, intel), Ok(Needs::Qemu("--nic e1000e")));
+        assert_eq!(
+            with(Backend::Kvm, intel),
+            Err(NeedsError::NotWithKvm("--nic e1000e"))
+        );
     }
 
     #[test]

@@ -83,6 +83,9 @@ pub enum NetError {
         "a tap needs --ip, an address for the guest in the tap's network, such as --ip 192.168.7.2/24, or --ip dhcp"
     )]
     TapNeedsIp,
+    /// A further link with nothing to hang on.
+    #[error("a --link needs net=tap:NAME, or nic=vfio:BDF; user networking is the first link's")]
+    LinkNeedsNet,
     /// A forward is a thing of user networking.
     #[error("--forward goes with --net user only; over a tap the app is reached at its own address")]
     TapNeedsNoForward,
@@ -133,6 +136,18 @@ pub enum Link {
     Cable(Bdf),
     /// Nothing: what is sent comes back.
     Loopback,
+}
+
+/// As the user says it.
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Link::User(_) => f.write_str("user"),
+            Link::Tap(tap) => write!(f, "tap:{tap}"),
+            Link::Cable(bdf) => write!(f, "vfio:{bdf}"),
+            Link::Loopback => f.write_str("loopback"),
+        }
+    }
 }
 
 /// The guest's address in user networking, unless it is told another.
@@ -198,13 +213,17 @@ impl Network {
         })
     }
 
-    /// Adds what was said about IPv6. Without an address of either family there is nothing to be reached at.
-    pub(super) fn with_ipv6(mut self, ip6: Option<Ip6>, gateway: Option<Ipv6Addr>) -> Result<Self, NetError> {
-        match (&self.link, self.ip, ip6) {
-            (Link::Tap(_), None, None) => return Err(NetError::TapNeedsIp),
-            (Link::Cable(_), None, None) => return Err(NetError::VfioNeedsIp),
-            _ => {}
+    /// Without an address of either family there is nothing to be reached at.
+    pub(super) fn check_reachable(&self) -> Result<(), NetError> {
+        match (&self.link, self.ip, self.ip6) {
+            (Link::Tap(_), None, None) => Err(NetError::TapNeedsIp),
+            (Link::Cable(_), None, None) => Err(NetError::VfioNeedsIp),
+            _ => Ok(()),
         }
+    }
+
+    /// Adds what was said about IPv6.
+    pub(super) fn with_ipv6(mut self, ip6: Option<Ip6>, gateway: Option<Ipv6Addr>) -> Result<Self, NetError> {
         if self.link == Link::Loopback {
             return self.looped(ip6, gateway);
         }
@@ -436,7 +455,7 @@ mod tests {
     #[test]
     fn a_tap_needs_an_address_but_no_gateway() {
         let none = network("tap:t0", None, None).unwrap();
-        assert_eq!(none.with_ipv6(None, None), Err(NetError::TapNeedsIp));
+        assert_eq!(none.check_reachable(), Err(NetError::TapNeedsIp));
         let tap = network("tap:t0", Some("10.1.0.2/30"), None).unwrap();
         assert_eq!((tap.link, tap.gateway), (Link::Tap("t0".to_owned()), None));
         let forward = vec!["80:80".parse().unwrap()];
@@ -455,7 +474,7 @@ mod tests {
         let bdf = "01:00.0".parse().unwrap();
         assert_eq!(with(None, ip, &[]).unwrap().link, Link::Cable(bdf));
         let none = with(None, None, &[]).unwrap();
-        assert_eq!(none.with_ipv6(None, None), Err(NetError::VfioNeedsIp));
+        assert_eq!(none.check_reachable(), Err(NetError::VfioNeedsIp));
         assert_eq!(
             with(Some(NetChoice::User), ip, &[]),
             Err(NetError::VfioNeedsNoNet)
@@ -558,7 +577,7 @@ mod tests {
     fn ipv6_alone_is_enough_but_for_a_gateway_of_ipv4() {
         let alone = network("tap:t0", None, None).unwrap();
         let alone = alone.with_ipv6("fd00::2/64".parse().ok(), None).unwrap();
-        assert_eq!(alone.ip, None);
+        assert_eq!((alone.ip, alone.check_reachable()), (None, Ok(())));
         assert_eq!(
             network("tap:t0", None, Some("10.0.0.1")),
             Err(NetError::GatewayNeedsIp)

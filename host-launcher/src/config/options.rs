@@ -1,6 +1,9 @@
 //! What a user can say about a run, on the command line and in a configuration file alike.
 
-use super::{CpuList, Forward, Ip4, Ip6, MemSize, NetChoice, NicChoice, Offloads, Poll, Volume};
+use super::{
+    CpuList, Forward, Ip4, Ip6, LinkChoice, MemSize, NetChoice, NicChoice, Offloads, Poll, RouteChoice,
+    Volume,
+};
 use serde::Deserialize;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -177,6 +180,14 @@ pub struct Options {
     #[arg(long, value_name = "IP6")]
     pub gateway6: Option<Ipv6Addr>,
 
+    /// A further network it is on, with a card of its own: the options above, said of this one (repeatable)
+    #[arg(long, value_name = "net=tap:NAME,ip=CIDR,...")]
+    pub link: Vec<LinkChoice>,
+
+    /// The gateway to a network that is on no link (repeatable)
+    #[arg(long, value_name = "CIDR=GATEWAY")]
+    pub route: Vec<RouteChoice>,
+
     /// A name server for the app, at most three (repeatable) [default with --ip dhcp: those the server tells]
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<IpAddr>,
@@ -326,6 +337,8 @@ impl Options {
             gateway: self.gateway.or(file.gateway),
             ip6: self.ip6.or(file.ip6),
             gateway6: self.gateway6.or(file.gateway6),
+            link: list(self.link, file.link),
+            route: list(self.route, file.route),
             dns: list(self.dns, file.dns),
             mem: self.mem.or(file.mem),
             forward: list(self.forward, file.forward),

@@ -3,10 +3,10 @@
 use super::linux;
 use super::needs::{Needs, NeedsError};
 use super::{
-    Backend, CpuList, EnvVar, Link, LogLevel, MAX_CPUS, MemSize, NetError, Network, NicChoice, NicModel,
-    Options, Poll, Vhost, Volume,
+    Backend, CpuList, EnvVar, Ip4, Ip6, Link, LinkPlan, LogLevel, MAX_CPUS, MemSize, NetError, Options, Poll,
+    RouteError, Vhost, Volume,
 };
-use ix_abi::app::MAX_NAME_SERVERS;
+use ix_abi::app::{MAX_LINKS, MAX_NAME_SERVERS};
 use ix_abi::host::{area, cmdline};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -45,12 +45,8 @@ pub struct Plan {
     pub elastic: bool,
     /// Host cores for its CPUs, if they matter.
     pub cpus: Option<CpuList>,
-    /// The network.
-    pub network: Network,
-    /// The card on it.
-    pub nic: NicChoice,
-    /// Largest IP packet of its link, if that matters.
-    pub mtu: Option<u16>,
+    /// The networks it is on, each with its card: one at least.
+    pub links: Vec<LinkPlan>,
     /// Directories the app sees.
     pub volumes: Vec<Volume>,
     /// Who moves a tap's packets on KVM.
@@ -116,11 +112,23 @@ pub enum PlanError {
     /// The network's settings are at odds.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// More links than handles can tell apart.
+    #[error("{0} links; a dataplane has {MAX_LINKS} at most")]
+    Links(usize),
+    /// Two links with the same.
+    #[error("two links have {0}; give each one of its own")]
+    SharedByLinks(String),
+    /// A route leads nowhere.
+    #[error(transparent)]
+    Route(#[from] RouteError),
     /// User networking carries ordinary frames.
     #[error(
         "--mtu above 1500 needs --net tap:NAME or a card of the host's; user networking carries no longer packets"
     )]
     UserNetMtu,
+    /// A size that no link has; the command line itself refuses these for the first.
+    #[error("{0} is no largest packet that a link can have; it is 68 to 9000 bytes")]
+    Mtu(u16),
     /// A number that no VLAN has; the command line itself refuses these.
     #[error("{0} is no VLAN's number; these go from 1 to 4094")]
     Vlan(u16),
@@ -144,24 +152,15 @@ impl Plan {
         if let Some(name) = options.name.as_ref().filter(|name| !is_name(name)) {
             return Err(PlanError::Name(name.clone()));
         }
-        let nic = options.nic.unwrap_or(NicChoice::Model(NicModel::VirtioNet));
-        let forwards = options.forward.clone();
-        let network = Network::new(nic, options.net.as_ref(), options.ip, options.gateway, forwards)?;
-        let network = network.with_ipv6(options.ip6, options.gateway6)?;
-        let needs = Needs::of(&options, &network, nic)?;
+        let links = links(&options)?;
+        let needs = Needs::of(&options, &links)?;
         check_places(&options.volume)?;
         check_name_servers(&options.dns)?;
-        if matches!(network.link, Link::User(_)) && options.mtu > Some(1500) {
-            return Err(PlanError::UserNetMtu);
-        }
-        if let Some(vlan) = options.vlan {
-            check_vlan(vlan, &network.link)?;
-        }
         let (cores, active_cores) = cores(&options)?;
         if options.elastic && cores == 1 {
             return Err(PlanError::ElasticAlone);
         }
-        let cmdline = kernel_cmdline(&options, cores, &network, &app);
+        let cmdline = kernel_cmdline(&options, cores, &links, &app);
         if cmdline.len() > MAX_CMDLINE_BYTES {
             return Err(PlanError::TooLong(cmdline.len() - MAX_CMDLINE_BYTES));
         }
@@ -178,10 +177,8 @@ impl Plan {
             active_cores,
             elastic: options.elastic,
             cpus: options.cpus,
-            network,
+            links,
             volumes: options.volume,
-            nic,
-            mtu: options.mtu,
             vhost: options.vhost.unwrap_or(Vhost::Auto),
             log: options.log.unwrap_or(LogLevel::Warn),
             kernel_log: options.kernel_log,
@@ -230,6 +227,62 @@ fn cores(options: &Options) -> Result<(u16, u16), PlanError> {
     }
 }
 
+/// All links, each checked by itself and against the others.
+fn links(options: &Options) -> Result<Vec<LinkPlan>, PlanError> {
+    let mut links = vec![LinkPlan::first(options)?];
+    for choice in &options.link {
+        links.push(LinkPlan::further(choice)?);
+    }
+    if links.len() > 1 && links[0].network.link == Link::Loopback {
+        return Err(NetError::LoopbackAlone("--link").into());
+    }
+    if links.len() > MAX_LINKS {
+        return Err(PlanError::Links(links.len()));
+    }
+    for (at, link) in links.iter().enumerate() {
+        check_link(link)?;
+        for other in &links[..at] {
+            if let Some(same) = shared(link, other) {
+                return Err(PlanError::SharedByLinks(same));
+            }
+        }
+    }
+    options.route.iter().try_for_each(|route| route.check(&links))?;
+    Ok(links)
+}
+
+fn check_link(link: &LinkPlan) -> Result<(), PlanError> {
+    let is_user = matches!(link.network.link, Link::User(_));
+    match link.mtu {
+        Some(mtu) if !(68..=9000).contains(&mtu) => return Err(PlanError::Mtu(mtu)),
+        Some(mtu) if is_user && mtu > 1500 => return Err(PlanError::UserNetMtu),
+        _ => {}
+    }
+    match link.vlan {
+        Some(vlan) => check_vlan(vlan, &link.network.link),
+        None => Ok(()),
+    }
+}
+
+/// What two links must not have in common, and have.
+fn shared(one: &LinkPlan, other: &LinkPlan) -> Option<String> {
+    if one.network.link == other.network.link {
+        return Some(one.network.link.to_string());
+    }
+    match (one.network.ip, other.network.ip) {
+        (Some(Ip4::Fixed(one)), Some(Ip4::Fixed(other))) if one.addr() == other.addr() => {
+            return Some(one.addr().to_string());
+        }
+        _ => {}
+    }
+    match (one.network.ip6, other.network.ip6) {
+        (Some(Ip6::Fixed(one)), Some(Ip6::Fixed(other))) if one.addr() == other.addr() => {
+            Some(one.addr().to_string())
+        }
+        _ => None,
+    }
+}
+
 fn check_vlan(vlan: u16, link: &Link) -> Result<(), PlanError> {
     match (vlan, link) {
         (1..=4094, Link::User(_)) => Err(PlanError::UserNetVlan),
@@ -258,37 +311,51 @@ fn check_name_servers(servers: &[IpAddr]) -> Result<(), PlanError> {
     }
 }
 
-fn kernel_cmdline(options: &Options, cores: u16, network: &Network, app: &Path) -> String {
+/// The words about each link in turn.
+fn link_words(links: &[LinkPlan], setting: &mut impl FnMut(&str, &dyn std::fmt::Display)) {
+    for (number, link) in links.iter().enumerate() {
+        if number > 0 {
+            setting(cmdline::LINK, &number);
+        }
+        let network = &link.network;
+        if network.link == Link::Loopback {
+            setting(cmdline::NIC, &cmdline::NIC_LOOPBACK);
+        }
+        if let Some(ip) = network.ip {
+            setting(cmdline::IP, &ip);
+        }
+        if let Some(gateway) = network.gateway {
+            setting(cmdline::GATEWAY, &gateway);
+        }
+        if let Some(ip6) = network.ip6 {
+            setting(cmdline::IP6, &ip6);
+        }
+        if let Some(gateway) = network.gateway6 {
+            setting(cmdline::GATEWAY6, &gateway);
+        }
+        if let Some(mtu) = link.mtu {
+            setting(cmdline::MTU, &mtu);
+        }
+        if let Some(vlan) = link.vlan {
+            setting(cmdline::VLAN, &vlan);
+        }
+    }
+}
+
+fn kernel_cmdline(options: &Options, cores: u16, links: &[LinkPlan], app: &Path) -> String {
     let mut line = format!("{}={:#x}", cmdline::HOST, area::HOST_AREA_GPA);
-    let mut setting = |key, value: &dyn std::fmt::Display| {
+    let mut setting = |key: &str, value: &dyn std::fmt::Display| {
         line.push_str(&format!(" {key}={value}"));
     };
-    if network.link == Link::Loopback {
-        setting(cmdline::NIC, &cmdline::NIC_LOOPBACK);
-    }
-    if let Some(ip) = network.ip {
-        setting(cmdline::IP, &ip);
-    }
-    if let Some(gateway) = network.gateway {
-        setting(cmdline::GATEWAY, &gateway);
-    }
-    if let Some(ip6) = network.ip6 {
-        setting(cmdline::IP6, &ip6);
-    }
-    if let Some(gateway) = network.gateway6 {
-        setting(cmdline::GATEWAY6, &gateway);
+    link_words(links, &mut setting);
+    for route in &options.route {
+        setting(cmdline::ROUTE, route);
     }
     for server in &options.dns {
         setting(cmdline::DNS, server);
     }
     if cores > 1 {
         setting(cmdline::CORES, &cores);
-    }
-    if let Some(mtu) = options.mtu {
-        setting(cmdline::MTU, &mtu);
-    }
-    if let Some(vlan) = options.vlan {
-        setting(cmdline::VLAN, &vlan);
     }
     if let Some(offload) = &options.offload {
         setting(cmdline::OFFLOAD, offload);
@@ -334,7 +401,7 @@ fn last_of_each(env: &[EnvVar]) -> impl Iterator<Item = &EnvVar> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Backend, Options, Plan, PlanError};
+    use super::{Backend, NetError, Options, Plan, PlanError};
 
     fn options() -> Options {
         Options {
@@ -511,6 +578,51 @@ mod tests {
             assert!(matches!(plan("tap:t0", vlan), Err(PlanError::Vlan(refused)) if refused == vlan));
         }
         assert!(matches!(plan("user", 7), Err(PlanError::UserNetVlan)));
+    }
+
+    #[test]
+    fn links_follow_each_other_on_the_kernels_line() {
+        let plan = |links: &[&str], routes: &[&str]| {
+            Plan::new(Options {
+                net: "tap:t0".parse().ok(),
+                ip: "10.1.0.2/24".parse().ok(),
+                mtu: Some(1400),
+                link: links.iter().map(|text| text.parse().unwrap()).collect(),
+                route: routes.iter().map(|text| text.parse().unwrap()).collect(),
+                ..options()
+            })
+        };
+        let two = plan(&["net=tap:t1,ip=10.2.0.2/24,vlan=7"], &["10.9.0.0/16=10.2.0.1"]).unwrap();
+        let words = " ip=10.1.0.2/24 mtu=1400 link=1 ip=10.2.0.2/24 vlan=7 route=10.9.0.0/16,10.2.0.1 log=";
+        assert!(two.cmdline.contains(words), "{}", two.cmdline);
+        let looped = Plan::new(Options {
+            nic: "loopback".parse().ok(),
+            link: vec!["net=tap:t1".parse().unwrap()],
+            ..options()
+        });
+        assert!(matches!(
+            looped,
+            Err(PlanError::Net(NetError::LoopbackAlone("--link")))
+        ));
+        let shared = plan(&["net=tap:t0"], &[]);
+        assert!(matches!(shared, Err(PlanError::SharedByLinks(what)) if what == "tap:t0"));
+        let shared = plan(&["net=tap:t1,ip=10.1.0.2/16"], &[]);
+        assert!(matches!(shared, Err(PlanError::SharedByLinks(what)) if what == "10.1.0.2"));
+        let taps: Vec<_> = (1..=8).map(|number| format!("net=tap:t{number}")).collect();
+        let taps: Vec<_> = taps.iter().map(String::as_str).collect();
+        assert!(plan(&taps[1..], &[]).is_ok());
+        assert!(matches!(plan(&taps, &[]), Err(PlanError::Links(9))));
+        assert!(matches!(
+            plan(&["net=tap:t1,mtu=67"], &[]),
+            Err(PlanError::Mtu(67))
+        ));
+        assert!(matches!(
+            plan(&["net=tap:t1,vlan=0"], &[]),
+            Err(PlanError::Vlan(0))
+        ));
+        let lost = plan(&[], &["10.9.0.0/16=10.2.0.1"]);
+        assert!(matches!(lost, Err(PlanError::Route(_))));
+        assert!(plan(&["net=tap:t1,ip=dhcp"], &["10.9.0.0/16=10.2.0.1"]).is_ok());
     }
 
     #[test]

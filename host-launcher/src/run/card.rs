@@ -1,15 +1,16 @@
-//! The card of the host's that a run has, and what earlier runs left behind.
+//! The cards of the host's that a run has, and what earlier runs left behind.
 
 use crate::config::{Link, Plan};
 use crate::host::Host;
 use crate::nic::{self, NicError, TakenNic};
 
-/// Takes the plan's card, if it wants one.
-pub(super) fn take(plan: &Plan, host: &Host) -> Result<Option<TakenNic>, NicError> {
-    match plan.network.link {
-        Link::Cable(bdf) => nic::take(host, bdf).map(Some),
-        Link::User(_) | Link::Tap(_) | Link::Loopback => Ok(None),
-    }
+/// Takes the plan's cards. If one cannot be had, those before go back as they are dropped.
+pub(super) fn take(plan: &Plan, host: &Host) -> Result<Vec<TakenNic>, NicError> {
+    let cables = plan.links.iter().filter_map(|link| match link.network.link {
+        Link::Cable(bdf) => Some(bdf),
+        Link::User(_) | Link::Tap(_) | Link::Loopback => None,
+    });
+    cables.map(|bdf| nic::take(host, bdf)).collect()
 }
 
 /// Gives it back, once the machine is gone; what cannot be done is said.

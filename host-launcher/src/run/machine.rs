@@ -3,7 +3,7 @@
 use super::streams::Wire;
 use crate::backend::qemu::{self, QemuMissing};
 use crate::backend::{Kind, kvm};
-use crate::config::{Link, NicChoice, NicModel, Plan};
+use crate::config::{Link, LinkPlan, NicChoice, NicModel, Plan};
 use crate::memory;
 use crate::sys::{GuestRam, MachineArea, PageKind, spawn_tied};
 use crate::tap::{self, TapError};
@@ -13,7 +13,7 @@ use ix_abi::host::area::MAGIC;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,8 +64,8 @@ pub(super) struct Machine {
 
 /// The machine's ends of the wires, to be inherited by its process.
 struct Ends {
-    /// A tap's, one for each queue.
-    taps: Vec<OwnedFd>,
+    /// For each link those of its tap, one for each queue; none if it has no tap.
+    taps: Vec<Vec<OwnedFd>>,
     log: UnixStream,
     doorbell: UnixStream,
     complaints: PipeWriter,
@@ -74,10 +74,11 @@ struct Ends {
 impl Machine {
     /// Starts the machine of `plan`.
     pub(super) fn start(plan: &Plan, kernel: &Path, kind: Kind) -> Result<Self, MachineError> {
-        let taps = match &plan.network.link {
-            Link::Tap(name) => tap::open(name, &plan.network, plan.mtu, queues(plan))?,
-            Link::User(_) | Link::Cable(_) | Link::Loopback => Vec::new(),
+        let open = |link: &LinkPlan| match &link.network.link {
+            Link::Tap(name) => tap::open(name, &link.network, link.mtu, queues(link, plan.cores)),
+            Link::User(_) | Link::Cable(_) | Link::Loopback => Ok(Vec::new()),
         };
+        let taps: Vec<_> = plan.links.iter().map(open).collect::<Result<_, _>>()?;
         let (ram, pages) = match kind {
             Kind::Qemu => memory::small(plan.mem).map(|ram| (ram, PageKind::Transparent)),
             Kind::Kvm => memory::large(plan.mem),
@@ -93,7 +94,8 @@ impl Machine {
             doorbell: doorbell_end,
             complaints: complaints_end,
         };
-        let data_plane = (kind == Kind::Kvm && !ends.taps.is_empty()).then(|| kvm::data_plane(plan));
+        let data_plane = (kind == Kind::Kvm && ends.taps.iter().any(|taps| !taps.is_empty()))
+            .then(|| kvm::data_plane(plan));
         let (child, area) = match kind {
             Kind::Qemu => (start_qemu(plan, kernel, &ram, ends)?, None),
             Kind::Kvm => start_kvm(plan, kernel, (&ram, pages), data_plane, ends)
@@ -113,18 +115,24 @@ impl Machine {
     }
 }
 
-/// Queues of the plan's tap: one for each core, where the card has so many.
-fn queues(plan: &Plan) -> u16 {
-    match plan.nic {
-        NicChoice::Model(NicModel::VirtioNet) => plan.cores,
+/// Queues of a link's tap: one for each core, where the card has so many.
+fn queues(link: &LinkPlan, cores: u16) -> u16 {
+    match link.nic {
+        NicChoice::Model(NicModel::VirtioNet) => cores,
         NicChoice::Model(NicModel::E1000e | NicModel::E1000 | NicModel::Vmxnet3 | NicModel::Loopback)
         | NicChoice::Vfio(_) => 1,
     }
 }
 
+/// The numbers of each link's descriptors.
+fn raw(taps: &[Vec<OwnedFd>]) -> Vec<Vec<RawFd>> {
+    let of_link = |taps: &Vec<OwnedFd>| taps.iter().map(AsRawFd::as_raw_fd).collect();
+    taps.iter().map(of_link).collect()
+}
+
 fn start_qemu(plan: &Plan, kernel: &Path, ram: &GuestRam, ends: Ends) -> Result<Child, MachineError> {
     let program = qemu::find()?;
-    let taps: Vec<_> = ends.taps.iter().map(AsRawFd::as_raw_fd).collect();
+    let taps = raw(&ends.taps);
     let wires = qemu::Wires {
         ram: ram.as_fd().as_raw_fd(),
         log: ends.log.as_raw_fd(),
@@ -157,9 +165,8 @@ fn start_kvm(
         doorbell: ends.doorbell.as_raw_fd(),
         area: area.as_fd().as_raw_fd(),
     };
-    let taps: Vec<_> = ends.taps.iter().map(AsRawFd::as_raw_fd).collect();
-    let tap = data_plane.map(|data_plane| (taps, data_plane));
-    let blueprint = kvm::blueprint(plan, kernel, memory, wires, tap);
+    let taps = raw(&ends.taps);
+    let blueprint = kvm::blueprint(plan, kernel, memory, wires, (&taps, data_plane));
     let blueprint = serde_json::to_vec(&blueprint).map_err(|error| MachineError::Wires(error.into()))?;
     let mut command = Command::new(kvm::PROGRAM);
     command.arg(kvm::COMMAND).stdin(Stdio::piped());
@@ -179,7 +186,7 @@ fn spawn(
 ) -> Result<Child, MachineError> {
     let mut shared = vec![ends.log.as_fd(), ends.doorbell.as_fd()];
     shared.extend(memory);
-    shared.extend(ends.taps.iter().map(AsFd::as_fd));
+    shared.extend(ends.taps.iter().flatten().map(AsFd::as_fd));
     command.stdout(ends.complaints.try_clone().map_err(MachineError::Wires)?);
     command.stderr(ends.complaints);
     spawn_tied(&mut command, &shared).map_err(|error| MachineError::Spawn(program.to_owned(), error))

@@ -4,7 +4,7 @@
 mod machine;
 pub use machine::MachineError;
 
-/// The card it has of the host's.
+/// The cards it has of the host's.
 mod card;
 
 /// What a user may want to know at the start.
@@ -26,7 +26,7 @@ mod elastic;
 mod session;
 
 use crate::backend::{self, Kind, NoBackend, linux, probe};
-use crate::config::{Backend, ForwardError, Link, Network, Plan, PlanError};
+use crate::config::{Backend, ForwardError, Link, LinkPlan, Network, Plan, PlanError};
 use crate::control::{self, ControlError, Info, Server};
 use crate::host::Host;
 use crate::hostcall::{self, ServerError, VolumeError, Volumes};
@@ -162,8 +162,10 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
         return Err(RunError::Process(plan.app.clone(), linux::become_app(plan)));
     }
     let kernel = images::find_kernel(plan.kernel.as_deref())?;
-    if let Link::User(forwards) = &plan.network.link {
-        forwards.iter().try_for_each(|forward| forward.probe())?;
+    for link in &plan.links {
+        if let Link::User(forwards) = &link.network.link {
+            forwards.iter().try_for_each(|forward| forward.probe())?;
+        }
     }
     let volumes = Volumes::open(&plan.volumes)?;
     let backend = backend::choose(plan, probe::probe)?;
@@ -174,8 +176,8 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     let signals = Signals::catch().map_err(RunError::Watch)?;
     let host = Host::this();
     let mut notes = card::repair(&host);
-    let card = card::take(plan, &host)?;
-    notes.extend(card.as_ref().and_then(card::advice));
+    let cards = card::take(plan, &host)?;
+    notes.extend(cards.iter().filter_map(card::advice));
     let started = Instant::now();
     let machine = Machine::start(plan, &kernel, backend.kind).inspect_err(|_| {
         // Why this backend, if it was our choice: it may be the better end to begin with.
@@ -201,8 +203,8 @@ pub fn run(plan: &Plan) -> Result<u8, RunError> {
     notes.extend(remarks::on(plan, &backend, &session.machine, landlock));
     notes.iter().for_each(|note| session.note(note));
     let ended = session.carry();
-    // The machine's process is gone, and nobody has the card open any more.
-    if let Some(complaint) = card.and_then(card::give_back) {
+    // The machine's process is gone, and nobody has the cards open any more.
+    for complaint in cards.into_iter().filter_map(card::give_back) {
         // A closed standard error is no reason to fail differently.
         let _ = writeln!(io::stderr(), "ix: {complaint}");
     }
@@ -251,16 +253,14 @@ fn shown(network: &Network) -> String {
     match (network.ip, network.ip6) {
         (Some(ip), _) => ip.to_string(),
         (None, Some(ip6)) => ip6.to_string(),
-        (None, None) => String::new(),
+        (None, None) => "-".to_owned(),
     }
 }
 
 fn info(plan: &Plan, name: String) -> Info {
-    let net = match &plan.network.link {
-        Link::User(_) => "user".to_owned(),
-        Link::Tap(tap) => format!("tap:{tap}"),
-        Link::Cable(bdf) => format!("vfio:{bdf}"),
-        Link::Loopback => "loopback".to_owned(),
+    let all = |shown: fn(&LinkPlan) -> String| {
+        let words: Vec<_> = plan.links.iter().map(shown).collect();
+        words.join(",")
     };
     Info {
         name,
@@ -269,8 +269,8 @@ fn info(plan: &Plan, name: String) -> Info {
         uptime_s: 0,
         cores: 0,
         max_cores: plan.cores,
-        ip: shown(&plan.network),
-        net,
+        ip: all(|link| shown(&link.network)),
+        net: all(|link| link.network.link.to_string()),
         app: plan.app.display().to_string(),
     }
 }

@@ -37,17 +37,18 @@ pub(super) fn on(plan: &Plan, backend: &Choice, machine: &Machine, landlock: Lan
     });
     let unheld = landlock == Landlock::Missing && plan.log >= LogLevel::Info;
     let unheld = unheld.then(|| NO_LANDLOCK.to_owned());
-    [reason, pages, mover, shared_cores, tap_down(plan), unheld]
+    [reason, pages, mover, shared_cores, unheld]
         .into_iter()
         .flatten()
+        .chain(taps_down(plan))
         .collect()
 }
 
-fn tap_down(plan: &Plan) -> Option<String> {
-    match &plan.network.link {
+fn taps_down(plan: &Plan) -> impl Iterator<Item = String> + '_ {
+    plan.links.iter().filter_map(|link| match &link.network.link {
         Link::Tap(name) if tap::is_down(name) => Some(format!(
             "tap {name} is down; bring it up with: ip link set {name} up"
         )),
         _ => None,
-    }
+    })
 }
