@@ -141,13 +141,14 @@ impl Arrays {
         &self.info
     }
 
-    /// The dataplane's own address is another one, and with it what came from the same server.
+    /// An address of the dataplane's is another one, and with it what came from the same server: the kernel has written it down;
+    /// elsewhere it is `local`.
     pub(crate) fn set_local(&mut self, local: Endpoint) {
-        if let Some(page) = self.page {
+        match self.page {
             // SAFETY: as in `set_up`; only this core's kernel writes there, and that is not running.
-            self.info = unsafe { page.read_volatile() };
+            Some(page) => self.info = unsafe { page.read_volatile() },
+            None => self.info.local = local,
         }
-        self.info.local = local;
     }
 
     #[inline]

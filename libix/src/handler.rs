@@ -119,7 +119,8 @@ pub trait Handler {
         None
     }
 
-    /// The dataplane's own IPv4 address is another one, or there is none any more, as the DHCP server wants it.
+    /// The dataplane's own IPv4 address is another one, or there is none any more, as the DHCP server wants it; of several links
+    /// ([`Io::links`]), that of one.
     /// Connections from the one before die with `AddressNotAvailable`; what listens goes on.
     #[inline]
     fn on_local_ip(&mut self, io: &mut Io, ip: Option<IpAddr>) {}

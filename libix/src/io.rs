@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::flow::{FlowState, Output};
 use crate::recv_buf::{Returned, Returns};
 use crate::slab::Slab;
-use crate::{Datagram, Flow, SendBuf, UdpPort, Waker};
+use crate::{Datagram, Flow, Link, SendBuf, UdpPort, Waker};
 use core::net::{IpAddr, SocketAddr};
 use ix_abi::app::{Handle, Status};
 use std::rc::Rc;
@@ -110,6 +110,12 @@ impl Io {
     #[must_use]
     pub fn local_ip(&self) -> Option<IpAddr> {
         self.batch.info().local.ip()
+    }
+
+    /// The networks that the dataplane is on, by number: [`Io::connect`] and [`Io::udp_send`] go by the one that leads to the
+    /// peer. None in hosted mode, where Linux has its own.
+    pub fn links(&self) -> impl Iterator<Item = Link> + '_ {
+        self.batch.info().links().iter().map(Link::from)
     }
 
     /// Where names are resolved, in the order to ask: those of `ix run --dns`, or of the DHCP lease that the address comes

@@ -68,6 +68,9 @@ pub use handler::{Answer, Handler, Knock};
 mod io;
 pub use io::Io;
 
+mod link;
+pub use link::Link;
+
 pub mod task;
 
 pub mod dns;

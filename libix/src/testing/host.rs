@@ -6,7 +6,7 @@ use super::wire::{self, Wire};
 use crate::arrays::Interrupt;
 use crate::stand_in::{SharedMemory, StandIn};
 use core::cell::{Cell, RefCell};
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::Ipv4Addr;
 use core::time::Duration;
 use ix_abi::app::{Endpoint, Event, EventKind, IoInfo, Status};
 use netstack::{Config, Instant, RxChecksum, Stack};
@@ -126,12 +126,16 @@ impl SimulatedHost {
 #[allow(unsafe_code, reason = "the arrays are shared by address")]
 impl StandIn for SimulatedHost {
     fn info(&self) -> IoInfo {
-        IoInfo {
+        let (local, mac) = (Endpoint::v4(ip(self.number), 0), wire::mac(self.number));
+        let mut info = IoInfo {
             batch: 64,
-            local: Endpoint::from(core::net::SocketAddr::new(IpAddr::V4(ip(self.number)), 0)),
-            mac: wire::mac(self.number),
+            local,
+            mac,
+            link_count: 1,
             ..self.memory.info()
-        }
+        };
+        (info.links[0].mac, info.links[0].v4) = (mac, local);
+        info
     }
 
     fn memory(&self) -> Rc<SharedMemory> {
