@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use ix_abi::host::Counters;
+use ix_abi::host::{Counters, MAX_COUNTERS};
 use spin::Once;
 
 /// A counter's name and value.
@@ -92,6 +92,10 @@ impl Team {
     pub fn describe(&self, cores: &[Vec<CounterName>], app: &[&'static str]) {
         let Some(area) = host::area() else { return };
         let (names, board) = Board::new(cores, app);
+        if names.len() > MAX_COUNTERS {
+            let all = names.len();
+            log::warn!("{all} counters, for {MAX_COUNTERS} of which there is room; totals lack the others");
+        }
         area.counters.describe(names.iter().map(String::as_str));
         self.board.call_once(|| board);
     }

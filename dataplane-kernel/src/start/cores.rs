@@ -188,7 +188,7 @@ impl Yard {
         mut self,
         mut first: Box<Core<N>>,
         hubs: impl IntoIterator<Item = Box<Core<N>>>,
-        remotes: Vec<Box<Core<Remote>>>,
+        remotes: impl IntoIterator<Item = Box<Core<Remote>>>,
     ) -> Result<Outcome, StartError> {
         // The app comes last: what is left of memory is its own.
         let app = app(&mut self.frames, self.file, &self.settings, self.io_areas)?;
