@@ -1,11 +1,46 @@
 //! What wraps a card is one itself, and most of what it does is what the card does.
 
 /// Methods of [`super::Nic`], for a wrapper whose card is its field `nic`: those named, or all that are said of the device as a
-/// whole and of its state (`device`), or of frames on their way out (`transmit`).
+/// whole and of its state (`device`), or of frames on their way out (`transmit`). `queues` are those that a driver has of its queues, its fields `rx` and `tx`.
 macro_rules! forward {
     ($($method:ident),+) => { $(forward!(@ $method);)+ };
     (@ device) => { forward!(mac, medium, mtu, link_up, set_table, stop_merging, hear_all_stations, disarm); };
     (@ transmit) => { forward!(tx_done, tx_idle, kick); };
+    (@ queues) => {
+        #[inline]
+        fn refill(&mut self, pool: &mut $crate::mem::mbuf::Pool) {
+            self.rx.refill(pool);
+        }
+
+        #[inline]
+        fn begin_tx(&mut self) -> Option<&mut [u8]> {
+            self.tx.begin()
+        }
+
+        #[inline]
+        fn commit_tx(
+            &mut self,
+            header_len: usize,
+            payload: &[netstack::Span],
+            offload: netstack::TxOffload,
+        ) -> netstack::TxTicket {
+            self.tx.commit(header_len, payload, offload)
+        }
+
+        #[inline]
+        fn tx_done(&self, ticket: netstack::TxTicket) -> bool {
+            self.tx.is_done(ticket)
+        }
+
+        fn tx_idle(&self) -> bool {
+            self.tx.is_idle()
+        }
+
+        #[inline]
+        fn reclaim_tx(&mut self) {
+            self.tx.reclaim();
+        }
+    };
     (@ mac) => {
         fn mac(&self) -> [u8; 6] {
             self.nic.mac()

@@ -21,6 +21,9 @@ mod pairs;
 /// How a card that has failed comes back.
 mod recovery;
 
+/// Which frames a device has let go of.
+mod tickets;
+
 /// Headers of what a card is to cut.
 mod segments;
 
@@ -40,6 +43,10 @@ pub mod loopback;
 mod forward;
 
 pub mod steered;
+
+/// What the tests of all drivers begin with.
+#[cfg(test)]
+mod bench;
 
 /// A card on a VLAN.
 pub mod vlan;

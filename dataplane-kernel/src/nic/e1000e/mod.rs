@@ -47,16 +47,15 @@ mod fake_device;
 #[cfg(test)]
 mod tests;
 
+use super::forward::forward;
 use super::pairs::{Member, Progress};
 use super::recovery::{self, Pair};
 use super::{Health, Nic, Offloads, RxFrame};
-use crate::mem::mbuf::Pool;
 use crate::nic;
 use alarm::Alarm;
 use core::fmt;
 use device::Device;
 use netstack::rss::{Key, Table};
-use netstack::{Span, TxOffload, TxTicket};
 use regs::{Registers, Tail};
 
 /// Which card it is.
@@ -138,6 +137,8 @@ impl<R: Registers> fmt::Display for E1000e<R> {
 }
 
 impl<R: Registers> Nic for E1000e<R> {
+    forward!(queues);
+
     fn mac(&self) -> [u8; 6] {
         self.mac
     }
@@ -160,35 +161,6 @@ impl<R: Registers> Nic for E1000e<R> {
             recovery::follow(self);
         }
         self.rx.poll(budget, sink)
-    }
-
-    #[inline]
-    fn refill(&mut self, pool: &mut Pool) {
-        self.rx.refill(pool);
-    }
-
-    #[inline]
-    fn begin_tx(&mut self) -> Option<&mut [u8]> {
-        self.tx.begin()
-    }
-
-    #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
-        self.tx.commit(header_len, payload, offload)
-    }
-
-    #[inline]
-    fn tx_done(&self, ticket: TxTicket) -> bool {
-        self.tx.is_done(ticket)
-    }
-
-    fn tx_idle(&self) -> bool {
-        self.tx.is_idle()
-    }
-
-    #[inline]
-    fn reclaim_tx(&mut self) {
-        self.tx.reclaim();
     }
 
     #[inline]

@@ -8,8 +8,9 @@
 use super::descriptor::{self, Context};
 use super::ring::DescriptorRing;
 use crate::hw::dma::DmaBuffers;
-use crate::nic::pairs::{Progress, Standstill};
+use crate::nic::pairs::Progress;
 use crate::nic::segments;
+use crate::nic::tickets::Tickets;
 use alloc::boxed::Box;
 use alloc::vec;
 use netstack::wire::vlan::VlanId;
@@ -52,9 +53,7 @@ pub(super) struct Tx {
     context: Option<Context>,
     /// What all data descriptors say: the tag to insert, if there is one.
     tag: u64,
-    standstill: Standstill,
-    /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
-    done: u32,
+    tickets: Tickets,
 }
 
 impl Tx {
@@ -67,8 +66,7 @@ impl Tx {
             runs: vec![0; ring.size().into()].into(),
             context: None,
             tag: vlan.map_or(0, |vlan| descriptor::tagged(vlan.control())),
-            standstill: Standstill::default(),
-            done: 0,
+            tickets: Tickets::default(),
             ring,
         }
     }
@@ -88,7 +86,7 @@ impl Tx {
     pub(super) fn commit(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         let room = self.ring.room();
         if room < MAX_RUN {
-            return TxTicket(self.done.wrapping_sub(1));
+            return self.tickets.refuse();
         }
         let head = self.ring.next();
         let most = DmaBuffers::BYTES * usize::from(DmaBuffers::RUN);
@@ -160,27 +158,19 @@ impl Tx {
         if let Some(run) = self.runs.get_mut(usize::from(head)) {
             *run = count as u8;
         }
-        let ticket = self.next_ticket();
         self.counters.frames += 1;
         self.counters.bytes += u64::from(bytes);
-        TxTicket(ticket)
-    }
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
-    fn next_ticket(&self) -> u32 {
-        self.counters.frames as u32
+        self.tickets.issue()
     }
 
     /// See [`crate::nic::Nic::tx_done`].
     #[inline]
     pub(super) fn is_done(&self, ticket: TxTicket) -> bool {
-        let ahead = self.done.wrapping_sub(ticket.0);
-        ahead != 0 && ahead < 1 << 31
+        self.tickets.is_done(ticket)
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.done == self.next_ticket()
+        self.tickets.is_idle()
     }
 
     /// See [`crate::nic::Nic::reclaim_tx`].
@@ -192,21 +182,20 @@ impl Tx {
                 return;
             }
             self.ring.take(count);
-            self.done = self.done.wrapping_add(1);
+            self.tickets.let_go();
         }
     }
 
     /// Whether the card has sent anything since this was last asked.
     pub(super) fn progress(&mut self) -> Progress {
-        self.standstill.look(self.done, self.is_idle())
+        self.tickets.progress()
     }
 
     /// Lets go of all frames, because the card was reset, and is not going to touch them any more.
     pub(super) fn restart(&mut self) {
         self.ring.restart();
         self.context = None;
-        self.done = self.next_ticket();
-        self.standstill = Standstill::default();
+        self.tickets.abandon();
     }
 
     /// The tail to write, if there is anything new to send.

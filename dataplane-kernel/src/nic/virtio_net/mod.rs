@@ -50,18 +50,17 @@ mod fake_device;
 #[cfg(test)]
 mod tests;
 
+use super::forward::forward;
 use super::pairs::{Member, Progress};
 use super::recovery::{self, Pair};
 use super::{Alarm, Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
 use crate::hw::pci::msix::Vector;
-use crate::mem::mbuf::Pool;
 use alloc::vec::Vec;
 use core::fmt;
 use device::Device;
 use features::Feature;
 use netstack::rss::{Key, Table};
-use netstack::{Span, TxOffload, TxTicket};
 use regs::{Doorbell, Registers};
 
 /// A pair of queues of a device at work.
@@ -164,6 +163,8 @@ impl<R: Registers> fmt::Display for VirtioNet<R> {
 }
 
 impl<R: Registers> Nic for VirtioNet<R> {
+    forward!(queues);
+
     fn mac(&self) -> [u8; 6] {
         self.mac
     }
@@ -186,35 +187,6 @@ impl<R: Registers> Nic for VirtioNet<R> {
             recovery::follow(self);
         }
         self.rx.poll(budget, sink)
-    }
-
-    #[inline]
-    fn refill(&mut self, pool: &mut Pool) {
-        self.rx.refill(pool);
-    }
-
-    #[inline]
-    fn begin_tx(&mut self) -> Option<&mut [u8]> {
-        self.tx.begin()
-    }
-
-    #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
-        self.tx.commit(header_len, payload, offload)
-    }
-
-    #[inline]
-    fn tx_done(&self, ticket: TxTicket) -> bool {
-        self.tx.is_done(ticket)
-    }
-
-    fn tx_idle(&self) -> bool {
-        self.tx.is_idle()
-    }
-
-    #[inline]
-    fn reclaim_tx(&mut self) {
-        self.tx.reclaim();
     }
 
     #[inline]

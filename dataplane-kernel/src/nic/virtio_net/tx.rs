@@ -8,7 +8,8 @@ use super::header;
 use super::ring::{Part, SplitQueue};
 use crate::hw::dma::DmaBuffers;
 use crate::mem::GuestPhys;
-use crate::nic::pairs::{Progress, Standstill};
+use crate::nic::pairs::Progress;
+use crate::nic::tickets::Tickets;
 use alloc::boxed::Box;
 use alloc::vec;
 use netstack::{MAX_TX_SPANS, Span, TxOffload, TxTicket};
@@ -69,9 +70,7 @@ pub(super) struct Tx {
     /// Place of the next frame's first descriptor, and of the oldest's that was not let go of.
     next: u16,
     oldest: u16,
-    /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
-    done: u32,
-    standstill: Standstill,
+    tickets: Tickets,
 }
 
 impl Tx {
@@ -87,8 +86,7 @@ impl Tx {
             free: size,
             next: 0,
             oldest: 0,
-            done: 0,
-            standstill: Standstill::default(),
+            tickets: Tickets::default(),
         }
     }
 
@@ -106,7 +104,7 @@ impl Tx {
     #[inline]
     pub(super) fn commit(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         if self.free < MAX_CHAIN {
-            return TxTicket(self.done.wrapping_sub(1));
+            return self.tickets.refuse();
         }
         let head = self.next;
         #[allow(clippy::cast_possible_truncation, reason = "at most a run's length")]
@@ -152,32 +150,24 @@ impl Tx {
         self.ring.post(head);
         self.next = next;
         self.free -= count;
-        let ticket = self.next_ticket();
         self.counters.frames += 1;
         self.counters.bytes += u64::from(bytes);
-        TxTicket(ticket)
-    }
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
-    fn next_ticket(&self) -> u32 {
-        self.counters.frames as u32
+        self.tickets.issue()
     }
 
     /// See [`crate::nic::Nic::tx_done`].
     #[inline]
     pub(super) fn is_done(&self, ticket: TxTicket) -> bool {
-        let ahead = self.done.wrapping_sub(ticket.0);
-        ahead != 0 && ahead < 1 << 31
+        self.tickets.is_done(ticket)
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.done == self.next_ticket()
+        self.tickets.is_idle()
     }
 
     /// Whether the device has sent anything since this was last asked.
     pub(super) fn progress(&mut self) -> Progress {
-        self.standstill.look(self.done, self.is_idle())
+        self.tickets.progress()
     }
 
     /// See [`crate::nic::Nic::reclaim_tx`]. A device that never stops using is looked at again in the next cycle.
@@ -207,7 +197,7 @@ impl Tx {
             *chain = Chain::default();
             self.oldest = self.oldest.wrapping_add(count) & self.mask;
             self.free += count;
-            self.done = self.done.wrapping_add(1);
+            self.tickets.let_go();
         }
     }
 
@@ -216,13 +206,12 @@ impl Tx {
         self.chains.fill(Chain::default());
         self.free = self.ring.size();
         self.oldest = self.next;
-        self.done = self.next_ticket();
+        self.tickets.abandon();
     }
 
     /// The device was reset: the frames it had are lost.
     pub(super) fn restart(&mut self) {
         self.abandon();
         self.ring.restart();
-        self.standstill = Standstill::default();
     }
 }

@@ -44,15 +44,14 @@ mod fake_device;
 #[cfg(test)]
 mod tests;
 
+use super::forward::forward;
 use super::pairs::{Member, Progress};
 use super::recovery::{self, Pair};
 use super::{Health, Nic, Offloads, RxFrame};
 use crate::hw::barrier;
 use crate::hw::cell::Cell;
-use crate::mem::mbuf::Pool;
 use core::fmt;
 use device::Device;
-use netstack::{Span, TxOffload, TxTicket};
 use regs::{Doorbell, Registers};
 
 /// A device at work, with its queues.
@@ -112,6 +111,8 @@ impl<R: Registers> fmt::Display for Vmxnet3<R> {
 }
 
 impl<R: Registers> Nic for Vmxnet3<R> {
+    forward!(queues);
+
     fn mac(&self) -> [u8; 6] {
         self.device.setup.mac
     }
@@ -131,35 +132,6 @@ impl<R: Registers> Nic for Vmxnet3<R> {
     #[inline]
     fn poll_rx(&mut self, budget: usize, sink: &mut impl FnMut(RxFrame)) -> usize {
         self.rx.poll(budget, sink)
-    }
-
-    #[inline]
-    fn refill(&mut self, pool: &mut Pool) {
-        self.rx.refill(pool);
-    }
-
-    #[inline]
-    fn begin_tx(&mut self) -> Option<&mut [u8]> {
-        self.tx.begin()
-    }
-
-    #[inline]
-    fn commit_tx(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
-        self.tx.commit(header_len, payload, offload)
-    }
-
-    #[inline]
-    fn tx_done(&self, ticket: TxTicket) -> bool {
-        self.tx.is_done(ticket)
-    }
-
-    fn tx_idle(&self) -> bool {
-        self.tx.is_idle()
-    }
-
-    #[inline]
-    fn reclaim_tx(&mut self) {
-        self.tx.reclaim();
     }
 
     #[inline]

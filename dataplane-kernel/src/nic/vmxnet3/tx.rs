@@ -6,8 +6,9 @@
 use super::descriptor::{self, LAST, MAX_PIECE};
 use super::ring::{CommandRing, CompletionRing};
 use crate::hw::dma::DmaBuffers;
-use crate::nic::pairs::{Progress, Standstill};
+use crate::nic::pairs::Progress;
 use crate::nic::segments;
+use crate::nic::tickets::Tickets;
 use alloc::boxed::Box;
 use alloc::vec;
 use netstack::wire::vlan::VlanId;
@@ -46,9 +47,7 @@ pub(super) struct Tx {
     runs: Box<[u8]>,
     /// What each frame's first descriptor says: the tag to insert, if there is one.
     tag: u64,
-    standstill: Standstill,
-    /// Frames let go of, counted modulo 2^32. A frame's ticket is the number of frames before it.
-    done: u32,
+    tickets: Tickets,
     /// Frames the device was told of, counted the same.
     told: u32,
 }
@@ -68,8 +67,7 @@ impl Tx {
             headers,
             runs: vec![0; ring.size().into()].into(),
             tag: vlan.map_or(0, |vlan| descriptor::tagged(vlan.control())),
-            standstill: Standstill::default(),
-            done: 0,
+            tickets: Tickets::default(),
             told: 0,
             ring,
         }
@@ -89,7 +87,7 @@ impl Tx {
     #[inline]
     pub(super) fn commit(&mut self, header_len: usize, payload: &[Span], offload: TxOffload) -> TxTicket {
         if self.ring.room() < MAX_RUN {
-            return TxTicket(self.done.wrapping_sub(1));
+            return self.tickets.refuse();
         }
         let head = self.ring.next();
         let most = DmaBuffers::BYTES * usize::from(DmaBuffers::RUN);
@@ -143,27 +141,19 @@ impl Tx {
         if let Some(run) = self.runs.get_mut(usize::from(place)) {
             *run = count as u8;
         }
-        let ticket = self.next_ticket();
         self.counters.frames += 1;
         self.counters.bytes += u64::from(bytes);
-        TxTicket(ticket)
-    }
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32 is meant")]
-    fn next_ticket(&self) -> u32 {
-        self.counters.frames as u32
+        self.tickets.issue()
     }
 
     /// See [`crate::nic::Nic::tx_done`].
     #[inline]
     pub(super) fn is_done(&self, ticket: TxTicket) -> bool {
-        let ahead = self.done.wrapping_sub(ticket.0);
-        ahead != 0 && ahead < 1 << 31
+        self.tickets.is_done(ticket)
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.done == self.next_ticket()
+        self.tickets.is_idle()
     }
 
     /// See [`crate::nic::Nic::reclaim_tx`]. A device that never stops reporting is looked at again in the next cycle.
@@ -182,31 +172,30 @@ impl Tx {
                 continue;
             }
             self.ring.take(count);
-            self.done = self.done.wrapping_add(1);
+            self.tickets.let_go();
         }
     }
 
     /// Whether the device has sent anything since this was last asked.
     pub(super) fn progress(&mut self) -> Progress {
-        self.standstill.look(self.done, self.is_idle())
+        self.tickets.progress()
     }
 
     /// Lets go of all frames, because the device was reset, and is not going to touch them any more.
     pub(super) fn restart(&mut self) {
         self.ring.restart();
         self.done_ring.restart();
-        self.done = self.next_ticket();
-        self.told = self.done;
-        self.standstill = Standstill::default();
+        self.tickets.abandon();
+        self.told = self.tickets.queued();
     }
 
     /// The place to write into the doorbell, if there are frames the device was not told of.
     #[inline]
     pub(super) fn news(&mut self) -> Option<u16> {
-        if self.told == self.next_ticket() {
+        if self.told == self.tickets.queued() {
             return None;
         }
-        self.told = self.next_ticket();
+        self.told = self.tickets.queued();
         self.counters.doorbells += 1;
         Some(self.ring.place(self.ring.next()))
     }

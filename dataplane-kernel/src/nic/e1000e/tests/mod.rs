@@ -12,9 +12,8 @@ mod vlan;
 use super::fake_device::FakeDevice;
 use super::{E1000e, Model};
 use crate::hw::dma::testing::memory;
-use crate::mem::mbuf::{Pool, testing};
-use crate::nic::{Nic, Offloads, RxFrame, Wanted};
-use std::vec::Vec;
+use crate::mem::mbuf::testing;
+use crate::nic::{Offloads, Wanted};
 
 /// Buffers of the pool, more than the receive queue takes.
 const BUFFERS: u32 = 600;
@@ -32,11 +31,7 @@ const JUMBO: Wanted = Wanted {
 };
 
 /// A working driver, its card, and a pool.
-struct Bench {
-    nic: E1000e<FakeDevice>,
-    device: FakeDevice,
-    pool: Pool,
-}
+type Bench = crate::nic::bench::Bench<E1000e<FakeDevice>, FakeDevice>;
 
 impl Bench {
     fn new() -> Self {
@@ -56,34 +51,5 @@ impl Bench {
         let mut bench = Bench::new();
         bench.post();
         bench
-    }
-
-    fn post(&mut self) {
-        self.nic.refill(&mut self.pool);
-        self.nic.kick();
-    }
-
-    fn poll(&mut self, budget: usize) -> Vec<RxFrame> {
-        let mut frames = Vec::new();
-        let count = self.nic.poll_rx(budget, &mut |frame| frames.push(frame));
-        assert_eq!(count, frames.len());
-        frames
-    }
-
-    fn data(&self, frame: &RxFrame) -> Vec<u8> {
-        self.pool
-            .region()
-            .bytes(frame.buf.0, frame.offset, frame.len)
-            .to_vec()
-    }
-
-    fn free(&mut self, frames: Vec<RxFrame>) {
-        for frame in frames {
-            self.pool.free(frame.buf);
-        }
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        self.nic.counters().find(|counter| counter.0 == name).unwrap().1
     }
 }

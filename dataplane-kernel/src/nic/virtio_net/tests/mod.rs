@@ -12,9 +12,8 @@ mod transmit;
 use super::VirtioNet;
 use super::fake_device::FakeDevice;
 use crate::hw::dma::testing::memory;
-use crate::mem::mbuf::{Pool, testing};
-use crate::nic::{Nic, RxFrame, Wanted};
-use std::vec::Vec;
+use crate::mem::mbuf::testing;
+use crate::nic::Wanted;
 
 const CSUM: u32 = 0;
 const GUEST_CSUM: u32 = 1;
@@ -30,11 +29,7 @@ const EVENT_IDX: u32 = 29;
 const RSS: u32 = 60;
 
 /// A working driver, its device, and a pool of 64 buffers.
-struct Bench {
-    nic: VirtioNet<FakeDevice>,
-    device: FakeDevice,
-    pool: Pool,
-}
+type Bench = crate::nic::bench::Bench<VirtioNet<FakeDevice>, FakeDevice>;
 
 impl Bench {
     fn new(features: &[u32]) -> Self {
@@ -58,34 +53,5 @@ impl Bench {
         let mut bench = Bench::new(features);
         bench.post();
         bench
-    }
-
-    fn post(&mut self) {
-        self.nic.refill(&mut self.pool);
-        self.nic.kick();
-    }
-
-    fn poll(&mut self, budget: usize) -> Vec<RxFrame> {
-        let mut frames = Vec::new();
-        let count = self.nic.poll_rx(budget, &mut |frame| frames.push(frame));
-        assert_eq!(count, frames.len());
-        frames
-    }
-
-    fn data(&self, frame: &RxFrame) -> Vec<u8> {
-        self.pool
-            .region()
-            .bytes(frame.buf.0, frame.offset, frame.len)
-            .to_vec()
-    }
-
-    fn free(&mut self, frames: Vec<RxFrame>) {
-        for frame in frames {
-            self.pool.free(frame.buf);
-        }
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        self.nic.counters().find(|counter| counter.0 == name).unwrap().1
     }
 }

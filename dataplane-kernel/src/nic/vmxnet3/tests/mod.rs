@@ -10,9 +10,8 @@ mod vlan;
 use super::Vmxnet3;
 use super::fake_device::FakeDevice;
 use crate::hw::dma::testing::memory;
-use crate::mem::mbuf::{Pool, testing};
-use crate::nic::{Nic, Offloads, RxFrame, Wanted};
-use std::vec::Vec;
+use crate::mem::mbuf::testing;
+use crate::nic::{Offloads, Wanted};
 
 /// Buffers of the pool, more than the rings take.
 const BUFFERS: u32 = 2000;
@@ -35,11 +34,7 @@ const JUMBO: Wanted = Wanted {
 };
 
 /// A working driver, its device, and a pool.
-struct Bench {
-    nic: Vmxnet3<FakeDevice>,
-    device: FakeDevice,
-    pool: Pool,
-}
+type Bench = crate::nic::bench::Bench<Vmxnet3<FakeDevice>, FakeDevice>;
 
 impl Bench {
     fn new() -> Self {
@@ -58,34 +53,5 @@ impl Bench {
         let mut bench = Bench::wanting(wanted);
         bench.post();
         bench
-    }
-
-    fn post(&mut self) {
-        self.nic.refill(&mut self.pool);
-        self.nic.kick();
-    }
-
-    fn poll(&mut self, budget: usize) -> Vec<RxFrame> {
-        let mut frames = Vec::new();
-        let count = self.nic.poll_rx(budget, &mut |frame| frames.push(frame));
-        assert_eq!(count, frames.len());
-        frames
-    }
-
-    fn data(&self, frame: &RxFrame) -> Vec<u8> {
-        self.pool
-            .region()
-            .bytes(frame.buf.0, frame.offset, frame.len)
-            .to_vec()
-    }
-
-    fn free(&mut self, frames: Vec<RxFrame>) {
-        for frame in frames {
-            self.pool.free(frame.buf);
-        }
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        self.nic.counters().find(|counter| counter.0 == name).unwrap().1
     }
 }
