@@ -15,7 +15,7 @@ const MAX_INPUT: usize = 36;
 /// The hash for one key, as a table: what each value of each byte of the input contributes.
 #[derive(Debug)]
 pub struct Toeplitz {
-    table: Box<[[u32; 256]; MAX_INPUT]>,
+    table: Box<[[u32; 256]]>,
 }
 
 impl Toeplitz {
@@ -31,11 +31,10 @@ impl Toeplitz {
                 set.fold(0, |hash, bit| hash ^ windows[bit])
             })
         };
-        let mut table = Box::new([[0; 256]; MAX_INPUT]);
-        for (byte, place) in table.iter_mut().enumerate() {
-            *place = contributions(byte);
+        // Row by row: as a whole it is too large for the stack.
+        Toeplitz {
+            table: (0..MAX_INPUT).map(contributions).collect(),
         }
-        Toeplitz { table }
     }
 
     /// What bytes contribute that stand at `start` of the input. Of a length known to the compiler, which leaves no loop.
