@@ -251,7 +251,7 @@ impl Images {
     }
 
     /// The plugin and its arguments, which tell it work from idling.
-    fn insncount(&self, guest: Guest, counts: &Path) -> Result<String> {
+    pub(crate) fn insncount(&self, guest: Guest, counts: &Path) -> Result<String> {
         let mut plugin = format!(
             "{},out={}",
             self.images.join("insncount.so").display(),
@@ -333,7 +333,7 @@ impl Running {
 }
 
 /// The process itself if it is QEMU, or its child that is.
-fn qemu_of(pid: u32) -> Result<u32> {
+pub(crate) fn qemu_of(pid: u32) -> Result<u32> {
     let is_qemu =
         |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.starts_with("qemu"));
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

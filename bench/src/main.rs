@@ -2,7 +2,7 @@
 //!
 //! [`load`] is the load generator. [`compare`] runs it against each [`guest`]'s [`server`], in a [`netns`] of its own, and
 //! [`report`] makes tables of what [`measure`] finds with [`cpu`] and [`counts`]. [`profile`] shows where a guest's
-//! instructions go, [`bulk`] how fast one connection is, [`lab`] compares on cards passed through, [`evaluation`] draws the curves of all services. `bench/run`
+//! instructions go, [`bulk`] how fast one connection is, [`forward`] how many packets go through, [`lab`] compares on cards passed through, [`evaluation`] draws the curves of all services. `bench/run`
 //! builds all that this needs.
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,8 @@ mod lab;
 
 mod bulk;
 
+mod forward;
+
 mod cores;
 
 mod source;
@@ -62,6 +64,8 @@ enum Command {
     Cores(cores::Options),
     /// Lines of the cache that go from core to core, per request
     Sharing(sharing::Options),
+    /// Packets a second through a bridge and a router
+    Forward(forward::Options),
     /// Ixion beside Linux in the lab: under KVM, with cards passed through
     Lab(lab::Options),
     /// One load on any server, from where this is called
@@ -76,6 +80,7 @@ fn main() -> Result<()> {
         Command::Bulk(options) => bulk::run(&options),
         Command::Cores(options) => cores::run(&options),
         Command::Sharing(options) => sharing::run(&options),
+        Command::Forward(options) => forward::run(&options),
         Command::Lab(options) => lab::run(&options),
         Command::Load(load) => {
             let (outcome, ..) = load::run(&load, || Ok(()))?;

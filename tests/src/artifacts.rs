@@ -58,6 +58,12 @@ pub fn echo() -> &'static Path {
     release("echo")
 }
 
+/// The bridge and router.
+#[must_use]
+pub fn forward() -> &'static Path {
+    release("forward")
+}
+
 /// The HTTP server.
 #[must_use]
 pub fn http() -> &'static Path {
