@@ -41,6 +41,7 @@ bench:
 	bench/run bulk --quick
 	bench/run cores
 	bench/run sharing
+	bench/run forward --quick
 	bench/run lab
 
 clean:
