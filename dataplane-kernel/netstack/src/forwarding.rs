@@ -156,10 +156,7 @@ impl Passing<'_> {
                 address: self.address + (at - whole.len()) as u64,
                 checksum: RxChecksum::Unknown,
             };
-            sent = part.send(env, ether, &header, TxChecksum::Software);
-            if sent.is_err() {
-                return sent;
-            }
+            sent = Ok(part.send(env, ether, &header, TxChecksum::Software)?);
             at = end;
         }
         sent
