@@ -66,6 +66,7 @@ impl Between {
         ip(&near, &format!("tuntap add dev {FAR_TAP} mode tap"))?;
         let far = Namespace {
             name: format!("{}far", near.name),
+            queues: near.queues,
         };
         let status = Command::new("ip").args(["netns", "add", &far.name]).status()?;
         ensure!(status.success(), "cannot make the network on the far side");
