@@ -77,6 +77,7 @@ impl<N: Nic> Core<N> {
     }
 
     /// Their names, each with the number of its link where there are several.
+    #[inline(never)]
     pub fn counter_names(&self) -> Vec<CounterName> {
         let own = self
             .own_counters()

@@ -132,7 +132,8 @@ impl Yard {
         Arc::new(Steering::new(&key))
     }
 
-    /// Shares a card's queues among the cores.
+    /// Shares a card's queues among the cores. Apart, for the sake of the stack, as is what else is done for each core.
+    #[inline(never)]
     fn share<N: Nic>(
         &self,
         queues: Vec<N>,
@@ -149,6 +150,7 @@ impl Yard {
     }
 
     /// The next core; boxed, for it is large, and the stack we are on is not.
+    #[inline(never)]
     fn core<N: Nic>(
         &mut self,
         nics: Vec<N>,
