@@ -260,6 +260,7 @@ fn pool(frames: &mut Frames) -> Result<Pool, StartError> {
 
 /// The TCP/IP of a core's link. Several share the room for connections. `buffers`: how many there are, and how many of them the
 /// stack and the app may hold.
+#[inline(never)]
 fn stack(
     nic: &impl Nic,
     buffers: (u32, u32),

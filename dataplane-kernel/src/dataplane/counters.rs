@@ -79,16 +79,15 @@ impl<N: Nic> Core<N> {
     /// Their names, each with the number of its link where there are several.
     #[inline(never)]
     pub fn counter_names(&self) -> Vec<CounterName> {
-        let own = self
-            .own_counters()
-            .map(|(name, _)| CounterName { link: None, name });
+        let own = self.own_counters();
+        let mut names: Vec<_> = own.map(|(name, _)| CounterName { link: None, name }).collect();
         let several = self.links.len() > 1;
-        let links = self.links.iter().enumerate().flat_map(|(number, link)| {
-            let link_of = several.then_some(number);
-            link.counters()
-                .map(move |(name, _)| CounterName { link: link_of, name })
-        });
-        own.chain(links).collect()
+        // One after the other: an iterator over those of several links is too large for the stack that this is called on.
+        for (number, of_link) in self.links.iter().enumerate() {
+            let link = several.then_some(number);
+            names.extend(of_link.counters().map(|(name, _)| CounterName { link, name }));
+        }
+        names
     }
 
     /// Answers a request of the launcher's, if there is a new one.
