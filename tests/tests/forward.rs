@@ -266,17 +266,6 @@ fn a_bridge_can_be_between_cards_of_two_kinds() {
 }
 
 #[test]
-fn several_cores_forward_each_frame_once() {
-    for between in [
-        Between::bridge(&["--cores", "2"]),
-        Between::router(&["--cores", "2"], ""),
-    ] {
-        between.assert_carries();
-        between.end();
-    }
-}
-
-#[test]
 fn frames_that_card_and_software_leave_undone_are_completed_in_software() {
     let between = Between::router(&["--offload", "txcsum=off,tso=off"], "");
     between.assert_carries();
