@@ -104,3 +104,16 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// Who is told events: the app's side of the stack.
+pub trait Told {
+    /// This has happened. Inlined where an event is made, this costs no more than the fields that it looks at.
+    fn tell(&mut self, event: Event);
+}
+
+impl Told for Option<Event> {
+    #[inline(always)]
+    fn tell(&mut self, event: Event) {
+        *self = Some(event);
+    }
+}

@@ -21,7 +21,7 @@ pub use env::{
 };
 
 mod event;
-pub use event::{Error, Event, Id};
+pub use event::{Error, Event, Id, Told};
 
 mod instant;
 pub use instant::Instant;

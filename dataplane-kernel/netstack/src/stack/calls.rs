@@ -15,7 +15,7 @@ impl Stack {
     ///
     /// # Errors
     /// `Invalid` if it was not lent.
-    #[inline]
+    #[inline(always)]
     pub fn rx_done<E: Env>(&mut self, env: &mut E, now: Instant, buf: u32) -> Result<(), Error> {
         let meta = self.shared.rx.returned(buf)?;
         env.free_rx(BufId(buf));

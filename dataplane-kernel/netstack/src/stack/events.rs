@@ -3,7 +3,7 @@
 use super::Stack;
 use crate::tcp::flow::Marks;
 use crate::tcp::tell::Tell;
-use crate::{Env, Event, Instant};
+use crate::{Env, Event, Instant, Told};
 
 /// After so many events of TCP's, timers and UDP are asked first: flows that always have something to tell must not
 /// silence them.
@@ -11,30 +11,50 @@ const TURN_OF_OTHERS: u8 = 32;
 
 impl Stack {
     /// The next thing to tell the app; `None` if there is nothing, at present.
+    pub fn poll_event<E: Env>(&mut self, env: &mut E, now: Instant) -> Option<Event> {
+        let mut next = None;
+        self.tell_event(env, now, &mut next);
+        next
+    }
+
+    /// Tells the next event to who has a place for it; `false` if there is nothing, at present.
     #[inline]
-    pub fn poll_event<E: Env>(&mut self, env: &mut E, _now: Instant) -> Option<Event> {
+    pub fn tell_event<E: Env>(&mut self, env: &mut E, _now: Instant, to: &mut impl Told) -> bool {
+        match self.tell_common(env, to) {
+            Tell::Told => true,
+            Tell::Event(event) | Tell::Last(event) => {
+                to.tell(event);
+                true
+            }
+            Tell::Nothing | Tell::Held => false,
+        }
+    }
+
+    /// The same, but an event that is none of those of every message is given back.
+    #[inline(always)]
+    fn tell_common<E: Env>(&mut self, env: &mut E, to: &mut impl Told) -> Tell {
         self.events_in_turn += 1;
         if self.events_in_turn > TURN_OF_OTHERS {
             self.events_in_turn = 0;
             if let Some(event) = self.poll_others(env) {
-                return Some(event);
+                return Tell::Event(event);
             }
         }
         while let Some(slot) = self.telling.take().or_else(|| self.shared.ready.pop()) {
             let flow = self.flows.at(slot);
-            match flow.next_event(&mut self.shared, env) {
+            match flow.next_event(&mut self.shared, env, to) {
+                Tell::Told => {
+                    self.go_on_telling(slot);
+                    return Tell::Told;
+                }
                 Tell::Event(event) => {
-                    if flow.may_tell_more() {
-                        self.telling = Some(slot);
-                    } else {
-                        flow.marks.clear(Marks::ON_READY);
-                    }
-                    return Some(event);
+                    self.go_on_telling(slot);
+                    return Tell::Event(event);
                 }
                 Tell::Last(event) => {
                     flow.marks.clear(Marks::ON_READY);
                     self.settle(env, slot);
-                    return Some(event);
+                    return Tell::Event(event);
                 }
                 Tell::Nothing => flow.marks.clear(Marks::ON_READY),
                 Tell::Held => {
@@ -43,7 +63,18 @@ impl Stack {
                 }
             }
         }
-        self.poll_others(env)
+        self.poll_others(env).map_or(Tell::Nothing, Tell::Event)
+    }
+
+    /// The flow in `slot` is next, if there is more that it has to tell.
+    #[inline(always)]
+    fn go_on_telling(&mut self, slot: u32) {
+        let flow = self.flows.at(slot);
+        if flow.may_tell_more() {
+            self.telling = Some(slot);
+        } else {
+            flow.marks.clear(Marks::ON_READY);
+        }
     }
 
     /// UDP's events and the app's timers.

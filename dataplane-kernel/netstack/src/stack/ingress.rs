@@ -227,7 +227,7 @@ impl Stack {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive_ipv4<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
         // RFC 9293 section 3.9.2.3: only to one host.
@@ -307,7 +307,7 @@ impl Stack {
         self.receive_fragment(env, now, &fragment);
     }
 
-    #[inline]
+    #[inline(always)]
     fn receive_tcp<E: Env>(&mut self, env: &mut E, now: Instant, incoming: Incoming<'_>) {
         let packet = &incoming.packet;
         let segment = match Segment::parse(packet.payload(), packet.src(), packet.dst(), incoming.checksum) {

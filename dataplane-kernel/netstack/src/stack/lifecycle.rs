@@ -63,7 +63,7 @@ impl Stack {
     }
 
     /// The flow of this tuple.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find_flow(&self, tuple: &Tuple) -> Option<u32> {
         self.flows.find(self.shared.secrets.place(tuple), tuple)
     }

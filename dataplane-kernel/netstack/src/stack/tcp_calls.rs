@@ -195,7 +195,7 @@ impl Stack {
     ///
     /// # Errors
     /// `BadHandle`, `Closed`, `NoMemory`.
-    #[inline]
+    #[inline(always)]
     pub fn tcp_send<E: Env>(
         &mut self,
         env: &mut E,

@@ -37,7 +37,7 @@ impl Flow {
 
     /// The same where nothing but data is open, none of it being sent again from the front: ESTABLISHED, SND.NXT =
     /// SND.MAX.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_data_ack(
         &mut self,
         shared: &mut Shared,
@@ -60,7 +60,7 @@ impl Flow {
     }
 
     /// `data` bytes from the front of the queue have arrived.
-    #[inline]
+    #[inline(always)]
     fn take_sent(&mut self, shared: &mut Shared, data: u32) {
         self.send.release(&mut shared.spans, data);
         self.sent_untold += data;
@@ -68,7 +68,7 @@ impl Flow {
     }
 
     /// SND.UNA has moved by `acked` bytes that all left at one time: round-trip time and congestion window.
-    #[inline]
+    #[inline(always)]
     fn advance_by(&mut self, shared: &mut Shared, now: Instant, acked: u32) {
         if !self.marks.has(Marks::AMBIGUOUS) {
             self.rtt

@@ -37,7 +37,7 @@ impl HashIndex {
     }
 
     /// The slot of this hash for which `is_it` holds.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut at = hash & self.mask;
         loop {

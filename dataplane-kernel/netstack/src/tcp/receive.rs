@@ -136,7 +136,7 @@ impl Flow {
     }
 
     /// The next bytes in order; gives the buffer back if there is no room for it.
-    #[inline]
+    #[inline(always)]
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a payload lies in a buffer of 2 KiB"

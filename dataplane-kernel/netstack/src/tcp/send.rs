@@ -19,7 +19,7 @@ impl Flow {
     /// # Errors
     /// `Closed` after a close of either kind or the end; `NoMemory` if not even the first piece finds a place in the
     /// table of spans.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn queue(&mut self, shared: &mut Shared, spans: &[Span]) -> Result<u32, Error> {
         if !self.state.may_queue() || self.marks.has(Marks::FIN_QUEUED) {
             return Err(Error::Closed);
