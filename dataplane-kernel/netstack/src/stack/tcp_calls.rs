@@ -16,7 +16,7 @@ const FIRST_EPHEMERAL: u16 = 32768;
 const RANDOM_TRIES: u32 = 16;
 
 impl Stack {
-    /// Listens on `port`. `address`: ours, or any ([`Local::of`]). At most `backlog` connections (0: a default) wait to be accepted.
+    /// Listens on `port`. `address`: ours, or any ([`crate::interface::Local::of`]). At most `backlog` connections (0: a default) wait to be accepted.
     ///
     /// # Errors
     /// `Invalid` (port 0), `NotSupported` (IPv6, where there is none), `AddressNotAvailable`, `AddressInUse`, `NoMemory`.

@@ -175,7 +175,9 @@ fn bytes_come_back_over_a_connection_of_an_app_to_itself() {
     for (ip, checksums) in localhosts().into_iter().flat_map(|ip| [(ip, false), (ip, true)]) {
         let mut host = Host::new(checksums);
         host.stack.tcp_listen(None, PORT, 16, 0).unwrap();
-        let bytes: Vec<u8> = (0..300_000_u32).map(|i| (i * 7 >> 3).to_le_bytes()[0]).collect();
+        let bytes: Vec<u8> = (0..300_000_u32)
+            .map(|i| ((i * 7) >> 3).to_le_bytes()[0])
+            .collect();
         let flows: Vec<_> = (0..3)
             .map(|_| host.connect(SocketAddr::new(ip, PORT), None))
             .collect();
