@@ -2,7 +2,7 @@
 
 /// What is said of each link.
 mod link;
-pub use link::{Ip4, Ip6, LinkSettings};
+pub use link::{CardChoice, Ip4, Ip6, LinkSettings};
 
 use crate::arch::smp::MAX_CORES;
 use crate::mem::GuestPhys;
@@ -19,16 +19,6 @@ use netstack::StaticRoute;
 
 /// Three questions of a DHCP client's, and the answers to them.
 const DHCP_WAIT: Duration = Duration::from_secs(30);
-
-/// Which card the dataplane is on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CardChoice {
-    /// The first on PCI that there is a driver for.
-    #[default]
-    First,
-    /// One that needs none, and receives what it sends.
-    Loopback,
-}
 
 /// A mistake that ring 0 is to make, to show that it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,8 +52,6 @@ pub struct Settings {
     pub dhcp_wait: Duration,
     /// Name servers for the app, instead of those a DHCP server tells.
     pub name_servers: Vec<IpAddr>,
-    /// Which card.
-    pub card_choice: CardChoice,
     /// What the cards may do for the stack.
     pub offloads: Offloads,
     /// The stack takes TCP segments that continue the one before in a short way (generic receive offload).
@@ -98,7 +86,6 @@ impl Default for Settings {
             routes: Vec::new(),
             dhcp_wait: DHCP_WAIT,
             name_servers: Vec::new(),
-            card_choice: CardChoice::default(),
             offloads: Offloads::all(),
             gro: true,
             gso: true,
@@ -204,12 +191,6 @@ impl Settings {
                     return Err("at most three name servers");
                 }
                 self.name_servers.push(server);
-            }
-            cmdline::NIC => {
-                self.card_choice = match value {
-                    cmdline::NIC_LOOPBACK => CardChoice::Loopback,
-                    _ => return Err("loopback"),
-                };
             }
             cmdline::OFFLOAD => {
                 self.choose_offloads(value)
@@ -397,9 +378,17 @@ mod tests {
 
     #[test]
     fn the_card_may_be_one_that_leads_back() {
-        let choice = |line| Settings::parse(line).unwrap().card_choice;
-        assert_eq!(choice(""), CardChoice::First);
-        assert_eq!(choice("nic=loopback"), CardChoice::Loopback);
+        let choices = |line| {
+            let links = Settings::parse(line).unwrap().links.into_iter();
+            links.map(|link| link.card).collect::<std::vec::Vec<_>>()
+        };
+        let (first, back) = (CardChoice::First, CardChoice::Loopback);
+        assert_eq!(choices(""), [first]);
+        assert_eq!(choices("nic=loopback"), [back]);
+        assert_eq!(
+            choices("ip=10.0.0.2/24 link=1 nic=loopback link=2"),
+            [first, back, first]
+        );
         assert!(Settings::parse("nic=eth0").is_err());
     }
 

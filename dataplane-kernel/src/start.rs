@@ -55,7 +55,6 @@ enum StartError {
     NoMemory,
     Map(MapError),
     NoNic,
-    LoopbackAmongOthers,
     FewNics { links: usize, found: usize },
     Mtu { wanted: u16, most: u16 },
     VirtioNet(virtio_net::init::InitError),
@@ -75,9 +74,6 @@ impl fmt::Display for StartError {
             StartError::NoMemory => f.write_str("too little memory for packet buffers"),
             StartError::Map(error) => write!(f, "cannot map the receive window: {error:?}"),
             StartError::NoNic => f.write_str("no NIC on PCI that there is a driver for"),
-            StartError::LoopbackAmongOthers => {
-                f.write_str("nic=loopback is of one link, and there are several")
-            }
             StartError::FewNics { links, found } => {
                 write!(
                     f,
@@ -133,16 +129,26 @@ struct Parts {
 /// Takes as many NICs as there are links. If it is one, then from here on all of the dataplane is compiled for that NIC.
 fn run(boot: BootInfo) -> Result<Outcome, StartError> {
     let mut parts = parts(boot)?;
-    if parts.settings.card_choice == CardChoice::Loopback {
-        return loopback(parts);
+    if let [link] = &parts.settings.links[..]
+        && link.card == CardChoice::Loopback
+    {
+        let nic = Loopback::new(parts.pool.region(), &parts.settings.wanted(link));
+        log::info!("loopback card: {nic}");
+        return serve(Vec::from([nic]), parts);
     }
     let mut config = Ports::take().ok_or(StartError::NoNic)?;
     let all = scan(&mut config);
     let links = parts.settings.links.len();
-    let cards: Vec<_> = card::all(&all).take(links).collect();
+    let on_cards = parts
+        .settings
+        .links
+        .iter()
+        .filter(|link| link.card == CardChoice::First);
+    let wanted = on_cards.count();
+    let cards: Vec<_> = card::all(&all).take(wanted).collect();
     let mut slots = Slots::new(&mut config, &all, &mut parts);
     match cards[..] {
-        [] => Err(StartError::NoNic),
+        [] if wanted > 0 => Err(StartError::NoNic),
         [(at, card)] if links == 1 => match card {
             Card::VirtioNet => slots.virtio_net(at, 0).and_then(|queues| serve(queues, parts)),
             Card::E1000e(model) => {
@@ -151,27 +157,17 @@ fn run(boot: BootInfo) -> Result<Outcome, StartError> {
             }
             Card::Vmxnet3 => slots.vmxnet3(at, 0).and_then(|queues| serve(queues, parts)),
         },
-        _ if cards.len() < links => {
-            let found = cards.len();
+        _ if cards.len() < wanted => {
+            let (links, found) = (wanted, cards.len());
             Err(StartError::FewNics { links, found })
         }
         _ => {
-            let cards = cards.into_iter().enumerate();
-            let opened = cards.map(|(link, (at, card))| slots.any(at, card, link));
+            let mut cards = cards.into_iter();
+            let opened = (0..links).map(|link| slots.any(&mut cards, link));
             let opened: Vec<_> = opened.collect::<Result<_, _>>()?;
             serve_several(opened, parts)
         }
     }
-}
-
-/// A card without a wire is the only one.
-fn loopback(parts: Parts) -> Result<Outcome, StartError> {
-    let [link] = &parts.settings.links[..] else {
-        return Err(StartError::LoopbackAmongOthers);
-    };
-    let nic = Loopback::new(parts.pool.region(), &parts.settings.wanted(link));
-    log::info!("loopback card: {nic}");
-    serve(Vec::from([nic]), parts)
 }
 
 fn parts(boot: BootInfo) -> Result<Parts, StartError> {

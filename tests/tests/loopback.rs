@@ -4,9 +4,14 @@ use ixion_tests::Runner;
 use ixion_tests::artifacts::{Build, guest};
 
 fn talks(cores: &str, options: &[&str], addresses: &[&str]) {
+    let only = [&["--nic", "loopback"], options].concat();
+    talks_over(cores, &only, addresses);
+}
+
+fn talks_over(cores: &str, options: &[&str], addresses: &[&str]) {
     let args = [&[cores], addresses].concat();
     let ended = Runner::new(&guest("self_talk", Build::Plain))
-        .options(&["--nic", "loopback", "--cores", cores])
+        .options(&["--cores", cores])
         .options(options)
         .args(&args)
         .finish();
@@ -38,6 +43,13 @@ fn the_address_can_be_another() {
 #[test]
 fn several_cores_talk_to_each_other() {
     talks("4", &[], &["127.0.0.1", "::1"]);
+}
+
+#[test]
+fn a_link_beside_others_can_lead_back() {
+    for cores in ["1", "2"] {
+        talks_over(cores, &["--link", "nic=loopback"], &["127.0.0.1", "::1"]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::e1000e::pci::PciE1000e;
 use super::either::Either;
+use super::loopback::Loopback;
 use super::virtio_net::pci::PciVirtioNet;
 use super::vmxnet3::pci::PciVmxnet3;
 use super::{e1000e, virtio_net, vmxnet3};
@@ -19,8 +20,8 @@ pub enum Card {
     Vmxnet3,
 }
 
-/// A queue pair of any of them.
-pub type AnyNic = Either<PciVirtioNet, Either<PciE1000e, PciVmxnet3>>;
+/// A queue pair of any of them, or of the one that needs none.
+pub type AnyNic = Either<PciVirtioNet, Either<PciE1000e, Either<PciVmxnet3, Loopback>>>;
 
 impl Card {
     fn of(function: &Function) -> Option<Self> {

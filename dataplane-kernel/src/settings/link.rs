@@ -25,9 +25,21 @@ pub enum Ip6 {
     Fixed(Ipv6Addr, u8),
 }
 
+/// Which card is on a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CardChoice {
+    /// The next on PCI that there is a driver for.
+    #[default]
+    First,
+    /// One that needs none, and receives what it sends.
+    Loopback,
+}
+
 /// A network that the dataplane is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkSettings {
+    /// Its card.
+    pub card: CardChoice,
     /// The IPv4 address; `None`: it speaks no IPv4.
     pub ip: Option<Ip4>,
     /// The way to other networks.
@@ -51,6 +63,11 @@ impl LinkSettings {
     /// Takes a word about it; `None`: it is about something else. The error says what would have been right.
     pub(super) fn set(&mut self, key: &str, value: &str) -> Option<Result<(), &'static str>> {
         Some(match key {
+            cmdline::NIC if value == cmdline::NIC_LOOPBACK => {
+                self.card = CardChoice::Loopback;
+                Ok(())
+            }
+            cmdline::NIC => Err("loopback"),
             cmdline::IP => take(
                 &mut self.ip,
                 ip4(value),

@@ -7,10 +7,11 @@ use crate::mem::mbuf::Region;
 use crate::nic::card::{AnyNic, Card};
 use crate::nic::e1000e::pci::PciE1000e;
 use crate::nic::either::Either;
+use crate::nic::loopback::Loopback;
 use crate::nic::virtio_net::pci::PciVirtioNet;
 use crate::nic::vmxnet3::pci::PciVmxnet3;
 use crate::nic::{Wanted, e1000e, virtio_net, vmxnet3};
-use crate::settings::SelfTest;
+use crate::settings::{CardChoice, SelfTest};
 use alloc::vec::Vec;
 
 /// All functions on PCI, and what cards need besides.
@@ -35,8 +36,19 @@ impl<'a, C: ConfigSpace> Slots<'a, C> {
         }
     }
 
-    /// The queues of a card of whatever kind.
-    pub(super) fn any(&mut self, at: Address, card: Card, link: usize) -> Result<Vec<AnyNic>, StartError> {
+    /// The queues of a link's card of whatever kind, the next of these if it is one of them.
+    pub(super) fn any(
+        &mut self,
+        cards: &mut impl Iterator<Item = (Address, Card)>,
+        link: usize,
+    ) -> Result<Vec<AnyNic>, StartError> {
+        let settings = self.parts.settings.links.get(link);
+        if settings.is_some_and(|link| link.card == CardChoice::Loopback) {
+            let nic = Loopback::new(self.region, &self.wanted(link));
+            log::info!("link {link} leads back: {nic}");
+            return Ok(Vec::from([Either::Right(Either::Right(Either::Right(nic)))]));
+        }
+        let (at, card) = cards.next().ok_or(StartError::NoNic)?;
         log::info!("link {link} is at {at}");
         Ok(match card {
             Card::VirtioNet => {
@@ -49,7 +61,8 @@ impl<'a, C: ConfigSpace> Slots<'a, C> {
             }
             Card::Vmxnet3 => {
                 let queues = self.vmxnet3(at, link)?.into_iter();
-                queues.map(Either::Right).map(Either::Right).collect()
+                let queues = queues.map(Either::Left).map(Either::Right);
+                queues.map(Either::Right).collect()
             }
         })
     }

@@ -123,7 +123,9 @@ impl LinkPlan {
     /// A further one.
     pub(super) fn further(choice: &LinkChoice) -> Result<Self, NetError> {
         match (&choice.net, choice.nic) {
-            (Some(NetChoice::Tap(_)), _) | (None, Some(NicChoice::Vfio(_))) => Self::of(choice, Vec::new()),
+            (_, Some(NicChoice::Model(NicModel::Loopback)))
+            | (Some(NetChoice::Tap(_)), _)
+            | (None, Some(NicChoice::Vfio(_))) => Self::of(choice, Vec::new()),
             (Some(NetChoice::User), Some(NicChoice::Vfio(_))) => Err(NetError::VfioNeedsNoNet),
             _ => Err(NetError::LinkNeedsNet),
         }
@@ -170,6 +172,11 @@ mod tests {
         let link = plan("net=tap:b").unwrap();
         assert_eq!((link.network.ip, link.network.ip6), (None, None));
         assert!(plan("nic=vfio:01:00.0").is_ok());
+        assert_eq!(plan("nic=loopback").unwrap().network.link, Link::Loopback);
+        assert_eq!(
+            plan("net=tap:b,nic=loopback"),
+            Err(NetError::LoopbackAlone("--net"))
+        );
     }
 
     #[test]

@@ -41,6 +41,20 @@ fn kvm_is_chosen_where_its_ring_0_runs_and_said_so() {
 }
 
 #[test]
+fn without_a_card_an_app_can_talk_to_itself() {
+    let lab = lab::enter();
+    let path = "/tmp/self_talk";
+    lab.put(path, &fs::read(guest("self_talk", Build::Plain)).unwrap());
+    for cores in ["1", "2"] {
+        let options = ["--backend", "kvm", "--nic", "loopback", "--mem", "256M"];
+        let talk = ["--cores", cores, path, "--", cores, "127.0.0.1", "::1"];
+        let ended = lab.run(&[&["ix", "run"][..], &options, &talk].concat());
+        ended.assert_code(0);
+        ended.assert_said("all of it came back");
+    }
+}
+
+#[test]
 fn without_kvm_it_is_said_what_is_missing() {
     let lab = with_tap();
     let ix = "ix run --backend auto --net tap:lab0 --ip 10.83.0.2/24 /ixion/echo";

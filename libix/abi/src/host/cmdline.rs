@@ -5,7 +5,7 @@
 //! | key | value | meaning |
 //! |---|---|---|
 //! | `host` | hexadecimal guest-physical address | where the [`super::HostArea`] lies |
-//! | `nic` | `loopback` | the NIC leads back to the machine, and needs no card (the first card on PCI) |
+//! | `nic` | `loopback` | the link leads back to the machine, and needs no card (the next card on PCI) |
 //! | `link` | 1..=7 | what follows of `ip`, `gw`, `ip6`, `gw6`, `mtu` and `vlan` is about the link with this number, in order; before, about link 0. The cards are those of the links in the order of their PCI addresses |
 //! | `ip` | CIDR, or `dhcp` | IPv4 address and prefix, or what a server gives; without it, no IPv4 |
 //! | `dhcp-wait` | seconds | how long a DHCP server may take before the app is given up (30) |
