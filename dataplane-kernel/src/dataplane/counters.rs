@@ -57,10 +57,12 @@ impl Tally {
 }
 
 impl<N: Nic> Link<N> {
-    fn counters(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
-        let offloads = self.nic.offloads().each();
-        let stack = self.stack.counters().each();
-        self.nic.counters().chain(offloads).chain(stack)
+    /// Names and values, in order. Out of line: what iterates over those of a card that may be one of many is large.
+    #[inline(never)]
+    fn tell_counters(&self, tell: &mut dyn FnMut(Counter)) {
+        self.nic.counters().for_each(&mut *tell);
+        self.nic.offloads().each().for_each(&mut *tell);
+        self.stack.counters().each().for_each(tell);
     }
 }
 
@@ -71,21 +73,20 @@ impl<N: Nic> Core<N> {
         tally.chain(pool).chain(self.frames.counters())
     }
 
-    fn each_counter(&self) -> impl Iterator<Item = Counter> + use<'_, N> {
-        let links = self.links.iter().flat_map(Link::counters);
-        self.own_counters().chain(links)
+    /// Names and values of all, in order.
+    fn tell_counters(&self, tell: &mut dyn FnMut(Counter)) {
+        self.own_counters().for_each(&mut *tell);
+        self.links.iter().for_each(|link| link.tell_counters(tell));
     }
 
     /// Their names, each with the number of its link where there are several.
-    #[inline(never)]
     pub fn counter_names(&self) -> Vec<CounterName> {
         let own = self.own_counters();
         let mut names: Vec<_> = own.map(|(name, _)| CounterName { link: None, name }).collect();
         let several = self.links.len() > 1;
-        // One after the other: an iterator over those of several links is too large for the stack that this is called on.
         for (number, of_link) in self.links.iter().enumerate() {
             let link = several.then_some(number);
-            names.extend(of_link.counters().map(|(name, _)| CounterName { link, name }));
+            of_link.tell_counters(&mut |(name, _)| names.push(CounterName { link, name }));
         }
         names
     }
@@ -93,12 +94,13 @@ impl<N: Nic> Core<N> {
     /// Answers a request of the launcher's, if there is a new one.
     pub(super) fn answer_counters(&self, seat: &Seat) {
         let app = || seat.app().counters();
-        self.team.answer(self.number, || self.each_counter(), app);
+        self.team
+            .answer(self.number, |tell| self.tell_counters(tell), app);
     }
 
     /// Writes all values, as they stand.
     pub(super) fn publish_counters(&self, seat: &Seat) {
-        self.team
-            .publish(self.number, self.each_counter(), seat.app().counters());
+        let own = |tell: &mut dyn FnMut(Counter)| self.tell_counters(tell);
+        self.team.publish(self.number, own, seat.app().counters());
     }
 }

@@ -100,11 +100,12 @@ impl Team {
         self.board.call_once(|| board);
     }
 
-    /// Answers the launcher's latest request as far as it is this core's to answer, once. `own` and `app` are the counters.
-    pub(super) fn answer<O: Iterator<Item = Counter>, A: Iterator<Item = Counter>>(
+    /// Answers the launcher's latest request as far as it is this core's to answer, once. `own` tells the core's counters one
+    /// after the other, `app` gives the app's.
+    pub(super) fn answer<A: Iterator<Item = Counter>>(
         &self,
         core: usize,
-        own: impl FnOnce() -> O,
+        own: impl FnOnce(&mut dyn FnMut(Counter)),
         app: impl FnOnce() -> A,
     ) {
         let (Some(area), Some(board)) = (host::area(), self.board.get()) else {
@@ -118,7 +119,7 @@ impl Team {
         if let Some(answered) = board.answered.get(core)
             && answered.load(Ordering::Relaxed) != requested
         {
-            board.publish(table, core, own());
+            board.publish(table, core, own);
             answered.store(requested, Ordering::Release);
         }
         let mut all = board.answered.iter();
@@ -132,7 +133,7 @@ impl Team {
     pub(super) fn publish(
         &self,
         core: usize,
-        own: impl Iterator<Item = Counter>,
+        own: impl FnOnce(&mut dyn FnMut(Counter)),
         app: impl Iterator<Item = Counter>,
     ) {
         if let (Some(area), Some(board)) = (host::area(), self.board.get()) {
@@ -201,9 +202,13 @@ impl Board {
         (names, board)
     }
 
-    fn publish(&self, table: &Counters, core: usize, own: impl Iterator<Item = Counter>) {
+    fn publish(&self, table: &Counters, core: usize, own: impl FnOnce(&mut dyn FnMut(Counter))) {
         if let Some(&first) = self.first.get(core) {
-            table.publish(first, own.map(|(_, value)| value));
+            let mut place = first;
+            own(&mut |(_, value)| {
+                table.publish(place, [value].into_iter());
+                place += 1;
+            });
         }
     }
 
