@@ -4,6 +4,7 @@
 use ixion_tests::artifacts::{self, Build, guest};
 use ixion_tests::peer::{exchange, open, pattern};
 use ixion_tests::{HOST, Namespace, Run, Runner};
+use socket2::SockRef;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -29,6 +30,15 @@ struct Between {
     v6: IpAddr,
     /// What the machine held at rest.
     before: BTreeMap<String, u64>,
+}
+
+/// Those who echo end with the test, however that ends.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn address(of: &str) -> IpAddr {
@@ -121,6 +131,7 @@ impl Between {
         }
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let ends = Ends(&stop);
             for far in [self.v4, self.v6] {
                 let to = SocketAddr::new(far, PORT);
                 let (listener, socket) = self
@@ -137,7 +148,7 @@ impl Between {
                 self.near.enter(|| close_at_once(to));
                 self.near.enter(|| exchange_datagrams(to));
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(ends);
         });
     }
 
@@ -157,6 +168,8 @@ impl Between {
 
 /// Echoes this many connections, one after the other.
 fn echo_streams(listener: &TcpListener, count: usize) {
+    // Of accept, too.
+    SockRef::from(listener).set_read_timeout(Some(PATIENCE)).unwrap();
     for _ in 0..count {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -263,6 +276,16 @@ fn a_bridge_can_be_between_cards_of_two_kinds() {
     let between = Between::bridge(&["--nic", "e1000e"]);
     between.assert_carries();
     between.end();
+}
+
+#[test]
+fn several_cores_forward_each_frame_once() {
+    let start: [fn(&[&str]) -> Between; 2] = [Between::bridge, |options| Between::router(options, "")];
+    for start in start {
+        let between = start(&["--cores", "2"]);
+        between.assert_carries();
+        between.end();
+    }
 }
 
 #[test]
