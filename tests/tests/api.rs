@@ -6,7 +6,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -95,14 +95,17 @@ fn be_the_peer() {
     serve(9001, echo);
     serve(9002, summary);
     serve(9003, reset);
-    let last = Arc::new(Mutex::new(""));
+    let (end, ends) = mpsc::channel();
+    let ends = Mutex::new(ends);
     serve(9004, move |mut stream| {
         let mut byte = [0];
         stream.read_exact(&mut byte).unwrap();
         if byte == *b"!" {
-            *last.lock().unwrap() = how_it_ends(&mut stream);
+            end.send(how_it_ends(&mut stream)).unwrap();
         } else {
-            let _ = write!(stream, "{}", last.lock().unwrap());
+            // It may be asked for before it is there.
+            let told = ends.lock().unwrap().recv_timeout(Duration::from_secs(20));
+            let _ = write!(stream, "{}", told.unwrap_or("it has not ended"));
         }
     });
     serve(9005, call_back);
